@@ -1,0 +1,169 @@
+package contract
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The headers of the contract.
+const (
+	// HeaderSocket is the id of the socket that said it.
+	HeaderSocket = "Natter-Socket"
+	// HeaderUser is the sender's user id, set by gateways only after a middleware verified it.
+	HeaderUser = "Natter-User"
+	// HeaderName is the sender's name: the account's, or what the client chose.
+	HeaderName = "Natter-Name"
+	// HeaderRooms lists the rooms of the target "many": encoded tokens or socket ids, separated by commas.
+	HeaderRooms = "Natter-Rooms"
+	// HeaderExcept lists rooms and socket ids that must not hear it, written as in [HeaderRooms].
+	HeaderExcept = "Natter-Except"
+	// HeaderAttachments lists the lengths in bytes of the binary attachments that follow the JSON array in
+	// the payload, separated by commas.
+	HeaderAttachments = "Natter-Attachments"
+	// HeaderStamp, set to 1, asks gateways to append the [Stamp] as the last argument. Posts always have it.
+	HeaderStamp = "Natter-Stamp"
+	// HeaderTimeout is how long an ask or a list may take, as a Go duration ("2s", "250ms").
+	HeaderTimeout = "Natter-Timeout"
+	// HeaderGateway is the id of the gateway that answers an ask or a list.
+	HeaderGateway = "Natter-Gateway"
+	// HeaderGateways says in each answer to an ask or a list how many gateways there are to answer.
+	HeaderGateways = "Natter-Gateways"
+	// HeaderExpected says in an answer to an ask how many of the gateway's sockets were asked.
+	HeaderExpected = "Natter-Expected"
+	// HeaderPart is "<part>/<parts>" in an answer that is too large for one message, e.g. "1/3".
+	HeaderPart = "Natter-Part"
+	// HeaderError is an error's code in an answer that carries a [Refusal].
+	HeaderError = "Natter-Error"
+)
+
+// ErrBadHeader says that a header of the contract cannot be read.
+var ErrBadHeader = errors.New("malformed header")
+
+// Header is what nats.Header and micro.Headers have in common.
+type Header = map[string][]string
+
+// Last is the last value of a header, or "". JetStream appends its own Nats-* headers behind those that the
+// publisher sent, so the first value can be forged: always read these with Last.
+func Last(h Header, key string) string {
+	values := h[key]
+	if len(values) == 0 {
+		return ""
+	}
+	return values[len(values)-1]
+}
+
+// FormatNames writes rooms and socket ids for [HeaderRooms] and [HeaderExcept].
+func FormatNames(names []string) (string, error) {
+	tokens := make([]string, len(names))
+	for i, name := range names {
+		if IsSocketID(name) {
+			tokens[i] = name
+			continue
+		}
+		token, err := EncodeToken(name)
+		if err != nil {
+			return "", fmt.Errorf("room: %w", err)
+		}
+		tokens[i] = token
+	}
+	return strings.Join(tokens, ","), nil
+}
+
+// ParseNames reads [HeaderRooms] and [HeaderExcept].
+func ParseNames(value string) ([]string, error) {
+	if value == "" {
+		return nil, nil
+	}
+	names := strings.Split(value, ",")
+	for i, token := range names {
+		token = strings.TrimSpace(token)
+		if IsSocketID(token) {
+			names[i] = token
+			continue
+		}
+		name, err := DecodeToken(token)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrBadHeader, err)
+		}
+		names[i] = name
+	}
+	return names, nil
+}
+
+// MaxAttachments is the greatest number of binary attachments of one event: stock clients refuse more.
+const MaxAttachments = 10
+
+// FormatAttachments writes the lengths for [HeaderAttachments].
+func FormatAttachments(attachments [][]byte) string {
+	var b []byte
+	for i, a := range attachments {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, int64(len(a)), 10)
+	}
+	return string(b)
+}
+
+// SplitPayload parts a payload into its JSON text and its attachments, as told by [HeaderAttachments]. The
+// results are sub-slices of the payload.
+func SplitPayload(h Header, payload []byte) (json []byte, attachments [][]byte, err error) {
+	value := Last(h, HeaderAttachments)
+	if value == "" {
+		return payload, nil, nil
+	}
+	lengths := strings.Split(value, ",")
+	if len(lengths) > MaxAttachments {
+		return nil, nil, fmt.Errorf("%w: %s names %d attachments, at most %d are allowed", ErrBadHeader, HeaderAttachments, len(lengths), MaxAttachments)
+	}
+	sizes := make([]int, len(lengths))
+	total := 0
+	for i, l := range lengths {
+		n, err := strconv.Atoi(strings.TrimSpace(l))
+		if err != nil || n < 0 || n > len(payload) {
+			return nil, nil, fmt.Errorf("%w: %s: %s is not the length of an attachment in a payload of %d bytes", ErrBadHeader, HeaderAttachments, clip(l), len(payload))
+		}
+		sizes[i] = n
+		total += n
+	}
+	if total > len(payload) {
+		return nil, nil, fmt.Errorf("%w: %s adds up to %d bytes, the payload has %d", ErrBadHeader, HeaderAttachments, total, len(payload))
+	}
+	start := len(payload) - total
+	json = payload[:start:start]
+	attachments = make([][]byte, len(sizes))
+	for i, n := range sizes {
+		attachments[i] = payload[start : start+n : start+n]
+		start += n
+	}
+	return json, attachments, nil
+}
+
+// JoinPayload puts attachments behind the JSON text.
+func JoinPayload(json []byte, attachments [][]byte) []byte {
+	size := len(json)
+	for _, a := range attachments {
+		size += len(a)
+	}
+	payload := append(make([]byte, 0, size), json...)
+	for _, a := range attachments {
+		payload = append(payload, a...)
+	}
+	return payload
+}
+
+// ParseTimeout reads [HeaderTimeout]: fallback when it is missing, at most max.
+func ParseTimeout(h Header, fallback, max time.Duration) (time.Duration, error) {
+	value := Last(h, HeaderTimeout)
+	if value == "" {
+		return fallback, nil
+	}
+	d, err := time.ParseDuration(value)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("%w: %s: %s is not a positive duration such as 2s or 250ms", ErrBadHeader, HeaderTimeout, clip(value))
+	}
+	return min(d, max), nil
+}

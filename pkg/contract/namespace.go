@@ -1,0 +1,130 @@
+package contract
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// Namespace is the configuration of one namespace: who may enter it and what a client's event does. It
+// is a file's text in a gateway's configuration and a value in the bucket [Names.Namespaces], which
+// gateways watch; a namespace that is not there does not exist.
+type Namespace struct {
+	// Use names the middlewares that are asked in order: natter.use.<namespace>.<middleware>.
+	Use []string `json:"use,omitempty" yaml:"use"`
+	// Guests lets clients in without asking a middleware if their handshake's auth has no "token".
+	Guests bool `json:"guests,omitempty" yaml:"guests"`
+	// Role that the middlewares must have granted; without it the client is refused.
+	Role string `json:"role,omitempty" yaml:"role"`
+	// Events says what an event of a client does, by name. What is not named goes to services: [On].
+	Events map[string]Rule `json:"events,omitempty" yaml:"events"`
+}
+
+// Rule says what a gateway does with one event of a client.
+type Rule struct {
+	Action Action `json:"action" yaml:"action"`
+	// To says who hears a post, emit or volatile: "all" or "room" (the room that the first argument names).
+	To string `json:"to,omitempty" yaml:"to"`
+	// Args is how many arguments the client must give (not counting the ack); another number is refused,
+	// so that the stamp always stands at the same place.
+	Args int `json:"args,omitempty" yaml:"args"`
+	// Members demands that the sender is in the room.
+	Members bool `json:"members,omitempty" yaml:"members"`
+	// Except may be "sender": the sender does not hear what it said.
+	Except string `json:"except,omitempty" yaml:"except"`
+	// Announce tells the room's members when someone comes or goes: the volatile events "joined" and
+	// "left" with the room and the stamp. For Join.
+	Announce bool `json:"announce,omitempty" yaml:"announce"`
+}
+
+// Action is what a rule does with an event.
+type Action string
+
+// The actions. The first argument of those that concern a room is its name.
+const (
+	ActionPost     Action = "post"     // store, deliver and keep
+	ActionEmit     Action = "emit"     // store and deliver
+	ActionVolatile Action = "volatile" // deliver to who is there
+	ActionJoin     Action = "join"     // the sender enters the room
+	ActionLeave    Action = "leave"    // the sender leaves the room
+	ActionWho      Action = "who"      // ack: who is in the room
+	ActionHistory  Action = "history"  // ack: the room's messages, from the history service
+	ActionService  Action = "service"  // to services, as any event without a rule
+	ActionRefuse   Action = "refuse"   // nobody hears it
+)
+
+// The events that [Rule.Announce] sends.
+const (
+	EventJoined = "joined"
+	EventLeft   = "left"
+)
+
+// Lifecycle events of [On]. Clients cannot send events of these names.
+const (
+	EventConnect       = "connect"
+	EventDisconnecting = "disconnecting"
+	EventDisconnect    = "disconnect"
+)
+
+var actions = []Action{ActionPost, ActionEmit, ActionVolatile, ActionJoin, ActionLeave, ActionWho, ActionHistory, ActionService, ActionRefuse}
+
+// Validate checks the rule and says which field is wrong.
+func (r Rule) Validate() error {
+	if !slices.Contains(actions, r.Action) {
+		return fmt.Errorf("action: %q is none of %v", r.Action, actions)
+	}
+	if r.Args < 0 || r.Args > 32 {
+		return fmt.Errorf("args: %d is not from 0 to 32", r.Args)
+	}
+	relays := r.Action == ActionPost || r.Action == ActionEmit || r.Action == ActionVolatile
+	switch {
+	case relays && r.To != "all" && r.To != "room":
+		return fmt.Errorf(`to: %q: a rule with action %s says "all" or "room"`, r.To, r.Action)
+	case !relays && r.To != "":
+		return fmt.Errorf("to: has no meaning with action %s", r.Action)
+	case relays && r.Args == 0:
+		return fmt.Errorf("args: a rule with action %s says how many arguments it keeps, at least 1", r.Action)
+	case r.To != "room" && r.Members:
+		return fmt.Errorf(`members: has a meaning only with to "room"`)
+	case r.Except != "" && r.Except != "sender":
+		return fmt.Errorf(`except: %q: only "sender" is possible`, r.Except)
+	case r.Announce && r.Action != ActionJoin:
+		return fmt.Errorf("announce: has no meaning with action %s", r.Action)
+	}
+	return nil
+}
+
+// Validate checks the namespace under its name ("/", "/admin") and says which setting is wrong.
+func (n Namespace) Validate(name string) error {
+	if _, err := EncodeNamespace(name); err != nil {
+		return err
+	}
+	for _, m := range n.Use {
+		if _, err := EncodeToken(m); err != nil {
+			return fmt.Errorf("namespace %s: use: %w", name, err)
+		}
+	}
+	if n.Role != "" && len(n.Use) == 0 {
+		return fmt.Errorf("namespace %s: role: %q cannot be granted, since use names no middleware", name, n.Role)
+	}
+	if n.Role != "" && n.Guests {
+		return fmt.Errorf("namespace %s: guests: contradicts role, which guests never have", name)
+	}
+	for event, rule := range n.Events {
+		if err := rule.Validate(); err != nil {
+			return fmt.Errorf("namespace %s: events: %q: %w", name, event, err)
+		}
+	}
+	return nil
+}
+
+// ParseNamespace reads a value of the bucket [Names.Namespaces] whose key is the namespace's token.
+func ParseNamespace(key string, value []byte) (name string, n Namespace, err error) {
+	if name, err = DecodeNamespace(key); err != nil {
+		return "", Namespace{}, err
+	}
+	if err = json.Unmarshal(value, &n); err != nil {
+		return "", Namespace{}, fmt.Errorf("namespace %s: %w", name, err)
+	}
+	return name, n, n.Validate(name)
+}

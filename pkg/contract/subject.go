@@ -1,0 +1,186 @@
+package contract
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Kind is the second token of a subject: what a message is for.
+type Kind string
+
+// The kinds of the contract. docs/contract.md has payload, reply and headers of each.
+const (
+	Use      Kind = "use"      // gateway asks: may this client enter the namespace?
+	On       Kind = "on"       // a client said this, or a socket's life: connect, disconnecting, disconnect
+	Emit     Kind = "emit"     // say this to clients; stored for the recovery window
+	Post     Kind = "post"     // the same, and keep it: history
+	Do       Kind = "do"       // act on sockets: join, leave, disconnect
+	Live     Kind = "live"     // what gateways deliver: JetStream's republish of the three above
+	Volatile Kind = "volatile" // now or never
+	Ask      Kind = "ask"      // emit with acks
+	List     Kind = "list"     // fetch sockets
+	Auth     Kind = "auth"     // the auth service's endpoints
+	History  Kind = "history"  // the history service's endpoints
+	Event    Kind = "event"    // facts between services
+)
+
+// ErrBadSubject says that a subject is none of the contract.
+var ErrBadSubject = errors.New("subject outside the contract")
+
+// Subjects builds and parses the subjects under one prefix. The zero value uses [DefaultPrefix]. It is a
+// value: copy it freely.
+type Subjects struct{ prefix string }
+
+// NewSubjects returns the subjects under the prefix, one token of A-Z a-z 0-9 _ -.
+func NewSubjects(prefix string) (Subjects, error) {
+	if prefix == "" || len(prefix) > 32 || !allPlain(prefix) {
+		return Subjects{}, fmt.Errorf("subject prefix %s: must be 1 to 32 characters of A-Z a-z 0-9 _ -", clip(prefix))
+	}
+	return Subjects{prefix: prefix}, nil
+}
+
+// Prefix is the first token of every subject.
+func (s Subjects) Prefix() string {
+	if s.prefix == "" {
+		return DefaultPrefix
+	}
+	return s.prefix
+}
+
+// To is the subject of kind Emit, Post, Do, Live, Volatile, Ask or List for a target in a namespace. The
+// rooms of a target with several must also go into the header: see [SetRooms].
+func (s Subjects) To(kind Kind, namespace string, target Target) (string, error) {
+	ns, err := EncodeNamespace(namespace)
+	if err != nil {
+		return "", err
+	}
+	t, err := target.tokens()
+	if err != nil {
+		return "", err
+	}
+	return s.Prefix() + "." + string(kind) + "." + ns + "." + t, nil
+}
+
+// Use is the subject on which a namespace's middleware is asked.
+func (s Subjects) Use(namespace, middleware string) (string, error) {
+	ns, err := EncodeNamespace(namespace)
+	if err != nil {
+		return "", err
+	}
+	m, err := EncodeToken(middleware)
+	if err != nil {
+		return "", fmt.Errorf("middleware: %w", err)
+	}
+	return s.Prefix() + ".use." + ns + "." + m, nil
+}
+
+// UseAny matches the requests to a middleware from every namespace.
+func (s Subjects) UseAny(middleware string) (string, error) {
+	m, err := EncodeToken(middleware)
+	if err != nil {
+		return "", fmt.Errorf("middleware: %w", err)
+	}
+	return s.Prefix() + ".use.*." + m, nil
+}
+
+// On is the subject of an event from a socket.
+func (s Subjects) On(namespace, event, socket string) (string, error) {
+	ns, err := EncodeNamespace(namespace)
+	if err != nil {
+		return "", err
+	}
+	e, err := EncodeToken(event)
+	if err != nil {
+		return "", fmt.Errorf("event: %w", err)
+	}
+	if !IsSocketID(socket) {
+		return "", fmt.Errorf("%w: %s", ErrBadSocketID, clip(socket))
+	}
+	return s.Prefix() + ".on." + ns + "." + e + "." + socket, nil
+}
+
+// OnAny matches every event of a namespace from every socket; with an event, that event only.
+func (s Subjects) OnAny(namespace string, event ...string) (string, error) {
+	ns, err := EncodeNamespace(namespace)
+	if err != nil {
+		return "", err
+	}
+	if len(event) == 0 {
+		return s.Prefix() + ".on." + ns + ".>", nil
+	}
+	e, err := EncodeToken(event[0])
+	if err != nil {
+		return "", fmt.Errorf("event: %w", err)
+	}
+	return s.Prefix() + ".on." + ns + "." + e + ".*.*", nil
+}
+
+// EveryTarget matches what is said with the kind to a target of the form in every namespace: for
+// [TargetRoom] every room, for [TargetSocket] the sockets of the gateway.
+func (s Subjects) EveryTarget(kind Kind, form, gateway string) string {
+	subject := s.Prefix() + "." + string(kind) + ".*." + form
+	switch form {
+	case TargetRoom:
+		return subject + ".*"
+	case TargetSocket:
+		return subject + "." + gateway + ".*"
+	}
+	return subject
+}
+
+// AllOf matches every subject of a kind.
+func (s Subjects) AllOf(kind Kind) string { return s.Prefix() + "." + string(kind) + ".>" }
+
+// Endpoint is the subject of an endpoint of the auth or history service, or of a fact between services:
+// Endpoint(History, "page") is natter.history.page.
+func (s Subjects) Endpoint(kind Kind, name ...string) string {
+	return s.Prefix() + "." + string(kind) + "." + strings.Join(name, ".")
+}
+
+// Parsed is a subject taken apart. Which fields are set depends on the kind.
+type Parsed struct {
+	Kind       Kind
+	Namespace  string
+	Target     Target // kinds with a target; for "many" without its rooms, which stand in a header
+	Many       bool   // the target is "many"
+	Middleware string // Use
+	Event      string // On
+	Socket     string // On: the sender's socket id
+}
+
+// Parse takes a subject with a namespace apart: every kind but Auth, History and Event. It fails with an
+// error that wraps [ErrBadSubject] or [ErrBadToken].
+func (s Subjects) Parse(subject string) (Parsed, error) {
+	tokens := strings.Split(subject, ".")
+	if len(tokens) < 4 || tokens[0] != s.Prefix() {
+		return Parsed{}, fmt.Errorf("%w: %s: want %s.<kind>.<namespace>.…", ErrBadSubject, clip(subject), s.Prefix())
+	}
+	p := Parsed{Kind: Kind(tokens[1])}
+	var err error
+	if p.Namespace, err = DecodeNamespace(tokens[2]); err != nil {
+		return Parsed{}, err
+	}
+	rest := tokens[3:]
+	switch p.Kind {
+	case Emit, Post, Do, Live, Volatile, Ask, List:
+		p.Target, p.Many, err = parseTarget(rest)
+	case Use:
+		if len(rest) != 1 {
+			return Parsed{}, fmt.Errorf("%w: %s: want %s.use.<namespace>.<middleware>", ErrBadSubject, clip(subject), s.Prefix())
+		}
+		p.Middleware, err = DecodeToken(rest[0])
+	case On:
+		if len(rest) != 3 || !IsSocketID(rest[1]+"."+rest[2]) {
+			return Parsed{}, fmt.Errorf("%w: %s: want %s.on.<namespace>.<event>.<gateway>.<id>", ErrBadSubject, clip(subject), s.Prefix())
+		}
+		p.Socket = rest[1] + "." + rest[2]
+		p.Event, err = DecodeToken(rest[0])
+	default:
+		return Parsed{}, fmt.Errorf("%w: kind %s has no namespace", ErrBadSubject, clip(tokens[1]))
+	}
+	if err != nil {
+		return Parsed{}, err
+	}
+	return p, nil
+}

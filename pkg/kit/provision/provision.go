@@ -1,0 +1,121 @@
+// Package provision makes the streams and buckets of a deployment: each service makes what it owns or
+// needs when it starts, in any order of start, and making what is there already changes nothing.
+//
+// It does not know what is published on them; their names are in package contract.
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/pkg/contract"
+)
+
+// Storage says how a stream or bucket is kept.
+type Storage struct {
+	Replicas int   // copies in a NATS cluster, 1 to 5
+	MaxBytes int64 // -1: no limit but the account's
+}
+
+// Main makes the stream of all that is said to clients ([contract.Emit], [contract.Post], [contract.Do]),
+// which JetStream republishes on [contract.Live] once it is stored. Messages stay for age; duplicates is
+// how long a Nats-Msg-Id is remembered. The gateway owns it.
+func Main(ctx context.Context, js jetstream.JetStream, s contract.Subjects, age, duplicates time.Duration, st Storage) (jetstream.Stream, error) {
+	return stream(ctx, js, jetstream.StreamConfig{
+		Name:        s.Names().Stream,
+		Description: "What is said to Socket.IO clients: kept for the recovery window, republished for live delivery.",
+		Subjects:    []string{s.AllOf(contract.Emit), s.AllOf(contract.Post), s.AllOf(contract.Do)},
+		MaxAge:      age,
+		Duplicates:  min(duplicates, age),
+		Replicas:    st.Replicas,
+		MaxBytes:    st.MaxBytes,
+		AllowDirect: true,
+		DenyDelete:  true,
+		DenyPurge:   true,
+		RePublish:   &jetstream.RePublish{Source: s.Prefix() + ".*.>", Destination: s.AllOf(contract.Live)},
+	})
+}
+
+// Posts makes the stream of what is kept for history. JetStream copies it from the main stream, which need
+// not exist yet. The history service owns it.
+func Posts(ctx context.Context, js jetstream.JetStream, s contract.Subjects, age time.Duration, st Storage) (jetstream.Stream, error) {
+	return stream(ctx, js, jetstream.StreamConfig{
+		Name:        s.Names().Posts,
+		Description: "Posted messages, waiting for the history service.",
+		Sources:     []*jetstream.StreamSource{{Name: s.Names().Stream, FilterSubject: s.AllOf(contract.Post)}},
+		MaxAge:      age,
+		Replicas:    st.Replicas,
+		MaxBytes:    st.MaxBytes,
+		AllowDirect: true,
+		DenyDelete:  true,
+		DenyPurge:   true,
+	})
+}
+
+// eventsAge is how long a service may be down and still hear the facts it missed.
+const eventsAge = 90 * 24 * time.Hour
+
+// Events makes the stream of facts between services, so that one that was down hears them later.
+func Events(ctx context.Context, js jetstream.JetStream, s contract.Subjects, st Storage) (jetstream.Stream, error) {
+	return stream(ctx, js, jetstream.StreamConfig{
+		Name:        s.Names().Events,
+		Description: "Facts between services, such as a deleted user.",
+		Subjects:    []string{s.AllOf(contract.Event)},
+		MaxAge:      eventsAge,
+		Replicas:    st.Replicas,
+		MaxBytes:    st.MaxBytes,
+		DenyDelete:  true,
+		DenyPurge:   true,
+	})
+}
+
+func stream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+	cfg.Storage = jetstream.FileStorage
+	made, err := js.CreateOrUpdateStream(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", cfg.Name, explain(err))
+	}
+	return made, nil
+}
+
+// Namespaces makes the bucket of namespace configurations ([contract.Namespace]).
+func Namespaces(ctx context.Context, js jetstream.JetStream, s contract.Subjects, st Storage) (jetstream.KeyValue, error) {
+	return Bucket(ctx, js, jetstream.KeyValueConfig{
+		Bucket:      s.Names().Namespaces,
+		Description: "Socket.IO namespaces: who may enter, and what a client's event does.",
+		History:     5,
+		Replicas:    st.Replicas,
+	})
+}
+
+// Gateways makes the bucket in which each gateway holds a lease that ends by itself after ttl.
+func Gateways(ctx context.Context, js jetstream.JetStream, s contract.Subjects, ttl time.Duration, st Storage) (jetstream.KeyValue, error) {
+	return Bucket(ctx, js, jetstream.KeyValueConfig{
+		Bucket:      s.Names().Gateways,
+		Description: "Leases of the gateways that are alive.",
+		TTL:         ttl,
+		Replicas:    st.Replicas,
+	})
+}
+
+// Bucket makes a key-value bucket on file storage.
+func Bucket(ctx context.Context, js jetstream.JetStream, cfg jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+	cfg.Storage = jetstream.FileStorage
+	kv, err := js.CreateOrUpdateKeyValue(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", cfg.Bucket, explain(err))
+	}
+	return kv, nil
+}
+
+// explain adds what to do to the errors that a new deployment meets first.
+func explain(err error) error {
+	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
+		return fmt.Errorf("%w: start nats-server with -js, or enable JetStream for the account", err)
+	}
+	return err
+}
