@@ -27,7 +27,7 @@ func (s *Server) Subscriptions() ([]Subscription, error) {
 	var subs []Subscription
 	for _, c := range conns.Conns {
 		for _, d := range c.SubsDetail {
-			subs = append(subs, Subscription{Client: c.Name, Account: d.Account, Subject: d.Subject, Queue: d.Queue})
+			subs = append(subs, Subscription{Client: c.Name, Account: c.Account, Subject: d.Subject, Queue: d.Queue})
 		}
 	}
 	return subs, nil
