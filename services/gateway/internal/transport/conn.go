@@ -60,6 +60,8 @@ type Conn struct {
 	mu     sync.Mutex // before wire.mu and Server.mu
 	state  state
 	reason string // of closing and closed
+	// farewell is the packet for a GET in closing.
+	farewell *Message
 
 	wire      *wire      // the current transport; nil is polling
 	candidate *candidate // the WebSocket that may take over, in upgrading
@@ -183,7 +185,7 @@ func (c *Conn) closeWith(reason string, frame []byte) {
 			c.end(reason, nil, frame)
 		}
 	default: // the next GET, or a WebSocket that completes its upgrade, takes the rest
-		c.reason = reason
+		c.reason, c.farewell = reason, closeMessage
 		c.setTimer(c.srv.opts.CloseTimeout)
 	}
 }
@@ -247,8 +249,12 @@ func (c *Conn) adopt(s Session) bool {
 	return true
 }
 
-// lingerTimeout is how long a client may take to see that its WebSocket was closed.
-const lingerTimeout = 2 * time.Second
+const (
+	// lingerTimeout is how long a client may take to see that its WebSocket was closed.
+	lingerTimeout = 2 * time.Second
+	// lastPollTimeout is how long a client that closed the connection may take to poll once more.
+	lastPollTimeout = 50 * time.Millisecond
+)
 
 // notifyClosed tells the session, once a Message that is being delivered has returned.
 func (c *Conn) notifyClosed() {

@@ -21,7 +21,7 @@ func (c *Conn) timerFired() {
 	}
 	switch {
 	case c.state == closing:
-		c.end(c.reason, closeMessage, nil)
+		c.end(c.reason, nil, nil)
 	case !c.state.open():
 	case c.awaiting:
 		c.end(ReasonPingTimeout, closeMessage, closePlain)

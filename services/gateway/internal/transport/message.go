@@ -32,6 +32,11 @@ func NewMessage(text []byte, attachments ...[]byte) *Message {
 	return newMessage(packets)
 }
 
+// NewBinary encodes one binary message: what parsers that send no text use. It copies data.
+func NewBinary(data []byte) *Message {
+	return newMessage([]engineio.Packet{{Type: engineio.Message, Binary: true, Data: data}})
+}
+
 // newMessage encodes packets and takes the slice over; the packets' data is copied.
 func newMessage(packets []engineio.Packet) *Message {
 	size := 0

@@ -26,7 +26,7 @@ type Options struct {
 	PingInterval   time.Duration // from a pong to the next ping; default 25 s
 	PingTimeout    time.Duration // how long a client may take to answer a ping; default 20 s
 	UpgradeTimeout time.Duration // how long an upgrade may take; default 10 s
-	WriteTimeout   time.Duration // how long one write of at most 256 KiB may take; default 10 s
+	WriteTimeout   time.Duration // how long one write of at most 64 KiB may take; default 10 s
 	CloseTimeout   time.Duration // how long Close may take to send what is queued; default 30 s
 
 	// MaxPayload bounds one WebSocket message and one POST body, in bytes; default 1e6.

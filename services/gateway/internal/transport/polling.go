@@ -1,11 +1,12 @@
 package transport
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -30,7 +31,7 @@ func (c *Conn) answer() {
 
 // startPolling opens the connection and answers the handshake. What the session has sent already
 // waits for the first poll: clients expect nothing but the open packet here.
-func (c *Conn) startPolling(w http.ResponseWriter) {
+func (c *Conn) startPolling(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	ok := c.switchState(polling)
 	if ok {
@@ -44,7 +45,7 @@ func (c *Conn) startPolling(w http.ResponseWriter) {
 	if name := c.srv.opts.Cookie; name != "" {
 		http.SetCookie(w, &http.Cookie{Name: name, Value: c.id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	}
-	c.writePoll(w, [][]byte{c.openPacket(Polling)})
+	c.writePoll(w, r, [][]byte{c.openPacket(Polling)})
 }
 
 // serveGet is a poll: it answers with what is queued, or waits until something is.
@@ -68,7 +69,7 @@ func (c *Conn) serveGet(w http.ResponseWriter, r *http.Request) {
 	}
 	c.poll = p
 	if c.state == closing {
-		c.end(c.reason, closeMessage, nil)
+		c.end(c.reason, c.farewell, nil)
 	} else if len(c.queue) > 0 {
 		c.answer()
 	}
@@ -91,7 +92,7 @@ func (c *Conn) serveGet(w http.ResponseWriter, r *http.Request) {
 	for i, m := range p.messages {
 		parts[i] = m.polling()
 	}
-	if err := c.writePoll(w, parts); err != nil || r.Context().Err() != nil {
+	if err := c.writePoll(w, r, parts); err != nil || r.Context().Err() != nil {
 		c.pollFailed(p)
 	}
 }
@@ -108,21 +109,30 @@ func (c *Conn) pollFailed(p *poll) {
 }
 
 // writePoll writes parts as one payload, within the write timeout.
-func (c *Conn) writePoll(w http.ResponseWriter, parts [][]byte) error {
-	size := len(parts) - 1
+func (c *Conn) writePoll(w http.ResponseWriter, r *http.Request, parts [][]byte) error {
+	separator := []byte{engineio.Separator}
+	size := len(separator) * (len(parts) - 1)
 	for _, p := range parts {
 		size += len(p)
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
-	h.Set("Content-Length", strconv.Itoa(size))
 	h.Set("Cache-Control", "no-store")
+	if size >= compressFrom && acceptsGzip(r) {
+		data, err := compress(bytes.Join(parts, separator))
+		if err != nil {
+			return err
+		}
+		h.Set("Content-Encoding", "gzip")
+		parts, size = [][]byte{data}, len(data)
+	}
+	h.Set("Content-Length", strconv.Itoa(size))
 	rc := http.NewResponseController(w)
 	rc.SetWriteDeadline(time.Now().Add(c.srv.opts.WriteTimeout))
 	defer rc.SetWriteDeadline(time.Time{})
 	for i, p := range parts {
 		if i > 0 {
-			if _, err := w.Write([]byte{engineio.Separator}); err != nil {
+			if _, err := w.Write(separator); err != nil {
 				return err
 			}
 		}
@@ -130,13 +140,16 @@ func (c *Conn) writePoll(w http.ResponseWriter, parts [][]byte) error {
 			return err
 		}
 	}
-	return rc.Flush()
+	if err := rc.Flush(); !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
 }
 
 // servePost receives a payload.
 func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
-	switch mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); {
+	switch mediaType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); {
 	case c.state == closed:
 		c.mu.Unlock()
 		refuse(w, false, engineio.SessionUnknown, "")
@@ -145,7 +158,7 @@ func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
 		c.mu.Unlock()
 		refuse(w, false, engineio.BadRequest, "")
 		return
-	case c.posting, mediaType == "application/octet-stream":
+	case c.posting, strings.EqualFold(strings.TrimSpace(mediaType), "application/octet-stream"):
 		c.end(ReasonTransportError, closeMessage, nil)
 		c.mu.Unlock()
 		w.WriteHeader(http.StatusBadRequest)
@@ -196,14 +209,10 @@ func (c *Conn) readBody(w http.ResponseWriter, r *http.Request, buf *[]byte) err
 // payload handles the packets of a POST. A bad one closes the connection after those before it.
 func (c *Conn) payload(data []byte) {
 	if !utf8.Valid(data) {
-		c.parseError(nil, errNotUTF8)
+		c.packet(nil, engineio.Packet{}, errNotUTF8)
 		return
 	}
 	for p, err := range engineio.Packets(data, engineio.DefaultMaxPackets) {
-		if err != nil {
-			c.parseError(nil, err)
-			return
-		}
-		c.packet(nil, p)
+		c.packet(nil, p, err)
 	}
 }

@@ -112,7 +112,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Val
 	case upgrade:
 		c.startWebSocket(w, r)
 	default:
-		c.startPolling(w)
+		c.startPolling(w, r)
 	}
 }
 

@@ -64,8 +64,8 @@ func (c *Conn) upgradeTick(u *candidate) {
 		c.dropCandidate()
 		return
 	}
-	if u.probed && c.poll != nil {
-		c.enqueue(noopMessage)
+	if u.probed {
+		c.endPoll()
 	}
 	u.timer.Reset(min(left, noopInterval))
 }
@@ -77,29 +77,30 @@ func (c *Conn) dropCandidate() {
 	c.switchState(polling) // unless it is closing
 }
 
-// probe handles a packet, or the error of decoding one, if it came from the candidate, and reports
-// whether it did.
-func (c *Conn) probe(w *wire, p engineio.Packet, err error) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// probe handles a packet from the candidate, or the error of decoding one. The caller holds c.mu.
+func (c *Conn) probe(p engineio.Packet, err error) {
 	u := c.candidate
-	if u == nil || u.wire != w {
-		return false
-	}
 	switch {
 	case err == nil && p.Type == engineio.Ping && string(p.Data) == "probe":
 		u.probed = true
-		if w.send(probeMessage.frames) != nil {
+		if u.wire.send(probeMessage.frames) != nil {
 			c.dropCandidate()
-			break
+			return
 		}
+		c.endPoll()
 		u.timer.Reset(noopInterval)
 	case err == nil && p.Type == engineio.Upgrade:
 		c.completeUpgrade(u)
 	default:
 		c.dropCandidate()
 	}
-	return true
+}
+
+// endPoll lets the client complete its upgrade, for which no GET may be pending. The caller holds c.mu.
+func (c *Conn) endPoll() {
+	if c.poll != nil {
+		c.enqueue(noopMessage)
+	}
 }
 
 // completeUpgrade makes the candidate the transport. The caller holds c.mu.

@@ -39,9 +39,10 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.wire = newWire(conn, &h.c.srv.opts, nil)
-	h.wire.failed = func(error) { h.c.wireFailed(h.wire) }
-	return h.wire, rw, nil
+	c, w := h.c, newWire(conn, &h.c.srv.opts)
+	w.failed = func() { c.wireFailed(w, nil) } // must not hold the hijacker, and with it the request
+	h.wire = w
+	return w, rw, nil
 }
 
 // acceptWebSocket answers the WebSocket handshake, with an error if it is a bad one.
@@ -116,18 +117,12 @@ func (c *Conn) frame(w *wire, data []byte, binary bool) {
 	var err error
 	if !binary {
 		if !utf8.Valid(data) { // RFC 6455 section 8.1
-			c.wireEnd(w, closeNotUTF8)
+			c.wireFailed(w, closeNotUTF8)
 			return
 		}
 		p, err = engineio.Decode(data)
 	}
-	switch {
-	case c.probe(w, p, err):
-	case err != nil:
-		c.parseError(w, err)
-	default:
-		c.packet(w, p)
-	}
+	c.packet(w, p, err)
 }
 
 // readFailed ends what depends on a WebSocket whose reading ended.
@@ -152,10 +147,9 @@ func (c *Conn) readFailed(w *wire, err error) {
 	}
 }
 
-// wireFailed ends what depends on a WebSocket that cannot be written to.
-func (c *Conn) wireFailed(w *wire) { c.wireEnd(w, nil) }
-
-func (c *Conn) wireEnd(w *wire, frame []byte) {
+// wireFailed ends what depends on a WebSocket that cannot be used any more. A nil frame stands for
+// one that cannot be written to either.
+func (c *Conn) wireFailed(w *wire, frame []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {

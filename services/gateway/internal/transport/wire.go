@@ -13,10 +13,6 @@ var (
 	errWireFull   = errors.New("transport: wire queue is full")
 )
 
-// drainBatch bounds one write of the drain goroutine, so that the write timeout measures progress
-// and not the length of the queue.
-const drainBatch = 256 << 10
-
 // wire serialises all writes to one network connection, never blocks who writes, and keeps the
 // order. Bytes of one call are never interleaved with another's.
 //
@@ -32,7 +28,7 @@ type wire struct {
 	timeout time.Duration   // of one batch
 	maxLen  int             // bound of the queue, messages
 	maxSize int             // bound of the queue, bytes
-	failed  func(error)     // called at most once, by the drain goroutine, holding no lock
+	failed  func()          // called at most once, by the drain goroutine, holding no lock
 
 	mu       sync.Mutex
 	queue    [][]byte
@@ -50,14 +46,13 @@ type wire struct {
 	attemptErr error
 }
 
-func newWire(conn net.Conn, o *Options, failed func(error)) *wire {
+func newWire(conn net.Conn, o *Options) *wire {
 	w := &wire{
 		Conn:    conn,
 		raw:     directConn(conn),
 		timeout: o.WriteTimeout,
 		maxLen:  o.MaxQueueMessages,
 		maxSize: o.MaxQueueBytes,
-		failed:  failed,
 	}
 	w.attempt = func(fd uintptr) bool {
 		w.attemptN, w.attemptErr = writeNow(fd, w.attemptBuf)
@@ -134,18 +129,19 @@ func (w *wire) SetDeadline(t time.Time) error { return w.Conn.SetReadDeadline(t)
 
 // finish sends what waits, then last (nil for nothing), then ends the write side; the peer has linger
 // to end its own, after which reads fail. It reports whether all is written already; if not,
-// done is called when it is, or when it cannot be. Later calls do nothing and report true.
+// done is called when it is, or when it cannot be. Later calls only move the end of linger, and
+// report true.
 //
 // Reading on for a while is what lets the peer see last: a connection that is closed with unread input
 // is reset, and takes what was sent with it.
 func (w *wire) finish(last []byte, linger time.Duration, done func()) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.Conn.SetReadDeadline(time.Now().Add(linger))
 	if w.ending || w.err != nil {
 		return true
 	}
 	w.ending = true
-	w.Conn.SetReadDeadline(time.Now().Add(linger))
 	rest, err := w.tryLocked(last)
 	if err != nil {
 		return true
@@ -166,13 +162,6 @@ func (w *wire) abort() {
 	w.mu.Lock()
 	w.failLocked(errWireClosed)
 	w.mu.Unlock()
-}
-
-// broken returns why nothing can be written any more, nil if something can.
-func (w *wire) broken() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.err
 }
 
 func (w *wire) acceptLocked(n int) error {
@@ -231,87 +220,4 @@ func (w *wire) closeWrite() {
 	if c, ok := w.Conn.(interface{ CloseWrite() error }); ok {
 		c.CloseWrite()
 	}
-}
-
-// drain writes the queue until it is empty, several messages with one write.
-func (w *wire) drain() {
-	var joined []byte
-	for {
-		batch, ok := w.nextBatch()
-		if !ok {
-			return
-		}
-		size := 0
-		for _, b := range batch {
-			size += len(b)
-		}
-		w.Conn.SetWriteDeadline(time.Now().Add(w.timeout))
-		var err error
-		if w.raw != nil {
-			buffers := net.Buffers(batch) // one writev
-			_, err = buffers.WriteTo(w.Conn)
-		} else {
-			joined = joined[:0]
-			for _, b := range batch {
-				joined = append(joined, b...)
-			}
-			_, err = w.Conn.Write(joined)
-		}
-		w.mu.Lock()
-		if err != nil {
-			w.failLocked(err)
-		} else if w.err == nil {
-			w.size -= size
-		}
-		w.mu.Unlock()
-	}
-}
-
-// nextBatch takes up to drainBatch bytes from the queue. With nothing left it ends the drain
-// goroutine and reports false.
-func (w *wire) nextBatch() ([][]byte, bool) {
-	w.mu.Lock()
-	if len(w.queue) > 0 && w.err == nil {
-		defer w.mu.Unlock()
-		return w.cutLocked(), true
-	}
-	err, done, ending := w.err, w.done, w.ending
-	w.done = nil
-	if err == nil {
-		if ending {
-			w.closeWrite()
-		} else {
-			// The direct attempt fails on a deadline that has passed.
-			w.Conn.SetWriteDeadline(time.Time{})
-		}
-	}
-	w.draining = false
-	w.mu.Unlock()
-	if done != nil {
-		done()
-	}
-	if err != nil && w.failed != nil {
-		w.failed(err)
-	}
-	return nil, false
-}
-
-func (w *wire) cutLocked() [][]byte {
-	size := 0
-	for i, b := range w.queue {
-		if size+len(b) <= drainBatch {
-			size += len(b)
-			continue
-		}
-		batch := append(make([][]byte, 0, i+1), w.queue[:i]...)
-		if n := drainBatch - size; n > 0 {
-			batch = append(batch, b[:n])
-			w.queue[i] = b[n:]
-		}
-		w.queue = append(w.queue[:0], w.queue[i:]...)
-		return batch
-	}
-	batch := w.queue
-	w.queue = nil
-	return batch
 }
