@@ -52,7 +52,7 @@ func EventName(array []byte) (string, error) {
 // commas without the white space around it, as a sub-slice of array. The errors
 // are ErrPayload and ErrTooLarge (more than MaxElements).
 func Elements(array []byte) ([][]byte, error) {
-	s := scanner{data: array, split: true}
+	s := scanner{data: array, split: true, components: make([][]byte, 0, 4)}
 	if err := s.args(0); err != nil {
 		return nil, err
 	}
