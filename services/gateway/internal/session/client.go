@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -28,10 +29,13 @@ type Client struct {
 	cancel  context.CancelFunc
 
 	mu      sync.Mutex
-	sockets map[string]*Socket // by namespace; those still entering too
-	entered bool               // whether any socket ever got in
-	idle    *time.Timer        // closes a connection that enters no namespace
+	sockets map[string]*Socket  // by namespace; those still entering too
+	gone    map[string]struct{} // namespaces that the server put the client out of
+	entered bool                // whether any socket ever got in
+	idle    *time.Timer         // closes a connection that enters no namespace
 	closed  bool
+
+	entering sync.WaitGroup // sockets whose enter runs
 }
 
 func newClient(srv *Server, conn *transport.Conn) *Client {
@@ -41,6 +45,23 @@ func newClient(srv *Server, conn *transport.Conn) *Client {
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.idle = time.AfterFunc(srv.opts.ConnectTimeout, c.closeIfIdle)
 	return c
+}
+
+// hasEntered notes that the client is in a namespace: it may leave it and stay connected.
+func (c *Client) hasEntered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.entered = true
+	c.idle.Stop()
+}
+
+// closeIfIdleLater gives a client whose CONNECT was refused its time again.
+func (c *Client) closeIfIdleLater() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed && !c.entered {
+		c.idle.Reset(c.srv.opts.ConnectTimeout)
+	}
 }
 
 // closeIfIdle ends a connection that is in no namespace when its time is up.
@@ -53,10 +74,26 @@ func (c *Client) closeIfIdle() {
 	}
 }
 
+// keeps says whether a packet lives longer than the call that brings it: its data are kept for the
+// attachments to come, or for a middleware.
+func keeps(text []byte) bool {
+	if len(text) == 0 {
+		return false
+	}
+	switch socketio.Type(text[0]) {
+	case socketio.Connect, socketio.BinaryEvent, socketio.BinaryAck:
+		return true
+	}
+	return false
+}
+
 // Message takes what the client sent.
 func (c *Client) Message(data []byte, binary bool) {
 	var p *socketio.Packet
 	var err error
+	if binary || keeps(data) {
+		data = bytes.Clone(data)
+	}
 	if binary {
 		p, err = c.decoder.Binary(data)
 	} else {
@@ -107,9 +144,9 @@ func (c *Client) packet(p *socketio.Packet) error {
 }
 
 func (c *Client) connect(p *socketio.Packet) error {
-	auth := p.Data
-	if len(auth) == 0 {
-		auth = []byte("{}")
+	auth := []byte("{}")
+	if len(p.Data) > 0 {
+		auth = p.Data
 	}
 	s := &Socket{client: c, id: c.srv.opts.Gateway + "." + newID(), namespace: p.Namespace}
 	s.handshake = handshake(c.conn.Request(), auth)
@@ -126,6 +163,8 @@ func (c *Client) connect(p *socketio.Packet) error {
 		return errNamespaces
 	}
 	c.sockets[p.Namespace] = s
+	delete(c.gone, p.Namespace)
+	c.entering.Add(1)
 	go s.enter(c.ctx)
 	return nil
 }
@@ -136,23 +175,29 @@ func (c *Client) socket(namespace string) *Socket {
 	return c.sockets[namespace]
 }
 
-// left says whether the client was in the namespace once.
+// left says whether the server put the client out of the namespace, so that packets for it may have been
+// under way.
 func (c *Client) left(namespace string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s, ok := c.sockets[namespace]
-	return ok && s == nil
+	_, ok := c.gone[namespace]
+	return ok || c.closed
 }
 
-// drop forgets a socket. once says that packets for it may still be under way.
-func (c *Client) drop(s *Socket, once bool) {
+// drop forgets a socket.
+func (c *Client) drop(s *Socket, byServer bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || c.sockets[s.namespace] != s {
+	if c.sockets[s.namespace] != s {
 		return
 	}
 	delete(c.sockets, s.namespace)
-	_ = once
+	if byServer {
+		if c.gone == nil {
+			c.gone = make(map[string]struct{})
+		}
+		c.gone[s.namespace] = struct{}{}
+	}
 }
 
 // others says whether the connection carries another socket that is in.
@@ -176,6 +221,7 @@ func (c *Client) Closed(reason string) {
 	sockets := c.sockets
 	c.sockets = nil
 	c.mu.Unlock()
+	c.entering.Wait()
 	for _, s := range sockets {
 		s.close(reason)
 	}

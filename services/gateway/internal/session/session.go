@@ -65,14 +65,14 @@ type Backend interface {
 
 // Options are the limits of sessions.
 type Options struct {
-	Gateway        string        // the gateway's id, first part of socket ids
-	ConnectTimeout time.Duration // for a client to enter its first namespace, and for middleware to answer
-	MaxNamespaces  int           // sockets over one connection
-	MaxPendingAcks int           // unanswered acks of one client, in either direction
-	MaxRooms       int           // rooms of one socket
-	MaxAttachmentBytes int       // of one packet
-	Log            *slog.Logger
-	Metrics        Metrics
+	Gateway            string        // the gateway's id, first part of socket ids
+	ConnectTimeout     time.Duration // for a client to enter its first namespace, and for middleware to answer
+	MaxNamespaces      int           // sockets over one connection
+	MaxPendingAcks     int           // unanswered acks of one client, in either direction
+	MaxRooms           int           // rooms of one socket
+	MaxAttachmentBytes int           // of one packet
+	Log                *slog.Logger
+	Metrics            Metrics
 }
 
 // Metrics counts what happens to packets. All methods may be called concurrently.
