@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -333,3 +334,5 @@ func text(format string, args ...any) *Message {
 }
 
 func big(n int) []byte { return bytes.Repeat([]byte{'x'}, n) }
+
+func base64Text(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
