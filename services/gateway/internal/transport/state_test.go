@@ -196,7 +196,6 @@ func TestAccept(t *testing.T) {
 func TestSessionIsSerial(t *testing.T) {
 	s := newServer(t, Options{})
 	c, p := s.openWS()
-	p.messages = nil // the next Message blocks until Closed could run
 	held := make(chan struct{})
 	p.conn.delivery.Lock() // as a Message that is running
 	c.send("4second")

@@ -133,18 +133,22 @@ func TestUpgradeUnderLoad(t *testing.T) {
 }
 
 func upgradeUnderLoad(t *testing.T, s *server) {
-	const n = 2000
 	p := s.open()
-	go func() {
-		for i := range n {
-			if err := p.conn.Send(NewMessage(fmt.Append(nil, i), []byte{byte(i)})); err != nil {
+	upgraded, total := make(chan struct{}), make(chan int, 1)
+	go func() { // through the whole upgrade, and some more
+		n, last := 0, 1<<30
+		for ; n < last; n++ {
+			if err := p.conn.Send(NewMessage(fmt.Append(nil, n), []byte{byte(n)})); err != nil {
 				t.Errorf("Send: %v", err)
-				return
+				break
 			}
-			if i%50 == 0 {
-				time.Sleep(time.Millisecond) // so that the sending lasts as long as the upgrade
+			select {
+			case <-upgraded:
+				last = min(last, n+500)
+			case <-time.After(100 * time.Microsecond):
 			}
 		}
+		total <- n
 	}()
 	var got []string
 	poll := func() {
@@ -169,12 +173,14 @@ func upgradeUnderLoad(t *testing.T, s *server) {
 	c, _, err := s.dialRaw("EIO=4&transport=websocket&sid="+p.conn.ID(), nil)
 	if err != nil {
 		t.Error(err)
+		close(upgraded)
 		return
 	}
 	c.WriteMessage(ws.TextMessage, []byte("2probe"))
 	poll()
 	if _, data, err := c.ReadMessage(); string(data) != "3probe" {
 		t.Errorf("probe: %q %v", data, err)
+		close(upgraded)
 		return
 	}
 	c.WriteMessage(ws.TextMessage, []byte("5"))
@@ -182,6 +188,8 @@ func upgradeUnderLoad(t *testing.T, s *server) {
 		c.WriteMessage(ws.TextMessage, fmt.Appendf(nil, "4%d", sent))
 		sent++
 	}
+	close(upgraded)
+	n := recv(t, "the sender", total)
 	for len(got) < 2*n {
 		kind, data, err := c.ReadMessage()
 		if err != nil {
