@@ -202,8 +202,13 @@ func (c *Conn) readBody(w http.ResponseWriter, r *http.Request, buf *[]byte) err
 	}
 	rc := http.NewResponseController(w)
 	rc.SetReadDeadline(time.Now().Add(o.PingInterval + o.PingTimeout))
-	defer rc.SetReadDeadline(time.Time{})
-	return readAll(buf, http.MaxBytesReader(w, r.Body, o.MaxPayload))
+	if err := readAll(buf, http.MaxBytesReader(w, r.Body, o.MaxPayload)); err != nil {
+		// The deadline stays, or the HTTP server would wait for the rest of the body.
+		w.Header().Set("Connection", "close")
+		return err
+	}
+	rc.SetReadDeadline(time.Time{})
+	return nil
 }
 
 // payload handles the packets of a POST. A bad one closes the connection after those before it.

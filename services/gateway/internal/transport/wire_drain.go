@@ -89,7 +89,8 @@ func (w *wire) cutLocked() [][]byte {
 			batch = append(batch, b[:n])
 			w.queue[i] = b[n:]
 		}
-		w.queue = append(w.queue[:0], w.queue[i:]...)
+		clear(w.queue[:i]) // or the slice would hold the messages longer than need be
+		w.queue = w.queue[i:]
 		return batch
 	}
 	batch := w.queue
