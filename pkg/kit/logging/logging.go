@@ -12,13 +12,16 @@ import (
 
 // Options can be embedded in a service's configuration, under `embed:"" prefix:"log-"`.
 type Options struct {
-	Format string     `default:"text" enum:"text,json" help:"Format of the log lines."`
-	Level  slog.Level `default:"info" help:"Least important lines to log: debug, info, warn or error."`
+	Format string `default:"text" enum:"text,json" help:"Format of the log lines."`
+	Level  string `default:"info" enum:"debug,info,warn,error" help:"Least important lines to log."`
 }
 
-// New returns a logger that writes to w. Any Format but json means text.
+// New returns a logger that writes to w. Any Format but json means text, any
+// unknown Level info.
 func New(w io.Writer, o Options) *slog.Logger {
-	ho := &slog.HandlerOptions{Level: o.Level}
+	level := slog.LevelInfo
+	_ = level.UnmarshalText([]byte(o.Level)) // an error leaves info
+	ho := &slog.HandlerOptions{Level: level}
 	if o.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, ho))
 	}
