@@ -21,6 +21,7 @@ import (
 	"github.com/natter-io/natter/pkg/kit/provision"
 	"github.com/natter-io/natter/pkg/kit/run"
 	"github.com/natter-io/natter/services/auth/internal/accounts"
+	"github.com/natter-io/natter/services/auth/internal/admin"
 	"github.com/natter-io/natter/services/auth/internal/api"
 	"github.com/natter-io/natter/services/auth/internal/login"
 	"github.com/natter-io/natter/services/auth/internal/middleware"
@@ -104,13 +105,6 @@ func (s *Service) Run(ctx context.Context) error {
 	return g.Run(ctx)
 }
 
-// parts are what needs the buckets.
-type parts struct {
-	api.Parts
-	js       jetstream.JetStream
-	accounts *accounts.Store
-}
-
 const stopTimeout = 10 * time.Second
 
 func (s *Service) serve(ctx context.Context) error {
@@ -127,7 +121,7 @@ func (s *Service) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	endpoints, err := api.Start(nc, s.subjects, p.Parts, s.log)
+	endpoints, err := api.Start(nc, s.subjects, p, s.log)
 	if err != nil {
 		return err
 	}
@@ -155,7 +149,7 @@ const (
 
 // prepare makes buckets, key and first admin, and tries until it can: JetStream may still be electing, or NATS
 // may have gone away again.
-func (s *Service) prepare(ctx context.Context, nc *nats.Conn) (parts, error) {
+func (s *Service) prepare(ctx context.Context, nc *nats.Conn) (api.Parts, error) {
 	for {
 		attempt, cancel := context.WithTimeout(ctx, prepareTimeout)
 		p, err := s.prepareOnce(attempt, nc)
@@ -164,53 +158,55 @@ func (s *Service) prepare(ctx context.Context, nc *nats.Conn) (parts, error) {
 			return p, nil
 		}
 		if ctx.Err() != nil {
-			return parts{}, context.Cause(ctx)
+			return api.Parts{}, context.Cause(ctx)
 		}
 		s.log.Warn("cannot start yet; trying again", "error", err)
 		select {
 		case <-time.After(prepareAgain):
 		case <-ctx.Done():
-			return parts{}, context.Cause(ctx)
+			return api.Parts{}, context.Cause(ctx)
 		}
 	}
 }
 
-func (s *Service) prepareOnce(ctx context.Context, nc *nats.Conn) (parts, error) {
+func (s *Service) prepareOnce(ctx context.Context, nc *nats.Conn) (api.Parts, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
-		return parts{}, fmt.Errorf("using JetStream: %w", err)
+		return api.Parts{}, fmt.Errorf("using JetStream: %w", err)
 	}
 	storage := provision.Storage{Replicas: s.cfg.Replicas, MaxBytes: -1}
 	if _, err := provision.Events(ctx, js, s.subjects, storage); err != nil {
-		return parts{}, err
+		return api.Parts{}, err
 	}
 	names := s.subjects.Names()
 	accountsKV, err := provision.Bucket(ctx, js, jetstream.KeyValueConfig{
 		Bucket: names.Accounts, Description: "Accounts of users, with their password hashes.", History: 1, Replicas: s.cfg.Replicas,
 	})
 	if err != nil {
-		return parts{}, err
+		return api.Parts{}, err
 	}
 	keysKV, err := provision.Bucket(ctx, js, jetstream.KeyValueConfig{
 		Bucket: names.AuthKeys, Description: "The private key that signs tokens.", History: 1, Replicas: s.cfg.Replicas,
 	})
 	if err != nil {
-		return parts{}, err
+		return api.Parts{}, err
 	}
 	key, err := tokens.LoadKey(ctx, keysKV)
 	if err != nil {
-		return parts{}, err
+		return api.Parts{}, err
 	}
 	store := accounts.NewStore(accountsKV)
 	hasher := passwords.NewHasher(s.cfg.hashing())
 	if err := s.ensureAdmin(ctx, store, hasher); err != nil {
-		return parts{}, err
+		return api.Parts{}, err
 	}
 	issuer := tokens.NewIssuer(key, s.subjects.Prefix()+".auth", s.cfg.TokenLifetime)
-	return parts{js: js, accounts: store, Parts: api.Parts{
+	administration := users.New(store, hasher, js, s.subjects, s.log)
+	return api.Parts{
 		Middleware: middleware.New(store, issuer),
 		Login:      login.New(store, hasher, issuer, login.Limits{PerName: s.cfg.LoginPerName, PerAddress: s.cfg.LoginPerAddress}),
-		Users:      users.New(store, hasher, js, s.subjects, s.log),
+		Users:      administration,
+		Admin:      admin.New(nc, js, s.subjects, administration),
 		Hashing:    s.cfg.hashing(),
-	}}, nil
+	}, nil
 }

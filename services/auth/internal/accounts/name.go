@@ -67,6 +67,9 @@ func Fold(name string) string {
 		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
 			least = min(least, next)
 		}
+		if least >= 'A' && least <= 'Z' {
+			least += 'a' - 'A' // reads better in keys
+		}
 		return least
 	}, name)
 }

@@ -8,10 +8,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/auth/internal/admin"
 	"github.com/natter-io/natter/services/auth/internal/login"
 	"github.com/natter-io/natter/services/auth/internal/middleware"
+	"github.com/natter-io/natter/services/auth/internal/reply"
 	"github.com/natter-io/natter/services/auth/internal/users"
 )
 
@@ -70,6 +73,7 @@ type Parts struct {
 	Middleware *middleware.Middleware
 	Login      *login.Login
 	Users      *users.Users
+	Admin      *admin.Admin
 	Hashing    int // passwords that are hashed at a time
 }
 
@@ -80,7 +84,7 @@ func Start(nc *nats.Conn, s contract.Subjects, p Parts, log *slog.Logger) (*Serv
 		return nil, fmt.Errorf("offering the middleware: %w", err)
 	}
 	auth := func(name string) string { return s.Endpoint(contract.Auth, name) }
-	return start(nc, []endpoint{
+	endpoints := []endpoint{
 		// It waits for the bucket most of the time, so that many wait side by side. Silent: without an answer
 		// gateways go on asking and admit nobody; a refusal would be final for the client.
 		{name: "middleware", subject: use, answer: p.enter, workers: 64, queue: 4096, timeout: 5 * time.Second, silent: true},
@@ -88,20 +92,25 @@ func Start(nc *nats.Conn, s contract.Subjects, p Parts, log *slog.Logger) (*Serv
 		{name: "users", subject: auth("users"), answer: p.users, workers: 2, queue: 64, timeout: 5 * time.Second},
 		{name: "create", subject: auth("create"), answer: p.create, workers: 2, queue: 256, timeout: 5 * time.Second},
 		{name: "delete", subject: auth("delete"), answer: p.delete, workers: 2, queue: 256, timeout: 10 * time.Second},
-	}, log)
+	}
+	adminEndpoints, err := adminEndpoints(s, p.Admin)
+	if err != nil {
+		return nil, err
+	}
+	return start(nc, append(endpoints, adminEndpoints...), log)
 }
 
-func (p Parts) enter(ctx context.Context, request []byte) (any, error) {
-	return p.Middleware.Answer(ctx, request)
+func (p Parts) enter(ctx context.Context, request micro.Request) (any, error) {
+	return p.Middleware.Answer(ctx, request.Data())
 }
 
-func (p Parts) login(ctx context.Context, request []byte) (any, error) {
+func (p Parts) login(ctx context.Context, request micro.Request) (any, error) {
 	var r LoginRequest
-	if err := Decode(request, &r); err != nil {
+	if err := reply.Decode(request.Data(), &r); err != nil {
 		return nil, err
 	}
 	if len(r.Address) > 128 {
-		return nil, &invalidError{"the address is too long"}
+		return nil, reply.Invalid("the address is too long")
 	}
 	s, err := p.Login.Try(ctx, login.Request(r))
 	if err != nil {
@@ -111,9 +120,9 @@ func (p Parts) login(ctx context.Context, request []byte) (any, error) {
 	return LoginReply{OK: true, Token: s.Token, Expires: s.Expires, User: a.ID, Name: a.Name, Roles: a.Roles}, nil
 }
 
-func (p Parts) users(ctx context.Context, request []byte) (any, error) {
-	if len(request) > 0 {
-		if err := Decode(request, &struct{}{}); err != nil {
+func (p Parts) users(ctx context.Context, request micro.Request) (any, error) {
+	if len(request.Data()) > 0 {
+		if err := reply.Decode(request.Data(), &struct{}{}); err != nil {
 			return nil, err
 		}
 	}
@@ -121,9 +130,9 @@ func (p Parts) users(ctx context.Context, request []byte) (any, error) {
 	return UsersReply{OK: true, Users: all}, err
 }
 
-func (p Parts) create(ctx context.Context, request []byte) (any, error) {
+func (p Parts) create(ctx context.Context, request micro.Request) (any, error) {
 	var r CreateRequest
-	if err := Decode(request, &r); err != nil {
+	if err := reply.Decode(request.Data(), &r); err != nil {
 		return nil, err
 	}
 	u, err := p.Users.Create(ctx, r.Name, r.Password, r.Roles)
@@ -133,16 +142,16 @@ func (p Parts) create(ctx context.Context, request []byte) (any, error) {
 // maxBy is the greatest length in characters of who ordered a deletion.
 const maxBy = 64
 
-func (p Parts) delete(ctx context.Context, request []byte) (any, error) {
+func (p Parts) delete(ctx context.Context, request micro.Request) (any, error) {
 	var r DeleteRequest
-	if err := Decode(request, &r); err != nil {
+	if err := reply.Decode(request.Data(), &r); err != nil {
 		return nil, err
 	}
 	if r.User == "" {
-		return nil, &invalidError{"the field user must say whom to delete"}
+		return nil, reply.Invalid("the field user must say whom to delete")
 	}
 	if utf8.RuneCountInString(r.By) > maxBy {
-		return nil, &invalidError{fmt.Sprintf("the field by has more than %d characters", maxBy)}
+		return nil, reply.Invalid(fmt.Sprintf("the field by has more than %d characters", maxBy))
 	}
 	return Done{OK: true}, p.Users.Delete(ctx, r.User, r.By)
 }

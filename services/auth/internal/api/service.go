@@ -19,6 +19,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/auth/internal/reply"
 )
 
 // ServiceName is the service's name in "nats micro ls", and the queue group that its instances share.
@@ -29,11 +30,12 @@ const ServiceName = "natter-auth"
 type endpoint struct {
 	name    string
 	subject string
-	answer  func(ctx context.Context, request []byte) (any, error)
+	answer  func(ctx context.Context, request micro.Request) (any, error)
 	workers int           // how many requests are answered at a time
 	queue   int           // how many wait; more are refused
 	timeout time.Duration // from a request's arrival to its answer
 	silent  bool          // refusals because of overload or failure are not said
+	ack     bool          // what is answered is a client's ack: the arguments of its callback
 }
 
 // job is a request that waits.
@@ -132,30 +134,44 @@ func (s *Service) work(ctx context.Context, e endpoint, j job) {
 		s.fail(e, j.request, errOverload)
 		return
 	}
-	reply, err := e.answer(ctx, j.request.Data())
+	answer, err := e.answer(ctx, j.request)
 	if err != nil {
 		s.fail(e, j.request, err)
 		return
 	}
-	if err := j.request.RespondJSON(reply); err != nil {
-		s.complain(e, fmt.Errorf("answering: %w", err))
+	if e.ack {
+		answer = []any{answer}
 	}
+	s.respond(e, j.request, answer)
 }
 
 // fail answers with a refusal, or not at all where silence is what makes the other side ask again.
 func (s *Service) fail(e endpoint, r micro.Request, err error) {
-	refusal, complete := Refusal(err)
+	refusal, complete := reply.Refusal(err)
 	if !complete {
 		s.complain(e, err)
 		if e.silent {
 			return
 		}
 	}
+	if e.ack {
+		s.respond(e, r, []any{refusal})
+		return
+	}
 	data, err := json.Marshal(refusal)
 	if err == nil {
-		err = r.Error(status(refusal.Code), refusal.Message, data, micro.WithHeaders(micro.Headers{contract.HeaderError: {refusal.Code}}))
+		err = r.Error(reply.Status(refusal.Code), refusal.Message, data, micro.WithHeaders(micro.Headers{contract.HeaderError: {refusal.Code}}))
 	}
 	if err != nil {
+		s.complain(e, fmt.Errorf("answering: %w", err))
+	}
+}
+
+func (s *Service) respond(e endpoint, r micro.Request, answer any) {
+	if r.Reply() == "" {
+		return // the client wants no ack
+	}
+	if err := r.RespondJSON(answer); err != nil {
 		s.complain(e, fmt.Errorf("answering: %w", err))
 	}
 }

@@ -1,4 +1,8 @@
-package api
+// Package reply says errors to callers: which code and message they get, and that they get no more than they
+// should know. It also reads their requests, where most of these errors come from.
+//
+// It does not know how replies travel.
+package reply
 
 import (
 	"errors"
@@ -16,14 +20,26 @@ type invalidError struct{ message string }
 
 func (e *invalidError) Error() string { return e.message }
 
+// Invalid is the error of a request that is malformed. The message is for who wrote it.
+func Invalid(message string) error { return &invalidError{message} }
+
+// NotFoundError says that something other than a user does not exist. It is for who asked.
+type NotFoundError struct{ What string }
+
+// Error says what does not exist.
+func (e *NotFoundError) Error() string { return "there is no " + e.What }
+
 // Refusal is what a caller is told about an error, and whether it tells everything. If not, the error is one
 // of this service or its surroundings: it belongs into the log.
 func Refusal(err error) (r contract.Refusal, complete bool) {
 	var invalid *invalidError
+	var missing *NotFoundError
 	var limited *login.RateError
 	switch {
 	case errors.As(err, &invalid):
 		return contract.Refuse(contract.CodeInvalid, invalid.message), true
+	case errors.As(err, &missing):
+		return contract.Refuse(contract.CodeNotFound, missing.Error()), true
 	case errors.As(err, &limited):
 		return contract.Refuse(contract.CodeRateLimited, limited.Error()), true
 	case errors.Is(err, login.ErrWrong):
@@ -40,7 +56,6 @@ func Refusal(err error) (r contract.Refusal, complete bool) {
 	return contract.Refuse(contract.CodeUnavailable, "this cannot be done at the moment: try again"), false
 }
 
-// statuses are the codes of refusals as HTTP numbers them, for the header Nats-Service-Error-Code.
 var statuses = map[string]int{
 	contract.CodeInvalid:        400,
 	middleware.CodeUnauthorized: 401,
@@ -51,4 +66,5 @@ var statuses = map[string]int{
 	contract.CodeUnavailable:    503,
 }
 
-func status(code string) string { return strconv.Itoa(statuses[code]) }
+// Status is the code of a refusal as HTTP numbers it.
+func Status(code string) string { return strconv.Itoa(statuses[code]) }
