@@ -1,0 +1,2 @@
+// Package config fills a service's settings.
+package config
