@@ -93,7 +93,7 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 	v, err := strconv.ParseFloat(number, 64)
 	v *= size
 	if err != nil || v < 0 || v >= math.MaxInt64 || v != math.Trunc(v) {
-		return fmt.Errorf("want %s", wantBytes)
+		return fmt.Errorf("%q is not %s", text, wantBytes)
 	}
 	*b = Bytes(v)
 	return nil
