@@ -14,7 +14,7 @@ import (
 
 func main() {
 	var cfg historyd.Config
-	if err := config.Load("natter-history", "Keeps the messages that are posted to Socket.IO rooms.", os.Args[1:], &cfg); err != nil {
+	if err := config.Load(historyd.Name, historyd.About, os.Args[1:], &cfg); err != nil {
 		config.Exit(err)
 	}
 	log := logging.New(os.Stderr, cfg.Log)

@@ -24,7 +24,7 @@ const About = "Keeps accounts, signs users in, and decides who may enter the Soc
 type Config struct {
 	NATS   natsconn.Options `embed:"" prefix:"nats-"`
 	Log    logging.Options  `embed:"" prefix:"log-"`
-	Health health.Options   `embed:"" prefix:"health-"`
+	Health health.Options   `embed:"" prefix:"health-" set:"health=127.0.0.1:9091"`
 
 	Prefix   string `default:"natter" help:"First token of every subject; the same for all services of a deployment."`
 	Replicas int    `default:"1" help:"Copies of accounts and keys in a NATS cluster, 1 to 5."`

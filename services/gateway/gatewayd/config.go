@@ -27,7 +27,7 @@ type Config struct {
 	Settings
 	NATS   natsconn.Options `embed:"" prefix:"nats-"`
 	Log    logging.Options  `embed:"" prefix:"log-"`
-	Health health.Options   `embed:"" prefix:"health-"`
+	Health health.Options   `embed:"" prefix:"health-" set:"health=127.0.0.1:9090"`
 
 	Prefix   string `default:"natter" help:"First token of every subject; the same for all services of a deployment."`
 	Replicas int    `default:"1" help:"Copies of the streams and buckets in a NATS cluster, 1 to 5."`
@@ -40,7 +40,7 @@ type Settings struct {
 
 	Path              string        `default:"/socket.io/" help:"Prefix of the requests that are Socket.IO's."`
 	ServeClient       bool          `default:"true" negatable:"" help:"Serve the client bundles under the path."`
-	ClientDir         string        `default:"web/node_modules/socket.io-client" help:"Where the npm package socket.io-client lies." placeholder:"DIR"`
+	ClientDir         string        `default:"web/node_modules/socket.io-client/dist" help:"Folder dist of the npm package socket.io-client." placeholder:"DIR"`
 	Transports        []string      `default:"polling,websocket" help:"What clients may connect by."`
 	PingInterval      time.Duration `default:"25s" help:"From a client's pong to the next ping."`
 	PingTimeout       time.Duration `default:"20s" help:"How long a client may take to answer a ping."`
@@ -112,7 +112,7 @@ func (s Settings) Validate() error {
 		errs = append(errs, fmt.Errorf("gatewayId: %q: want 1 to %d characters of A-Z a-z 0-9 _ -", s.GatewayID, contract.MaxGatewayID))
 	}
 	for _, n := range []struct {
-		name           string
+		name            string
 		value, min, max int64
 	}{
 		{"maxNamespaces", int64(s.MaxNamespaces), 1, 1024},

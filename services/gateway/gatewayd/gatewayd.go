@@ -244,10 +244,10 @@ func (s *Service) routes(p *parts) http.Handler {
 	return mux
 }
 
-// withBundles serves files right under the path as client bundles, everything else as Engine.IO.
+// withBundles serves the client bundles right under the path, everything else as Engine.IO.
 func withBundles(path string, bundles, engine http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if name, ok := strings.CutPrefix(r.URL.Path, path); ok && name != "" && !strings.Contains(name, "/") && r.URL.Query().Get("EIO") == "" {
+		if name, ok := strings.CutPrefix(r.URL.Path, path); ok && !strings.Contains(name, "/") && web.IsBundle(name) {
 			bundles.ServeHTTP(w, r)
 			return
 		}

@@ -12,6 +12,12 @@ import (
 	"github.com/natter-io/natter/services/history/internal/sqlite"
 )
 
+// Name is the service's name, from which its environment variables and its connection are named.
+const Name = "natter-history"
+
+// About describes the service in its help.
+const About = "Keeps the messages that are posted to Socket.IO rooms, and answers for them."
+
 // Config are the settings of the history service. Defaults are in the tags; see package config for the
 // spelling in file, environment and flags.
 type Config struct {
@@ -23,7 +29,7 @@ type Config struct {
 	Batch    int              `default:"256" help:"Most messages stored in one transaction."`
 	Replicas int              `default:"1" help:"Copies of the streams in a NATS cluster, 1 to 5."`
 
-	Health health.Options  `embed:"" prefix:"health-"`
+	Health health.Options  `embed:"" prefix:"health-" set:"health=127.0.0.1:9092"`
 	Log    logging.Options `embed:"" prefix:"log-"`
 }
 

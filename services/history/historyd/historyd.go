@@ -79,7 +79,7 @@ func (s *Service) serve(ctx context.Context) (err error) {
 	s.health.SetCheck("database", store.Ping)
 
 	options := s.cfg.NATS
-	options.Name = "natter-history"
+	options.Name = Name
 	nc, err := natsconn.Dial(ctx, options, s.log, s.nats...)
 	if err != nil {
 		return err
