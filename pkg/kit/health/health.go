@@ -1,0 +1,185 @@
+// Package health serves the pages by which others watch a service: /healthz,
+// /readyz and /metrics.
+//
+// It does not know what is checked or measured. Part of the kit: small, for
+// Natter's own programs, no compatibility promise.
+package health
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const (
+	checkTimeout = 2 * time.Second
+	stopTimeout  = 5 * time.Second
+	readTimeout  = 5 * time.Second
+	writeTimeout = 30 * time.Second
+)
+
+// Options can be embedded in a service's configuration, under `embed:"" prefix:"health-"`.
+type Options struct {
+	Listen string `default:"127.0.0.1:9090" help:"Address of /healthz, /readyz and /metrics; empty for none."`
+}
+
+// Check reports why something is not ready, or nil. It must return when its
+// context ends, which is 2 s after the request.
+type Check func(ctx context.Context) error
+
+// Server collects checks and metrics and serves them. Its methods may be called
+// concurrently.
+type Server struct {
+	opts     Options
+	log      *slog.Logger
+	registry *prometheus.Registry
+	up       chan struct{} // closed when addr is set
+	upOnce   sync.Once
+
+	mu     sync.RWMutex
+	checks map[string]Check
+	addr   net.Addr
+}
+
+// New returns a server that has the Go runtime's and the process's metrics and no check.
+func New(o Options, log *slog.Logger) *Server {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return &Server{opts: o, log: log, registry: r, up: make(chan struct{}), checks: map[string]Check{}}
+}
+
+// Registry is where a service registers its metrics.
+func (s *Server) Registry() *prometheus.Registry { return s.registry }
+
+// SetCheck adds a named check to /readyz or replaces it; nil removes it.
+func (s *Server) SetCheck(name string, c Check) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c == nil {
+		delete(s.checks, name)
+		return
+	}
+	s.checks[name] = c
+}
+
+// Handler serves the three pages, for a program that has its own HTTP server.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry}))
+	return mux
+}
+
+// Report is the body of /readyz.
+type Report struct {
+	Ready bool `json:"ready"`
+	// Checks maps each check's name to "ok" or to what is wrong.
+	Checks map[string]string `json:"checks"`
+}
+
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	report := s.Report(r.Context())
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if !report.Ready {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(report) // the asker is gone if this fails
+}
+
+// Report runs all checks side by side. One that does not return within 2 s fails.
+func (s *Server) Report(ctx context.Context) Report {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	s.mu.RLock()
+	results := make(map[string]chan error, len(s.checks))
+	for name, check := range s.checks {
+		result := make(chan error, 1)
+		results[name] = result
+		go func() { result <- check(ctx) }()
+	}
+	s.mu.RUnlock()
+
+	report := Report{Ready: true, Checks: make(map[string]string, len(results))}
+	for name, result := range results {
+		var err error
+		select {
+		case err = <-result:
+		case <-ctx.Done():
+			err = fmt.Errorf("no answer within %s", checkTimeout)
+		}
+		report.Checks[name] = "ok"
+		if err != nil {
+			report.Ready = false
+			report.Checks[name] = err.Error()
+		}
+	}
+	return report
+}
+
+// Run listens and serves until ctx ends, then lets running requests finish for up
+// to 5 s. With an empty Listen it only waits for ctx.
+func (s *Server) Run(ctx context.Context) error {
+	if s.opts.Listen == "" {
+		s.upOnce.Do(func() { close(s.up) })
+		<-ctx.Done()
+		return nil
+	}
+	l, err := net.Listen("tcp", s.opts.Listen)
+	if err != nil {
+		return fmt.Errorf("health pages: %w: choose another address with the setting listen", err)
+	}
+	s.mu.Lock()
+	s.addr = l.Addr()
+	s.mu.Unlock()
+	s.upOnce.Do(func() { close(s.up) })
+	s.log.Info("health pages", "url", "http://"+l.Addr().String()+"/readyz")
+
+	srv := &http.Server{
+		Handler: s.Handler(), ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	select {
+	case err = <-served:
+		return fmt.Errorf("health pages: %w", err)
+	case <-ctx.Done():
+	}
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	err = srv.Shutdown(stopCtx)
+	if err != nil {
+		err = errors.Join(err, srv.Close())
+	}
+	<-served
+	return err
+}
+
+// Ready blocks until Run listens or ctx ends. It fits run.Component.
+func (s *Server) Ready(ctx context.Context) error {
+	select {
+	case <-s.up:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Addr is the address listened on, nil before Ready and for an empty Listen.
+func (s *Server) Addr() net.Addr {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.addr
+}
