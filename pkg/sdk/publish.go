@@ -17,6 +17,9 @@ import (
 // attempt is how long one publish waits for its PubAck before it is tried again with the same message id.
 const attempt = 3 * time.Second
 
+// reconnectPoll is how often a publish is tried while there is no connection.
+const reconnectPoll = 100 * time.Millisecond
+
 // store publishes to the stream and returns when it is there. It tries again, with the same message id, until
 // the context or [Options.PublishTimeout] ends: the election of a stream's leader takes seconds.
 func (s *Server) store(ctx context.Context, msg *nats.Msg, id string) (*jetstream.PubAck, error) {
@@ -33,8 +36,15 @@ func (s *Server) store(ctx context.Context, msg *nats.Msg, id string) (*jetstrea
 			return nil, fmt.Errorf("%w: %s went to the stream %s, which must not have this subject", ErrNotStored, msg.Subject, ack.Stream)
 		case err == nil:
 			return ack, nil
+		case errors.Is(err, nats.ErrMaxPayload):
+			return nil, fmt.Errorf("%s: %d bytes, the NATS server takes %d: %w", msg.Subject, len(msg.Data), s.nc.MaxPayload(), err)
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("%w: %s: %w", ErrNotStored, msg.Subject, errors.Join(context.Cause(ctx), err))
+		case errors.Is(err, nats.ErrReconnectBufExceeded):
+			select { // disconnected, and the connection keeps nothing for later
+			case <-time.After(reconnectPoll):
+			case <-ctx.Done():
+			}
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, jetstream.ErrNoStreamResponse):
 			// Another subscriber on the subject hides that nobody stores it, so the stream is asked for.
 			if missing := s.missing(ctx); missing != nil {

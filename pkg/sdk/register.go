@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -171,13 +172,20 @@ func (r *run) keep(failed error) {
 	}
 }
 
+// subscription remembers its drops beyond its end.
+type subscription struct {
+	*nats.Subscription
+	drops atomic.Uint64
+}
+
 // dropped is how many messages NATS could not hand over.
 func (r *run) dropped() uint64 {
 	var sum uint64
 	for _, sub := range r.subs {
 		if n, err := sub.Dropped(); err == nil {
-			sum += uint64(n)
+			sub.drops.Store(uint64(n))
 		}
+		sum += sub.drops.Load()
 	}
 	return sum
 }

@@ -21,7 +21,7 @@ type run struct {
 	cancel     context.CancelFunc
 	namespaces map[string]*Namespace // as they were at Start: not changed any more
 	inbox      chan *nats.Msg        // of all subscriptions: one order
-	subs       []*nats.Subscription
+	subs       []*subscription
 	lanes      *lanes[job]
 	draining   chan struct{} // closed when nothing new comes into the inbox
 	dispatched chan struct{} // closed when the inbox is empty
@@ -162,7 +162,7 @@ func (r *run) subscribe() error {
 			if err != nil {
 				return fmt.Errorf("subscribing to %s: %w", subject, err)
 			}
-			r.subs = append(r.subs, sub)
+			r.subs = append(r.subs, &subscription{Subscription: sub})
 		}
 	}
 	return nil
@@ -210,6 +210,7 @@ func (s *Server) Stop(ctx context.Context) error {
 }
 
 func (r *run) stop(ctx context.Context) error {
+	r.dropped() // the last look before the subscriptions end
 	for _, sub := range r.subs {
 		_ = sub.Drain() // fails only if the connection is closed: then nothing comes any more
 	}
