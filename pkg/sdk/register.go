@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -34,7 +35,7 @@ func (n *Namespace) wanted() contract.Namespace {
 	return c
 }
 
-// register makes the namespaces known to the gateways and says whether that is done.
+// register makes the namespaces known to the gateways; one that cannot be does not keep the others from it.
 func (r *run) register(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, registerTimeout)
 	defer cancel()
@@ -50,12 +51,13 @@ func (r *run) register(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bucket %s: %w", bucket, err)
 	}
-	for _, n := range r.namespaces {
-		if err := n.publish(ctx, kv); err != nil {
-			return fmt.Errorf("bucket %s: namespace %s: %w", bucket, n.name, err)
+	var failed []error
+	for _, name := range slices.Sorted(maps.Keys(r.namespaces)) {
+		if err := r.namespaces[name].publish(ctx, kv); err != nil {
+			failed = append(failed, fmt.Errorf("bucket %s: namespace %s: %w", bucket, name, err))
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // publish makes the namespace if it is not there, else adds the middlewares that it does not use yet.
