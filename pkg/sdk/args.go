@@ -1,0 +1,162 @@
+package sdk
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/natter-io/natter/pkg/contract"
+)
+
+// Ack is what a handler answers: the arguments of the client's callback. nil is no answer, Ack{} an answer
+// without arguments. []byte values become binary attachments, as in Emit.
+type Ack []any
+
+// Args are the arguments of an event or an ack. The zero value has none. Args are immutable and may be kept.
+type Args struct {
+	values      []json.RawMessage
+	attachments [][]byte
+}
+
+var errNotArray = errors.New("not a JSON array")
+
+// decodeArray takes a payload of the contract apart: a JSON array, followed by its attachments.
+func decodeArray(h contract.Header, payload []byte) (Args, error) {
+	text, attachments, err := contract.SplitPayload(h, payload)
+	if err != nil {
+		return Args{}, err
+	}
+	var values []json.RawMessage
+	if err := json.Unmarshal(text, &values); err != nil || values == nil {
+		return Args{}, errors.Join(errNotArray, err)
+	}
+	return Args{values, attachments}, nil
+}
+
+// decodeEvent reads an event array. The name in it is not looked at: the subject has it too.
+func decodeEvent(h contract.Header, payload []byte) (Args, error) {
+	args, err := decodeArray(h, payload)
+	if err != nil {
+		return Args{}, err
+	}
+	if len(args.values) == 0 {
+		return Args{}, errors.New("an event without a name")
+	}
+	args.values = args.values[1:]
+	return args, nil
+}
+
+// Len is the number of arguments.
+func (a Args) Len() int { return len(a.values) }
+
+// Raw is argument i as JSON text, nil if there is no such argument. A binary attachment is
+// {"_placeholder":true,"num":n} in it.
+func (a Args) Raw(i int) json.RawMessage {
+	if i < 0 || i >= len(a.values) {
+		return nil
+	}
+	return a.values[i]
+}
+
+// String is argument i if it is a string, else "". Use [Args.Bind] to tell a missing argument from an empty one.
+func (a Args) String(i int) string {
+	var s string
+	if json.Unmarshal(a.Raw(i), &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// Bytes is argument i if it is a binary attachment, else nil.
+func (a Args) Bytes(i int) []byte {
+	n, ok := a.number(a.Raw(i))
+	if !ok {
+		return nil
+	}
+	return a.attachments[n]
+}
+
+// Bind decodes the first arguments into the pointers, as encoding/json does; further arguments are ignored.
+// A binary attachment fits a []byte, also one inside a struct; in an any it becomes base64 text.
+//
+// The error of a missing or unfitting argument is a [Refusal] with the code contract.CodeInvalid: a handler
+// that returns it tells the client what is wrong.
+func (a Args) Bind(pointers ...any) error {
+	if len(pointers) > len(a.values) {
+		return &Refusal{
+			Code:    contract.CodeInvalid,
+			Message: fmt.Sprintf("%d arguments are wanted, %d were given", len(pointers), len(a.values)),
+		}
+	}
+	for i, p := range pointers {
+		raw, err := a.inline(a.values[i])
+		if err == nil {
+			err = json.Unmarshal(raw, p)
+		}
+		if err != nil {
+			return &Refusal{Code: contract.CodeInvalid, Message: explain(i, err), cause: err}
+		}
+	}
+	return nil
+}
+
+// explain says what is wrong with an argument without the names of Go types.
+func explain(i int, err error) string {
+	var mismatch *json.UnmarshalTypeError
+	if !errors.As(err, &mismatch) {
+		return fmt.Sprintf("argument %d cannot be read", i)
+	}
+	if mismatch.Field != "" {
+		return fmt.Sprintf("argument %d: %s cannot be a %s", i, mismatch.Field, mismatch.Value)
+	}
+	return fmt.Sprintf("argument %d cannot be a %s", i, mismatch.Value)
+}
+
+// number reads a placeholder of an attachment that is there.
+func (a Args) number(raw json.RawMessage) (int, bool) {
+	if len(a.attachments) == 0 || !bytes.Contains(raw, []byte(`_placeholder`)) {
+		return 0, false
+	}
+	var p placeholder
+	if json.Unmarshal(raw, &p) != nil || !p.Placeholder || p.Num < 0 || p.Num >= len(a.attachments) {
+		return 0, false
+	}
+	return p.Num, true
+}
+
+// inline replaces placeholders by base64 text, which encoding/json reads into a []byte wherever it stands.
+func (a Args) inline(raw json.RawMessage) (json.RawMessage, error) {
+	if n, ok := a.number(raw); ok {
+		return json.Marshal(a.attachments[n])
+	}
+	if len(a.attachments) == 0 || !bytes.Contains(raw, []byte(`_placeholder`)) {
+		return raw, nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return nil, err
+	}
+	return json.Marshal(a.replace(v))
+}
+
+func (a Args) replace(v any) any {
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			v[i] = a.replace(v[i])
+		}
+	case map[string]any:
+		if num, ok := v["num"].(json.Number); ok && v["_placeholder"] == true {
+			if n, err := num.Int64(); err == nil && n >= 0 && n < int64(len(a.attachments)) {
+				return a.attachments[n]
+			}
+		}
+		for key := range v {
+			v[key] = a.replace(v[key])
+		}
+	}
+	return v
+}

@@ -1,0 +1,121 @@
+package sdk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/gather"
+)
+
+// Answer is one client's ack.
+type Answer struct {
+	ID   string // the client's socket id
+	Args Args
+}
+
+// EmitWithAck says an event to the clients and gathers their acks, in no order. It returns when all have
+// answered, or with [ErrTimeout] and the answers that came in time. Nobody there is no error: no answers.
+//
+// It waits for [Broadcast.Timeout], or [Options.AckTimeout]. It is not stored: only who is connected is asked.
+//
+// Errors: [ErrTimeout], [ErrNoGateway], those of the context, encoding and connection; answers may be returned
+// beside each.
+func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
+	msg, err := b.message(contract.Ask, event, args)
+	if err != nil {
+		return nil, fmt.Errorf("emit %q with ack: %w", event, err)
+	}
+	var answers []Answer
+	expected := make(map[string]int) // by gateway: an answer in parts says it in each
+	err = b.gather(ctx, msg, func(reply *nats.Msg) error {
+		h := contract.Header(reply.Header)
+		text, attachments, err := contract.SplitPayload(h, reply.Data)
+		if err != nil {
+			return err
+		}
+		var part []contract.Answer
+		if err := json.Unmarshal(text, &part); err != nil {
+			return fmt.Errorf("answer of gateway %s: %w", contract.Last(h, contract.HeaderGateway), err)
+		}
+		for _, a := range part {
+			ack := Args{attachments: attachments}
+			if err := json.Unmarshal(a.Ack, &ack.values); err != nil {
+				return fmt.Errorf("ack of socket %s: %w", a.ID, err)
+			}
+			answers = append(answers, Answer{a.ID, ack})
+		}
+		n, _ := strconv.Atoi(contract.Last(h, contract.HeaderExpected))
+		gateway := contract.Last(h, contract.HeaderGateway)
+		expected[gateway] = max(expected[gateway], n)
+		return nil
+	})
+	asked := 0
+	for _, n := range expected {
+		asked += n
+	}
+	if err == nil && len(answers) < asked {
+		err = fmt.Errorf("%w: %d of %d clients answered", ErrTimeout, len(answers), asked)
+	}
+	if err != nil {
+		return answers, fmt.Errorf("emit %q with ack: %w", event, err)
+	}
+	return answers, nil
+}
+
+// FetchSockets returns the sockets, in no order, of all gateways. Their [Socket.Info] is complete.
+//
+// Errors: [ErrTimeout] with the sockets of the gateways that answered in time, [ErrNoGateway], and those of the
+// context and the connection.
+func (b Broadcast) FetchSockets(ctx context.Context) ([]*Socket, error) {
+	msg, err := b.addressed(contract.List)
+	if err != nil {
+		return nil, fmt.Errorf("fetch sockets: %w", err)
+	}
+	var sockets []*Socket
+	err = b.gather(ctx, msg, func(reply *nats.Msg) error {
+		var part []contract.SocketInfo
+		if err := json.Unmarshal(reply.Data, &part); err != nil {
+			return fmt.Errorf("answer of gateway %s: %w", contract.Last(contract.Header(reply.Header), contract.HeaderGateway), err)
+		}
+		for _, info := range part {
+			sockets = append(sockets, newSocket(b.server, b.namespace, info))
+		}
+		return nil
+	})
+	if err != nil {
+		return sockets, fmt.Errorf("fetch sockets: %w", err)
+	}
+	return sockets, nil
+}
+
+// gather asks every gateway, which are told to answer a little before the time is over here.
+func (b Broadcast) gather(ctx context.Context, msg *nats.Msg, each func(*nats.Msg) error) error {
+	timeout := b.timeout
+	if timeout <= 0 {
+		timeout = b.server.opts.AckTimeout
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = min(timeout, time.Until(deadline))
+	}
+	if timeout <= 0 || ctx.Err() != nil {
+		return errors.Join(ErrTimeout, ctx.Err())
+	}
+	msg.Header.Set(contract.HeaderTimeout, (timeout - min(timeout/10, 250*time.Millisecond)).String())
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := gather.All(limited, b.server.nc, msg, each)
+	if errors.Is(err, gather.ErrIncomplete) {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
+		}
+		return fmt.Errorf("%w: %w", ErrTimeout, err)
+	}
+	return err
+}

@@ -1,0 +1,190 @@
+package sdk_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/natstest"
+	"github.com/natter-io/natter/pkg/sdk"
+)
+
+// part is one message of a gateway's answer.
+type part struct {
+	gateway, expected, part, attachments string
+	payload                              string
+}
+
+// answer makes a gateway that answers requests on the subjects of the kind with the parts.
+func (g *gateway) answer(kind contract.Kind, gateways int, requests chan<- *nats.Msg, parts ...part) {
+	g.t.Helper()
+	sub, err := g.nc.Subscribe(g.con.AllOf(kind), func(request *nats.Msg) {
+		select {
+		case requests <- request:
+		default:
+		}
+		for _, p := range parts {
+			reply := nats.NewMsg(request.Reply)
+			reply.Data = []byte(p.payload)
+			for key, value := range map[string]string{
+				contract.HeaderGateway: p.gateway, contract.HeaderGateways: strconv.Itoa(gateways), contract.HeaderExpected: p.expected,
+				contract.HeaderPart: p.part, contract.HeaderAttachments: p.attachments,
+			} {
+				if value != "" {
+					reply.Header.Set(key, value)
+				}
+			}
+			if err := g.nc.PublishMsg(reply); err != nil {
+				g.t.Errorf("answering: %v", err)
+			}
+		}
+	})
+	must(g.t, err)
+	must(g.t, g.nc.Flush())
+	g.t.Cleanup(func() { _ = sub.Unsubscribe() })
+}
+
+func TestEmitWithAck(t *testing.T) {
+	one, two, three := socketID("gw1", 1), socketID("gw1", 2), socketID("gw2", 3)
+	ack := func(id, ack string) string { return `[{"id":"` + id + `","ack":` + ack + `}]` }
+	for name, test := range map[string]struct {
+		gateways int
+		parts    []part
+		want     []string
+		err      error
+	}{
+		"complete": {
+			gateways: 2,
+			parts: []part{
+				{gateway: "gw1", expected: "2", part: "1/2", payload: ack(one, `["a"]`)},
+				{gateway: "gw2", expected: "1", payload: ack(three, `["c"]`)},
+				{gateway: "gw1", expected: "2", part: "2/2", payload: ack(two, `["b"]`)},
+			},
+			want: []string{one + " a", three + " c", two + " b"},
+		},
+		"nobody there": {
+			gateways: 2,
+			parts:    []part{{gateway: "gw1", expected: "0", payload: `[]`}, {gateway: "gw2", payload: `[]`}},
+		},
+		"a client that does not answer": {
+			gateways: 1,
+			parts:    []part{{gateway: "gw1", expected: "2", payload: ack(one, `["a"]`)}},
+			want:     []string{one + " a"}, err: sdk.ErrTimeout,
+		},
+		"a gateway that does not answer": {
+			gateways: 2,
+			parts:    []part{{gateway: "gw1", expected: "1", payload: ack(one, `["a"]`)}},
+			want:     []string{one + " a"}, err: sdk.ErrTimeout,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := natstest.Run(t)
+			g := newGateway(t, srv)
+			server := newServer(t, srv.Connect(t))
+			requests := make(chan *nats.Msg, 1)
+			g.answer(contract.Ask, test.gateways, requests, test.parts...)
+			answers, err := server.Of("/x").To("a").Timeout(time.Second).EmitWithAck(deadline(t), "q", 1)
+			if !errors.Is(err, test.err) {
+				t.Errorf("error %v, want %v", err, test.err)
+			}
+			var got []string
+			for _, a := range answers {
+				got = append(got, a.ID+" "+a.Args.String(0))
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("answers %q, want %q", got, test.want)
+			}
+			request := receive(t, requests)
+			equal(t, "subject", request.Subject, "natter.ask.x.room.a")
+			equal(t, "payload", string(request.Data), `["q",1]`)
+			limit, err := contract.ParseTimeout(contract.Header(request.Header), 0, time.Hour)
+			must(t, err)
+			if limit > 900*time.Millisecond || limit < 500*time.Millisecond {
+				t.Errorf("gateways may take %s, want a little less than a second", limit)
+			}
+		})
+	}
+}
+
+func TestSocketEmitWithAck(t *testing.T) {
+	srv := natstest.Run(t)
+	g := newGateway(t, srv)
+	server := newServer(t, srv.Connect(t))
+	id := socketID("gw1", 1)
+	answered := make(chan error, 1)
+	server.Of("/").On("ask me", func(ctx context.Context, s *sdk.Socket, _ sdk.Args) (sdk.Ack, error) {
+		args, err := s.EmitWithAck(ctx, "q")
+		if err == nil && string(args.Bytes(1)) != "abc" {
+			err = errors.New("the attachment is not abc")
+		}
+		answered <- err
+		return nil, nil
+	})
+	start(t, server)
+	requests := make(chan *nats.Msg, 1)
+	g.answer(contract.Ask, 1, requests, part{gateway: "gw1", expected: "1", attachments: "3", payload: `[{"id":"` + id + `","ack":[1,{"_placeholder":true,"num":0}]}]abc`})
+	g.say("/", "ask me", id, `["ask me"]`)
+	must(t, receive(t, answered))
+	equal(t, "subject", receive(t, requests).Subject, "natter.ask._.socket."+id)
+}
+
+func TestNoGateway(t *testing.T) {
+	srv := natstest.Run(t)
+	server := newServer(t, srv.Connect(t))
+	if _, err := server.EmitWithAck(deadline(t), "q"); !errors.Is(err, sdk.ErrNoGateway) {
+		t.Errorf("emit with ack: %v", err)
+	}
+	if _, err := server.FetchSockets(deadline(t)); !errors.Is(err, sdk.ErrNoGateway) {
+		t.Errorf("fetch sockets: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := server.FetchSockets(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func TestFetchSockets(t *testing.T) {
+	srv := natstest.Run(t)
+	g := newGateway(t, srv)
+	server := newServer(t, srv.Connect(t), func(o *sdk.Options) { o.AckTimeout = 300 * time.Millisecond })
+	one, two := socketID("gw1", 1), socketID("gw2", 2)
+	requests := make(chan *nats.Msg, 1)
+	first := part{gateway: "gw1", payload: `[{"id":"` + one + `","user":"u1","name":"Ann","rooms":["red"],"data":{"a":1},"handshake":{"address":"10.0.0.1:5"}}]`}
+	second := part{gateway: "gw2", payload: `[{"id":"` + two + `","rooms":[],"handshake":{}}]`}
+
+	t.Run("complete", func(t *testing.T) {
+		g := &gateway{t: t, nc: g.nc, js: g.js}
+		g.answer(contract.List, 2, requests, first, second)
+		sockets, err := server.To("red").Except("blue").FetchSockets(deadline(t))
+		must(t, err)
+		if len(sockets) != 2 {
+			t.Fatalf("%d sockets, want 2", len(sockets))
+		}
+		s := sockets[0]
+		equal(t, "id", s.ID(), one)
+		equal(t, "user", s.User()+s.Name(), "u1Ann")
+		equal(t, "data", string(s.Info().Data), `{"a":1}`)
+		equal(t, "address", s.Info().Handshake.Address, "10.0.0.1:5")
+		if !slices.Equal(s.Info().Rooms, []string{"red"}) {
+			t.Errorf("rooms %q", s.Info().Rooms)
+		}
+		must(t, s.Emit(deadline(t), "e"))
+		request := receive(t, requests)
+		equal(t, "request", request.Subject+" "+request.Header.Get(contract.HeaderExcept)+string(request.Data), "natter.list._.room.red blue")
+	})
+	t.Run("partial", func(t *testing.T) {
+		g := &gateway{t: t, nc: g.nc, js: g.js}
+		g.answer(contract.List, 2, requests, first)
+		sockets, err := server.FetchSockets(deadline(t))
+		if !errors.Is(err, sdk.ErrTimeout) || len(sockets) != 1 {
+			t.Errorf("%d sockets, error %v, want 1 and %v", len(sockets), err, sdk.ErrTimeout)
+		}
+	})
+}

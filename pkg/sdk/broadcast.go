@@ -1,0 +1,222 @@
+package sdk
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/natter-io/natter/pkg/contract"
+)
+
+// Broadcast says something to sockets of a namespace: to all, or to those in rooms. It is a value; its methods
+// To, Except, Volatile, … return a changed copy, so that one may be kept and used from any goroutine.
+//
+// A name in the form of a socket id means that socket. Each socket hears a message once, whatever number of
+// the rooms it is in.
+type Broadcast struct {
+	server    *Server
+	namespace string
+	rooms     []string
+	except    []string
+	sender    *Socket // who says it, if a client: goes into the headers
+	volatile  bool
+	stamped   bool
+	timeout   time.Duration
+	id        string
+}
+
+// To adds rooms and socket ids that hear it; without any, every socket of the namespace does.
+func (b Broadcast) To(rooms ...string) Broadcast {
+	b.rooms = union(b.rooms, rooms)
+	return b
+}
+
+// In is the same as To.
+func (b Broadcast) In(rooms ...string) Broadcast { return b.To(rooms...) }
+
+// Except adds rooms and socket ids that do not hear it.
+func (b Broadcast) Except(rooms ...string) Broadcast {
+	b.except = union(b.except, rooms)
+	return b
+}
+
+// Volatile makes Emit send now or never: not stored, not repaired, in no order with the rest.
+func (b Broadcast) Volatile() Broadcast {
+	b.volatile = true
+	return b
+}
+
+// Stamped asks gateways to append a contract.Stamp to the arguments, as they do to posts.
+func (b Broadcast) Stamped() Broadcast {
+	b.stamped = true
+	return b
+}
+
+// Timeout is how long EmitWithAck and FetchSockets wait for answers.
+func (b Broadcast) Timeout(d time.Duration) Broadcast {
+	b.timeout = d
+	return b
+}
+
+// ID gives the message an id of the caller's: JetStream stores two messages with the same id once (within its
+// window for duplicates, two minutes unless configured otherwise), so that it may be said again after an
+// error. For Emit and Post.
+func (b Broadcast) ID(id string) Broadcast {
+	b.id = id
+	return b
+}
+
+// union copies, so that two broadcasts made from one do not share an array.
+func union(have, more []string) []string {
+	joined := slices.Clone(have)
+	for _, name := range more {
+		if !slices.Contains(joined, name) {
+			joined = append(joined, name)
+		}
+	}
+	return joined
+}
+
+// Emit says an event and its arguments to the clients. It returns once JetStream has stored it, from where it
+// is recoverable for clients that were away shortly; if [Broadcast.Volatile], once it is written.
+//
+// Arguments are encoded by encoding/json, without escaping HTML. A []byte that is an argument or an element
+// of maps and slices becomes a binary attachment; inside a struct it is base64 text. A json.RawMessage that is
+// an argument goes byte for byte.
+//
+// Errors: [ErrNoStream], [ErrNotStored], [ErrReservedEvent], [ErrTooManyAttachments], contract.ErrTokenTooLong
+// for the name of a room, nats.ErrMaxPayload, and those of encoding/json and the connection.
+func (b Broadcast) Emit(ctx context.Context, event string, args ...any) error {
+	kind := contract.Emit
+	if b.volatile {
+		kind = contract.Volatile
+	}
+	msg, err := b.message(kind, event, args)
+	if err != nil {
+		return fmt.Errorf("emit %q: %w", event, err)
+	}
+	if b.volatile {
+		if err = ctx.Err(); err == nil {
+			err = b.server.nc.PublishMsg(msg)
+		}
+	} else {
+		_, err = b.server.store(ctx, msg, b.id)
+	}
+	if err != nil {
+		return fmt.Errorf("emit %q: %w", event, err)
+	}
+	return nil
+}
+
+// Post is Emit for what is also kept as history. It returns the message's id, <stream creation>-<sequence>,
+// as it stands in the stamp that clients hear and in history.
+//
+// Errors: those of Emit, and [ErrVolatile].
+func (b Broadcast) Post(ctx context.Context, event string, args ...any) (id string, err error) {
+	if b.volatile {
+		return "", fmt.Errorf("post %q: %w", event, ErrVolatile)
+	}
+	msg, err := b.message(contract.Post, event, args)
+	if err != nil {
+		return "", fmt.Errorf("post %q: %w", event, err)
+	}
+	if id, err = b.server.storeWithID(ctx, msg, b.id); err != nil {
+		return "", fmt.Errorf("post %q: %w", event, err)
+	}
+	return id, nil
+}
+
+// Join puts the sockets into rooms. When it returns, what is emitted to the rooms from then on reaches them.
+// Errors: those of Emit; the rooms before the one that failed are joined.
+func (b Broadcast) Join(ctx context.Context, rooms ...string) error {
+	return b.each(ctx, "join", rooms)
+}
+
+// Leave takes the sockets out of rooms. Errors: those of Emit; the rooms before the one that failed are left.
+func (b Broadcast) Leave(ctx context.Context, rooms ...string) error {
+	return b.each(ctx, "leave", rooms)
+}
+
+// Disconnect takes the sockets out of the namespace; with closeConnection, the connection under them is closed
+// too, with its sockets of other namespaces. Errors: those of Emit.
+func (b Broadcast) Disconnect(ctx context.Context, closeConnection bool) error {
+	if closeConnection {
+		return b.do(ctx, "disconnect", true)
+	}
+	return b.do(ctx, "disconnect")
+}
+
+func (b Broadcast) each(ctx context.Context, action string, rooms []string) error {
+	for _, room := range rooms {
+		if _, err := contract.EncodeToken(room); err != nil {
+			return fmt.Errorf("%s: room: %w", action, err)
+		}
+		if err := b.do(ctx, action, room); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b Broadcast) do(ctx context.Context, action string, args ...any) error {
+	text, _, err := encodeArray(append([]any{action}, args...))
+	var msg *nats.Msg
+	if err == nil {
+		msg, err = b.addressed(contract.Do)
+	}
+	if err == nil {
+		msg.Data = text
+		_, err = b.server.store(ctx, msg, "")
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", action, err)
+	}
+	return nil
+}
+
+// message is an event on its way to the broadcast's target.
+func (b Broadcast) message(kind contract.Kind, event string, args []any) (*nats.Msg, error) {
+	text, attachments, err := encodeEvent(event, args)
+	if err != nil {
+		return nil, err
+	}
+	msg, err := b.addressed(kind)
+	if err != nil {
+		return nil, err
+	}
+	msg.Data = contract.JoinPayload(text, attachments)
+	if len(attachments) > 0 {
+		msg.Header.Set(contract.HeaderAttachments, contract.FormatAttachments(attachments))
+	}
+	if b.stamped && kind != contract.Post {
+		msg.Header.Set(contract.HeaderStamp, "1")
+	}
+	if b.sender != nil {
+		b.sender.sign(msg)
+	}
+	return msg, nil
+}
+
+// addressed is an empty message to the broadcast's target.
+func (b Broadcast) addressed(kind contract.Kind) (*nats.Msg, error) {
+	target := contract.To(b.rooms...)
+	subject, err := b.server.subjects.To(kind, b.namespace, target)
+	if err != nil {
+		return nil, err
+	}
+	msg := nats.NewMsg(subject)
+	for header, names := range map[string][]string{contract.HeaderRooms: b.rooms, contract.HeaderExcept: b.except} {
+		if len(names) == 0 || header == contract.HeaderRooms && !target.IsMany() {
+			continue
+		}
+		value, err := contract.FormatNames(names)
+		if err != nil {
+			return nil, err
+		}
+		msg.Header.Set(header, value)
+	}
+	return msg, nil
+}

@@ -1,0 +1,184 @@
+package sdk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/natter-io/natter/pkg/contract"
+)
+
+// job is a message and what its subject says.
+type job struct {
+	msg  *nats.Msg
+	what contract.Parsed
+}
+
+// route hands a message to its lane: one per socket, and one per request of a gateway.
+func (r *run) route(msg *nats.Msg) {
+	s := r.server
+	what, err := s.subjects.Parse(msg.Subject)
+	if err != nil {
+		s.stats.malformed.Add(1)
+		s.log.Warn("a message that is none of the contract was ignored", "subject", msg.Subject, "error", err)
+		return
+	}
+	key, must := what.Socket, lifecycle(what.Event)
+	if what.Kind == contract.Use {
+		key, must = msg.Reply, true
+	}
+	if !r.lanes.add(key, job{msg, what}, must) {
+		if s.stats.flooded.Add(1)%1000 == 1 {
+			s.log.Warn("a socket says more than its handlers can take, some of it was dropped", "socket", what.Socket, "subject", msg.Subject)
+		}
+	}
+}
+
+func lifecycle(event string) bool {
+	return event == contract.EventConnect || event == contract.EventDisconnecting || event == contract.EventDisconnect
+}
+
+// handle runs in a worker.
+func (r *run) handle(j job) {
+	if r.ctx.Err() != nil {
+		r.server.stats.abandoned.Add(1)
+		return
+	}
+	n := r.namespaces[j.what.Namespace]
+	if j.what.Kind == contract.Use {
+		for i := range n.uses {
+			if n.uses[i].name == j.what.Middleware {
+				r.admit(j.msg, &n.uses[i], n.name)
+			}
+		}
+		return
+	}
+	args, err := decodeEvent(contract.Header(j.msg.Header), j.msg.Data)
+	if err != nil {
+		r.server.stats.malformed.Add(1)
+		r.server.log.Warn("an event that cannot be read was ignored", "subject", j.msg.Subject, "error", err)
+		return
+	}
+	r.server.stats.events.Add(1)
+	h := contract.Header(j.msg.Header)
+	socket := newSocket(r.server, n.name, contract.SocketInfo{
+		ID: j.what.Socket, User: contract.Last(h, contract.HeaderUser), Name: contract.Last(h, contract.HeaderName),
+	})
+	if lifecycle(j.what.Event) {
+		r.live(j, n, socket, args)
+		return
+	}
+	r.event(j, n, socket, args)
+}
+
+// event runs the handlers of a client's event and acks with what the first of them answers.
+func (r *run) event(j job, n *Namespace, socket *Socket, args Args) {
+	var answer Ack
+	call := func(h Handler) {
+		var ack Ack
+		err := r.guard(j.msg.Subject, func(ctx context.Context) (err error) {
+			ack, err = h(ctx, socket, args)
+			return err
+		})
+		var refusal *Refusal
+		switch {
+		case errors.As(err, &refusal):
+			ack = refusal.ack()
+		case err != nil:
+			r.server.stats.failed.Add(1)
+			r.server.log.Error("handler failed", "subject", j.msg.Subject, "error", err)
+			return
+		}
+		if answer == nil {
+			answer = ack
+		}
+	}
+	for _, h := range n.any {
+		call(func(ctx context.Context, s *Socket, args Args) (Ack, error) { return h(ctx, s, j.what.Event, args) })
+	}
+	for _, h := range n.events[j.what.Event] {
+		call(h)
+	}
+	if answer == nil || j.msg.Reply == "" {
+		return
+	}
+	if err := r.ack(j.msg, answer); err != nil {
+		r.server.stats.failed.Add(1)
+		r.server.log.Error("ack was not sent", "subject", j.msg.Subject, "error", err)
+		return
+	}
+	r.server.stats.acks.Add(1)
+}
+
+func (r *run) ack(to *nats.Msg, answer Ack) error {
+	text, attachments, err := encodeArray(answer)
+	if err != nil {
+		return err
+	}
+	msg := nats.NewMsg(to.Reply)
+	msg.Data = contract.JoinPayload(text, attachments)
+	if len(attachments) > 0 {
+		msg.Header.Set(contract.HeaderAttachments, contract.FormatAttachments(attachments))
+	}
+	return r.server.nc.PublishMsg(msg)
+}
+
+// live runs the handlers of a socket's coming and going: ["connect", {…}], ["disconnecting", reason, [room, …]],
+// ["disconnect", reason].
+func (r *run) live(j job, n *Namespace, socket *Socket, args Args) {
+	if j.what.Event == contract.EventConnect {
+		var c contract.Connected
+		if err := json.Unmarshal(args.Raw(0), &c); err != nil {
+			r.server.stats.malformed.Add(1)
+			r.server.log.Warn("a connect event that cannot be read was ignored", "subject", j.msg.Subject, "error", err)
+			return
+		}
+		c.SocketInfo.ID = j.what.Socket
+		socket.info, socket.recovered = c.SocketInfo, c.Recovered
+		for _, h := range n.connect {
+			r.tell(j.msg.Subject, func(ctx context.Context) { h(ctx, socket) })
+		}
+		return
+	}
+	handlers := n.disconnect
+	if j.what.Event == contract.EventDisconnecting {
+		handlers = n.disconnecting
+		_ = json.Unmarshal(args.Raw(1), &socket.info.Rooms) // without them the event still holds
+	}
+	reason := args.String(0)
+	for _, h := range handlers {
+		r.tell(j.msg.Subject, func(ctx context.Context) { h(ctx, socket, reason) })
+	}
+}
+
+func (r *run) tell(subject string, h func(context.Context)) {
+	err := r.guard(subject, func(ctx context.Context) error {
+		h(ctx)
+		return nil
+	})
+	if err != nil {
+		r.server.stats.failed.Add(1)
+		r.server.log.Error("handler failed", "subject", subject, "error", err)
+	}
+}
+
+// errPanic is what a panic of a handler becomes.
+var errPanic = errors.New("panic")
+
+// guard gives a handler its deadline and survives its panic.
+func (r *run) guard(subject string, h func(context.Context) error) (err error) {
+	ctx, cancel := context.WithTimeout(r.ctx, r.server.opts.HandlerTimeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			r.server.stats.panics.Add(1)
+			r.server.log.Error("handler panicked", "subject", subject, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("%w: %v", errPanic, p)
+		}
+	}()
+	return h(ctx)
+}

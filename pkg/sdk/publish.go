@@ -1,0 +1,120 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"github.com/natter-io/natter/pkg/contract"
+)
+
+// attempt is how long one publish waits for its PubAck before it is tried again with the same message id.
+const attempt = 3 * time.Second
+
+// reconnectPoll is how often a publish is tried while there is no connection.
+const reconnectPoll = 100 * time.Millisecond
+
+// store publishes to the stream and returns when it is there. It tries again, with the same message id, until
+// the context or [Options.PublishTimeout] ends: the election of a stream's leader takes seconds.
+func (s *Server) store(ctx context.Context, msg *nats.Msg, id string) (*jetstream.PubAck, error) {
+	if id == "" {
+		id = nuid.Next()
+	}
+	msg.Header.Set(jetstream.MsgIDHeader, id)
+	ctx, cancel := context.WithTimeout(ctx, s.opts.PublishTimeout)
+	defer cancel()
+	for {
+		ack, err := s.storeOnce(ctx, msg)
+		switch {
+		case err == nil && ack.Stream != s.subjects.Names().Stream:
+			return nil, fmt.Errorf("%w: %s went to the stream %s, which must not have this subject", ErrNotStored, msg.Subject, ack.Stream)
+		case err == nil:
+			return ack, nil
+		case errors.Is(err, nats.ErrMaxPayload):
+			return nil, fmt.Errorf("%s: %d bytes, the NATS server takes %d: %w", msg.Subject, len(msg.Data), s.nc.MaxPayload(), err)
+		case ctx.Err() != nil:
+			return nil, fmt.Errorf("%w: %s: %w", ErrNotStored, msg.Subject, errors.Join(context.Cause(ctx), err))
+		case errors.Is(err, nats.ErrReconnectBufExceeded):
+			select { // disconnected, and the connection keeps nothing for later
+			case <-time.After(reconnectPoll):
+			case <-ctx.Done():
+			}
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, jetstream.ErrNoStreamResponse):
+			// Another subscriber on the subject hides that nobody stores it, so the stream is asked for.
+			if missing := s.missing(ctx); missing != nil {
+				return nil, missing
+			}
+		default:
+			return nil, fmt.Errorf("%w: %s: %w", ErrNotStored, msg.Subject, err)
+		}
+	}
+}
+
+func (s *Server) storeOnce(ctx context.Context, msg *nats.Msg) (*jetstream.PubAck, error) {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	return s.js.PublishMsg(ctx, msg)
+}
+
+// missing is the error if JetStream knows that there is no stream, else nil.
+func (s *Server) missing(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	name := s.subjects.Names().Stream
+	_, err := s.js.Stream(ctx, name)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return fmt.Errorf("%w: the stream %s does not exist: start a gateway first", ErrNoStream, name)
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return fmt.Errorf("%w: the stream %s cannot exist: %w: start nats-server with -js", ErrNoStream, name, err)
+	}
+	return nil
+}
+
+// storeWithID is store and returns the id that clients see: <stream creation>-<sequence>.
+func (s *Server) storeWithID(ctx context.Context, msg *nats.Msg, id string) (string, error) {
+	ack, err := s.store(ctx, msg, id)
+	if err != nil {
+		return "", err
+	}
+	epoch, err := s.epochs.of(ack.Sequence, func() (*jetstream.StreamInfo, error) {
+		stream, err := s.js.Stream(ctx, ack.Stream)
+		if err != nil {
+			return nil, err
+		}
+		return stream.CachedInfo(), nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("stored with sequence %d, its id is unknown: stream %s: %w", ack.Sequence, ack.Stream, err)
+	}
+	return contract.MessageID(epoch, ack.Sequence), nil
+}
+
+// epochs remember when the stream was made.
+type epochs struct {
+	mu    sync.Mutex
+	epoch string
+	after uint64 // the stream's last sequence when it was looked up
+}
+
+// of is the epoch of a sequence that was just stored. A sequence that is not beyond those known may come from
+// a stream that was made anew, so it is looked up again.
+func (e *epochs) of(sequence uint64, look func() (*jetstream.StreamInfo, error)) (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.epoch != "" && sequence > e.after {
+		return e.epoch, nil
+	}
+	info, err := look()
+	if err != nil {
+		return "", err
+	}
+	e.epoch, e.after = contract.Epoch(info.Created), info.State.LastSeq
+	return e.epoch, nil
+}

@@ -1,0 +1,193 @@
+package sdk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/pkg/contract"
+)
+
+const (
+	registerTimeout = 2 * time.Second // of one attempt
+	retryFirst      = 250 * time.Millisecond
+	retryMost       = 5 * time.Second
+	dropReport      = 10 * time.Second // between looks at what was dropped
+)
+
+// wanted is the configuration with which the namespace is made if it is not there.
+func (n *Namespace) wanted() contract.Namespace {
+	c := n.config
+	c.Use = slices.Clone(c.Use)
+	for _, u := range n.uses {
+		if !slices.Contains(c.Use, u.name) {
+			c.Use = append(c.Use, u.name)
+		}
+	}
+	return c
+}
+
+// register makes the namespaces known to the gateways; one that cannot be does not keep the others from it.
+func (r *run) register(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, registerTimeout)
+	defer cancel()
+	s := r.server
+	bucket := s.subjects.Names().Namespaces
+	if len(r.namespaces) == 0 {
+		return nil
+	}
+	kv, err := s.js.KeyValue(ctx, bucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return fmt.Errorf("%w: a gateway makes the bucket %s when it starts", err, bucket)
+	}
+	if err != nil {
+		return fmt.Errorf("bucket %s: %w", bucket, err)
+	}
+	var failed []error
+	for _, name := range slices.Sorted(maps.Keys(r.namespaces)) {
+		if err := r.namespaces[name].publish(ctx, kv); err != nil {
+			failed = append(failed, fmt.Errorf("bucket %s: namespace %s: %w", bucket, name, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// publish makes the namespace if it is not there, else adds the middlewares that it does not use yet.
+func (n *Namespace) publish(ctx context.Context, kv jetstream.KeyValue) error {
+	key, err := contract.EncodeNamespace(n.name)
+	if err != nil {
+		return err
+	}
+	value, err := encodeJSON(n.wanted())
+	if err != nil {
+		return err
+	}
+	for {
+		_, err := kv.Create(ctx, key, value)
+		if !errors.Is(err, jetstream.ErrKeyExists) {
+			return err
+		}
+		entry, err := kv.Get(ctx, key)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			continue // deleted in between
+		}
+		if err != nil {
+			return err
+		}
+		changed, err := n.amend(entry.Value())
+		if err != nil || changed == nil {
+			return err
+		}
+		_, err = kv.Update(ctx, key, changed, entry.Revision())
+		if !errors.Is(err, jetstream.ErrKeyExists) {
+			return err
+		}
+	}
+}
+
+// amend adds the middlewares to a configuration and leaves its other fields as they are, those too that this
+// version does not know. nil: nothing to add.
+func (n *Namespace) amend(value []byte) ([]byte, error) {
+	var fields map[string]json.RawMessage
+	var names []string
+	err := json.Unmarshal(value, &fields)
+	if use, ok := fields["use"]; ok && err == nil {
+		err = json.Unmarshal(use, &names)
+	}
+	if err != nil || fields == nil {
+		return nil, fmt.Errorf("the configuration is not what it should be, correct it: %.100q: %w", value, err)
+	}
+	had := len(names)
+	for _, u := range n.uses {
+		if !slices.Contains(names, u.name) {
+			names = append(names, u.name)
+		}
+	}
+	if len(names) == had {
+		return nil, nil
+	}
+	if fields["use"], err = encodeJSON(names); err != nil {
+		return nil, err
+	}
+	return encodeJSON(fields)
+}
+
+// keep registers again until it succeeds and after every reconnect, since the bucket may be a new one then,
+// and reports what was dropped.
+func (r *run) keep(failed error) {
+	defer close(r.keeper)
+	nc, log := r.server.nc, r.server.log
+	status := nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer nc.RemoveStatusListener(status)
+	if nc.IsClosed() {
+		close(r.closed)
+		return
+	}
+	report := time.NewTicker(dropReport)
+	defer report.Stop()
+	retry := time.NewTimer(retryFirst)
+	defer retry.Stop()
+	wait := retryFirst
+	var said string
+	var dropped uint64
+	settle := func() {
+		if failed == nil {
+			retry.Stop()
+			return
+		}
+		if r.ctx.Err() == nil && failed.Error() != said {
+			said = failed.Error()
+			log.Warn("namespaces are not registered yet, trying on", "error", failed)
+		}
+		retry.Reset(wait)
+		wait = min(2*wait, retryMost)
+	}
+	settle()
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case now, ok := <-status:
+			if !ok || now == nats.CLOSED {
+				close(r.closed)
+				return
+			}
+			wait = retryFirst
+		case <-retry.C:
+		case <-report.C:
+			if n := r.dropped(); n > dropped {
+				log.Warn("events came faster than handlers could take them and were dropped", "dropped", n-dropped, "total", n)
+				dropped = n
+			}
+			continue
+		}
+		failed = r.register(r.ctx)
+		settle()
+	}
+}
+
+// subscription remembers its drops beyond its end.
+type subscription struct {
+	*nats.Subscription
+	drops atomic.Uint64
+}
+
+// dropped is how many messages NATS could not hand over.
+func (r *run) dropped() uint64 {
+	var sum uint64
+	for _, sub := range r.subs {
+		if n, err := sub.Dropped(); err == nil {
+			sub.drops.Store(uint64(n))
+		}
+		sum += sub.drops.Load()
+	}
+	return sum
+}

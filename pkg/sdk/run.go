@@ -1,0 +1,248 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/natter-io/natter/pkg/contract"
+)
+
+// run is what exists between Start and Stop.
+type run struct {
+	server     *Server
+	ctx        context.Context // of handlers
+	cancel     context.CancelFunc
+	namespaces map[string]*Namespace // as they were at Start: not changed any more
+	inbox      chan *nats.Msg        // of all subscriptions: one order
+	subs       []*subscription
+	lanes      *lanes[job]
+	draining   chan struct{} // closed when nothing new comes into the inbox
+	dispatched chan struct{} // closed when the inbox is empty
+	keeper     chan struct{} // closed when the keeper has ended
+	closed     chan struct{} // closed when the connection was
+}
+
+// Run starts the server, waits for the end of the context, and stops it within [Options.StopTimeout]. It
+// returns nil after the context's end and a clean stop, else the error of Start or Stop, or
+// nats.ErrConnectionClosed.
+func (s *Server) Run(ctx context.Context) error {
+	err := s.Start(ctx)
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case <-s.run.closed:
+			err = fmt.Errorf("sdk: %w", nats.ErrConnectionClosed)
+		}
+	}
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.StopTimeout)
+	defer cancel()
+	return errors.Join(err, s.Stop(limited))
+}
+
+// Start registers the declared namespaces and begins to hear their events. The context bounds Start itself,
+// not what it started. When no gateway has made the bucket of namespaces yet, or JetStream does not answer,
+// Start returns nil and registration goes on in the background.
+//
+// A second call returns what the first did. Errors: names that are none of the contract, a registration of a
+// reserved event ([ErrReservedEvent]), a closed connection, [ErrStopped].
+func (s *Server) Start(ctx context.Context) error {
+	s.life.Lock()
+	defer s.life.Unlock()
+	if s.halted {
+		return fmt.Errorf("sdk: %w: make a new one", ErrStopped)
+	}
+	if s.run != nil || s.startErr != nil {
+		return s.startErr
+	}
+	s.mu.Lock()
+	s.frozen = true
+	namespaces, invalid := maps.Clone(s.namespaces), slices.Clone(s.invalid)
+	s.mu.Unlock()
+	maps.DeleteFunc(namespaces, func(_ string, n *Namespace) bool { return !n.declared })
+	for _, n := range namespaces {
+		if err := n.wanted().Validate(n.name); err != nil {
+			invalid = append(invalid, err)
+		}
+	}
+	if s.startErr = errors.Join(invalid...); s.startErr == nil {
+		s.startErr = s.start(ctx, namespaces)
+	}
+	if s.startErr != nil {
+		s.startErr = fmt.Errorf("sdk: start: %w", s.startErr)
+	}
+	return s.startErr
+}
+
+func (s *Server) start(ctx context.Context, namespaces map[string]*Namespace) error {
+	r := &run{
+		server: s, namespaces: namespaces,
+		inbox:      make(chan *nats.Msg, s.opts.Backlog),
+		draining:   make(chan struct{}),
+		dispatched: make(chan struct{}),
+		keeper:     make(chan struct{}),
+		closed:     make(chan struct{}),
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.lanes = newLanes(s.opts.Workers, s.opts.Backlog, r.handle)
+	go r.dispatch()
+	err := r.subscribe()
+	if err == nil && !s.opts.NoMicro {
+		s.service, err = micro.AddService(s.nc, micro.Config{
+			Name: s.opts.Name, Version: s.opts.Version, Description: s.opts.Description,
+			Metadata: map[string]string{contract.MetadataVersion: contract.Version},
+		})
+	}
+	if err != nil {
+		for _, sub := range r.subs {
+			_ = sub.Unsubscribe() // fails only if the connection is closed
+		}
+		close(r.draining)
+		<-r.dispatched
+		r.lanes.close()
+		r.lanes.wait()
+		r.cancel()
+		return err
+	}
+	s.mu.Lock()
+	s.run = r
+	s.mu.Unlock()
+	registered := r.register(ctx)
+	go r.keep(registered)
+	return nil
+}
+
+// subscribe hears what has a handler, and nothing else.
+func (r *run) subscribe() error {
+	s := r.server
+	for name, n := range r.namespaces {
+		var subjects []string
+		var events []string
+		switch {
+		case len(n.any) > 0:
+			subject, err := s.subjects.OnAny(name)
+			if err != nil {
+				return err
+			}
+			subjects = append(subjects, subject)
+		default:
+			events = slices.Collect(maps.Keys(n.events))
+			for event, wanted := range map[string]bool{
+				contract.EventConnect:       len(n.connect) > 0,
+				contract.EventDisconnecting: len(n.disconnecting) > 0,
+				contract.EventDisconnect:    len(n.disconnect) > 0,
+			} {
+				if wanted {
+					events = append(events, event)
+				}
+			}
+		}
+		for _, event := range events {
+			subject, err := s.subjects.OnAny(name, event)
+			if err != nil {
+				return err
+			}
+			subjects = append(subjects, subject)
+		}
+		for _, u := range n.uses {
+			subject, err := s.subjects.Use(name, u.name)
+			if err != nil {
+				return err
+			}
+			subjects = append(subjects, subject)
+		}
+		for _, subject := range subjects {
+			sub, err := s.nc.ChanQueueSubscribe(subject, s.opts.Name, r.inbox)
+			if err != nil {
+				return fmt.Errorf("subscribing to %s: %w", subject, err)
+			}
+			r.subs = append(r.subs, &subscription{Subscription: sub})
+		}
+	}
+	return nil
+}
+
+func (r *run) dispatch() {
+	defer close(r.dispatched)
+	for {
+		select {
+		case msg := <-r.inbox:
+			r.route(msg)
+		case <-r.draining:
+			for {
+				select {
+				case msg := <-r.inbox:
+					r.route(msg)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// obey is how long handlers may take to return after their context was cancelled.
+const obey = time.Second
+
+// Stop drains the server: no new events are taken, those that were delivered are handled, then it returns.
+// When the context ends first, waiting events are dropped and the contexts of running handlers are cancelled;
+// handlers that do not return within a second of that are [ErrStillRunning]. The connection stays open, and
+// emitting goes on working.
+//
+// A second call returns what the first did. A server that was never started stops at once.
+func (s *Server) Stop(ctx context.Context) error {
+	s.life.Lock()
+	defer s.life.Unlock()
+	if s.halted {
+		return s.stopErr
+	}
+	s.halted = true
+	if s.run != nil {
+		s.stopErr = s.run.stop(ctx)
+	}
+	return s.stopErr
+}
+
+func (r *run) stop(ctx context.Context) error {
+	r.dropped() // the last look before the subscriptions end
+	for _, sub := range r.subs {
+		_ = sub.Drain() // fails only if the connection is closed: then nothing comes any more
+	}
+	// Once the server has answered the flush, what it had sent before is in the inbox.
+	flush, cancel := context.WithTimeout(ctx, 2*time.Second)
+	_ = r.server.nc.FlushWithContext(flush) // while disconnected nothing comes either
+	cancel()
+	close(r.draining)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		<-r.dispatched
+		r.lanes.close()
+		r.lanes.wait()
+	}()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		r.cancel()
+		select {
+		case <-done:
+		case <-time.After(obey):
+			err = fmt.Errorf("sdk: stop: %w", ErrStillRunning)
+		}
+	}
+	r.cancel()
+	<-r.keeper
+	if service := r.server.service; service != nil {
+		if stopErr := service.Stop(); stopErr != nil && !r.server.nc.IsClosed() {
+			err = errors.Join(err, fmt.Errorf("sdk: stop: micro service: %w", stopErr))
+		}
+	}
+	return err
+}

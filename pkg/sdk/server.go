@@ -1,0 +1,129 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/natter-io/natter/pkg/contract"
+)
+
+// mainNamespace is where a Socket.IO server's own methods say things.
+const mainNamespace = "/"
+
+// Server is a service of the contract: the counterpart of Socket.IO's Server, outside the gateway. Its methods
+// may be called from any goroutine. Handlers are registered before [Server.Start].
+type Server struct {
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	opts     Options
+	subjects contract.Subjects
+	log      *slog.Logger
+	epochs   epochs
+	stats    counters
+
+	life     sync.Mutex // held by Start and Stop, before mu
+	startErr error
+	stopErr  error
+	halted   bool // Stop was called
+	service  micro.Service
+
+	mu         sync.Mutex
+	frozen     bool // Start was called: nothing is registered any more
+	namespaces map[string]*Namespace
+	invalid    []error // registrations that Start refuses
+	run        *run
+}
+
+// New makes a server on the connection, which stays the caller's. It does no I/O. For back ends that must not
+// say anything late, give the connection nats.ReconnectBufSize(-1), and nats.MaxReconnects(-1) for any.
+//
+// It fails if an option is invalid.
+func New(nc *nats.Conn, opts Options) (*Server, error) {
+	if nc == nil {
+		return nil, errors.New("sdk: no NATS connection")
+	}
+	subjects, err := opts.complete()
+	if err != nil {
+		return nil, fmt.Errorf("sdk: %w", err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("sdk: JetStream: %w", err)
+	}
+	return &Server{
+		nc: nc, js: js, opts: opts, subjects: subjects,
+		log:        opts.Log.With("service", opts.Name),
+		namespaces: make(map[string]*Namespace),
+	}, nil
+}
+
+// Of is the namespace of that name ("/", "/admin"). A namespace asked for before Start is declared: Start
+// registers it with the gateways, so that clients can connect to it. config says how to register one that is
+// not there yet, above all its Role; without config it has no rules, and everybody may enter whom the
+// middlewares admit. A namespace that is there already keeps its configuration.
+//
+// After Start, Of is for emitting.
+func (s *Server) Of(name string, config ...contract.Namespace) *Namespace {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.namespaces[name]
+	if n == nil {
+		n = &Namespace{server: s, name: name, events: make(map[string][]Handler)}
+		n.Broadcast = Broadcast{server: s, namespace: name}
+		s.namespaces[name] = n
+	}
+	if s.frozen {
+		return n
+	}
+	n.declared = true
+	if len(config) > 0 {
+		n.config = config[0]
+	}
+	return n
+}
+
+// all is every socket of the main namespace, which is not declared by saying something to it.
+func (s *Server) all() Broadcast { return Broadcast{server: s, namespace: mainNamespace} }
+
+// To is [Broadcast.To] in the main namespace.
+func (s *Server) To(rooms ...string) Broadcast { return s.all().To(rooms...) }
+
+// In is [Broadcast.In] in the main namespace.
+func (s *Server) In(rooms ...string) Broadcast { return s.all().To(rooms...) }
+
+// Except is [Broadcast.Except] in the main namespace.
+func (s *Server) Except(rooms ...string) Broadcast { return s.all().Except(rooms...) }
+
+// Volatile is [Broadcast.Volatile] in the main namespace.
+func (s *Server) Volatile() Broadcast { return s.all().Volatile() }
+
+// Timeout is [Broadcast.Timeout] in the main namespace.
+func (s *Server) Timeout(d time.Duration) Broadcast { return s.all().Timeout(d) }
+
+// Emit is [Broadcast.Emit] to every socket of the main namespace.
+func (s *Server) Emit(ctx context.Context, event string, args ...any) error {
+	return s.all().Emit(ctx, event, args...)
+}
+
+// Post is [Broadcast.Post] to every socket of the main namespace.
+func (s *Server) Post(ctx context.Context, event string, args ...any) (id string, err error) {
+	return s.all().Post(ctx, event, args...)
+}
+
+// EmitWithAck is [Broadcast.EmitWithAck] to every socket of the main namespace.
+func (s *Server) EmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
+	return s.all().EmitWithAck(ctx, event, args...)
+}
+
+// FetchSockets is [Broadcast.FetchSockets] of the main namespace.
+func (s *Server) FetchSockets(ctx context.Context) ([]*Socket, error) {
+	return s.all().FetchSockets(ctx)
+}
