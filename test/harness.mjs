@@ -17,12 +17,13 @@ import { chromium } from "playwright-core";
 import { io } from "socket.io-client";
 
 // How the program is called. Everything that depends on its settings is here.
-const program = process.env.NATTER_BIN ?? new URL("../bin/natter", import.meta.url).pathname;
+const program = process.env.TEST_PROGRAM ?? new URL("../bin/natter", import.meta.url).pathname;
 const flags = ({ port, natsPort, healthPort, dir }) => [
   "--listen", `127.0.0.1:${port}`,
   "--nats-port", String(natsPort),
   "--health-listen", `127.0.0.1:${healthPort}`,
   "--data", dir,
+  "--client-dir", new URL("../web/node_modules/socket.io-client/dist", import.meta.url).pathname,
 ];
 // A heartbeat short enough to wait for.
 export const fastHeartbeat = ["--ping-interval", "300ms", "--ping-timeout", "200ms"];
