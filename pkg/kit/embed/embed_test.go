@@ -255,7 +255,7 @@ func TestSubscriptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Subscription{Client: "me", Account: "$G", Subject: "natter.x", Queue: "q"}
+	want := Subscription{Client: "me", Subject: "natter.x", Queue: "q"}
 	found := false
 	for _, s := range subs {
 		found = found || s == want

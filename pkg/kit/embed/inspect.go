@@ -10,7 +10,7 @@ import (
 // Subscription is one that a client holds.
 type Subscription struct {
 	Client  string // the connection's name, empty if it has none
-	Account string
+	Account string // empty for the default one
 	Subject string
 	Queue   string // empty if it is in no queue group
 }
