@@ -30,9 +30,14 @@ func (c *Conn) timerFired() {
 	}
 }
 
+// ping asks the client whether it lives. The caller holds c.mu.
 func (c *Conn) ping() {
+	// The timeout counts from when the ping was due, so that a client is gone when it says it is; a
+	// server that was stopped for a while does not blame its clients for that.
+	timeout := c.srv.opts.PingTimeout
+	late := min(time.Since(c.deadline), timeout/10)
 	c.awaiting, c.refreshed = true, false
-	c.setTimer(c.srv.opts.PingTimeout)
+	c.setTimer(timeout - late)
 	if c.wire == nil {
 		c.enqueue(pingMessage)
 		return
@@ -43,6 +48,10 @@ func (c *Conn) ping() {
 		c.end(ReasonTransportError, nil, nil)
 	}
 }
+
+// expired reports whether the pong is overdue, which the timer will find out in a moment. The caller
+// holds c.mu.
+func (c *Conn) expired() bool { return c.state.open() && c.awaiting && !time.Now().Before(c.deadline) }
 
 // heard notes that the client sent a packet: the first one after a ping, whatever it is, shows that
 // the client lives but may be busy sending, and gives the pong more time. The caller holds c.mu.

@@ -52,6 +52,9 @@ func (c *Conn) startPolling(w http.ResponseWriter, r *http.Request) {
 func (c *Conn) serveGet(w http.ResponseWriter, r *http.Request) {
 	p := &poll{ready: make(chan struct{})}
 	c.mu.Lock()
+	if c.expired() {
+		c.end(ReasonPingTimeout, closeMessage, nil)
+	}
 	switch {
 	case c.state == closed:
 		c.mu.Unlock()
@@ -81,6 +84,9 @@ func (c *Conn) serveGet(w http.ResponseWriter, r *http.Request) {
 	select {
 	case <-p.ready:
 	case <-r.Context().Done():
+	}
+	// Not asked later: a client may well hang up as soon as it has read the answer.
+	if r.Context().Err() != nil {
 		c.pollFailed(p)
 		return
 	}
@@ -92,7 +98,7 @@ func (c *Conn) serveGet(w http.ResponseWriter, r *http.Request) {
 	for i, m := range p.messages {
 		parts[i] = m.polling()
 	}
-	if err := c.writePoll(w, r, parts); err != nil || r.Context().Err() != nil {
+	if err := c.writePoll(w, r, parts); err != nil {
 		c.pollFailed(p)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -175,6 +176,32 @@ func TestAbortedPoll(t *testing.T) {
 		t.Fatal("the poll was answered")
 	}
 	p.wantClosed(t, ReasonTransportError)
+}
+
+// A client that hangs up as soon as it has read the answer has aborted nothing.
+func TestHangUpAfterPoll(t *testing.T) {
+	s := newServer(t, Options{})
+	p := s.open()
+	for range 200 {
+		pending := make(chan answer, 1)
+		go func() {
+			a, err := s.try("GET", "EIO=4&transport=polling&sid="+p.conn.ID(), "", "Connection", "close")
+			if err != nil {
+				t.Error(err)
+			}
+			pending <- a
+		}()
+		for {
+			if p.conn.SendVolatile(text("a")) {
+				break
+			}
+			if p.conn.is(closed) {
+				t.Fatal("the session is gone")
+			}
+			runtime.Gosched()
+		}
+		recv(t, "the poll", pending).want(t, 200, "4a")
+	}
 }
 
 func TestAbortedPost(t *testing.T) {

@@ -63,7 +63,11 @@ func TestUpgradeGivenUp(t *testing.T) {
 		"timeout":       func(c *client) {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newServer(t, Options{UpgradeTimeout: 100 * time.Millisecond, MaxPayload: 1000})
+			o := Options{MaxPayload: 1000}
+			if name == "timeout" {
+				o.UpgradeTimeout = 500 * time.Millisecond
+			}
+			s := newServer(t, o)
 			p := s.open()
 			c := s.probe(p)
 			act(c)
