@@ -125,9 +125,7 @@ func (s *Service) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := nc.FlushWithContext(ctx); err != nil { // the server knows the subscriptions
-		s.log.Warn("NATS is away; requests are answered when it is back", "error", err)
-	}
+	s.flush(ctx, nc) // ready means that the server knows the subscriptions
 	close(s.ready)
 	s.log.Info("answering", "prefix", s.subjects.Prefix())
 
@@ -140,6 +138,17 @@ func (s *Service) serve(ctx context.Context) error {
 	}
 	return errors.Join(runErr, stopErr)
 }
+
+// flush waits until the server has seen what was said so far. If NATS is away just now, that is when it is back.
+func (s *Service) flush(ctx context.Context, nc *nats.Conn) {
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	if err := nc.FlushWithContext(ctx); err != nil && ctx.Err() == nil {
+		s.log.Warn("NATS is away; requests are answered when it is back", "error", err)
+	}
+}
+
+const flushTimeout = 5 * time.Second
 
 // The time one attempt to prepare may take, and the pause before the next.
 const (
