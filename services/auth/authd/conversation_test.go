@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -205,12 +206,15 @@ func TestExpiredToken(t *testing.T) {
 // Accounts cannot be read: the middleware says nothing, neither yes nor no, and the others say so.
 func TestFailsClosed(t *testing.T) {
 	server := natstest.Run(t)
-	start(t, server)
+	i := start(t, server)
 	c := newClient(t, server)
 	token := c.signIn("admin", adminPassword).Token
 	js, err := jetstream.New(c.Conn)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if r := i.Health().Report(t.Context()); !r.Ready || r.Checks["accounts"] != "ok" {
+		t.Errorf("with accounts: %+v", r)
 	}
 	if err := js.DeleteKeyValue(t.Context(), "NATTER_ACCOUNTS"); err != nil {
 		t.Fatal(err)
@@ -218,6 +222,14 @@ func TestFailsClosed(t *testing.T) {
 	a, err := c.enter(`{"token":"`+token+`"}`, 2*time.Second)
 	if !errors.Is(err, nats.ErrTimeout) {
 		t.Errorf("without accounts: %+v, %v; want no answer", a, err)
+	}
+	if r := i.Health().Report(t.Context()); r.Ready || r.Checks["accounts"] == "ok" {
+		t.Errorf("without accounts: %+v", r)
+	}
+	counted := httptest.NewRecorder()
+	i.Health().Handler().ServeHTTP(counted, httptest.NewRequest("GET", "/metrics", nil))
+	if want := `natter_auth_requests_total{endpoint="middleware",result="no_answer"} 1`; !strings.Contains(counted.Body.String(), want) {
+		t.Errorf("the metrics lack %s", want)
 	}
 	// What needs no account is still answered.
 	if a, err := c.enter(`{}`, 15*time.Second); err != nil || a.OK || a.Message != middleware.MessageNoToken {

@@ -44,7 +44,7 @@ type instance struct {
 // launch starts an instance without waiting for it.
 func launch(t *testing.T, cfg Config, opts ...Option) *instance {
 	t.Helper()
-	s, err := New(cfg, slog.New(slog.DiscardHandler), opts...)
+	s, err := New(cfg, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})), opts...)
 	if err != nil {
 		t.Fatal(err)
 	}

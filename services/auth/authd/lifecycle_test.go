@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -101,6 +102,35 @@ func TestInstancesThatStartTogether(t *testing.T) {
 			t.Errorf("with %d instances: %+v", len(instances)-n, a)
 		}
 		i.stop()
+	}
+}
+
+// Three copies of everything, and reads that any of them answers: what was just written must be found.
+func TestInACluster(t *testing.T) {
+	nodes := natstest.Cluster(t, 3)
+	var first told
+	for _, node := range nodes[:2] {
+		launch(t, defaults(t, "--nats-url="+node.URL(), "--replicas=3", "--login-per-name=1000"), first.option())
+	}
+	c := client{nodes.Connect(t), t}
+	c.retry("the middleware", func() error { _, err := c.enter(`{}`, time.Second); return err })
+	c.signIn("admin", first.last(t, 1))
+	for n := range 20 {
+		name := fmt.Sprint("user", n)
+		u := c.ask("create", `{"name":"`+name+`","password":"password1"}`)
+		if !u.OK {
+			t.Fatalf("create: %+v", u)
+		}
+		token := c.signIn(name, "password1").Token
+		if a := c.mustEnter(token); !a.OK {
+			t.Errorf("%s right after the creation: %+v", name, a)
+		}
+		if r := c.ask("delete", `{"user":"`+u.created(t).ID+`"}`); !r.OK {
+			t.Fatalf("delete: %+v", r)
+		}
+	}
+	if r := c.ask("users", ""); len(r.Users) != 1 {
+		t.Errorf("%d users are left", len(r.Users))
 	}
 }
 

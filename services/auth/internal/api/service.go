@@ -49,6 +49,7 @@ type Service struct {
 	nc      *nats.Conn
 	log     *slog.Logger
 	noise   rate.Sometimes // limits the log lines about failures
+	metrics *metrics
 	micro   micro.Service
 	subs    int // subscriptions of micro
 	pending sync.WaitGroup
@@ -60,9 +61,9 @@ type Service struct {
 const logEvery = 5 * time.Second
 
 // start offers the endpoints.
-func start(nc *nats.Conn, endpoints []endpoint, log *slog.Logger) (*Service, error) {
+func start(nc *nats.Conn, endpoints []endpoint, log *slog.Logger, m *metrics) (*Service, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Service{nc: nc, log: log, noise: rate.Sometimes{First: 1, Interval: logEvery}, stop: cancel}
+	s := &Service{nc: nc, log: log, metrics: m, noise: rate.Sometimes{First: 1, Interval: logEvery}, stop: cancel}
 	before := nc.NumSubscriptions()
 	var err error
 	s.micro, err = micro.AddService(nc, micro.Config{
@@ -135,10 +136,12 @@ func (s *Service) work(ctx context.Context, e endpoint, j job) {
 		return
 	}
 	answer, err := e.answer(ctx, j.request)
+	s.metrics.took(e, j.arrived)
 	if err != nil {
 		s.fail(e, j.request, err)
 		return
 	}
+	s.metrics.count(e, resultOf(answer))
 	if e.ack {
 		answer = []any{answer}
 	}
@@ -151,9 +154,11 @@ func (s *Service) fail(e endpoint, r micro.Request, err error) {
 	if !complete {
 		s.complain(e, err)
 		if e.silent {
+			s.metrics.count(e, resultSilent)
 			return
 		}
 	}
+	s.metrics.count(e, refusal.Code)
 	if e.ack {
 		s.respond(e, r, []any{refusal})
 		return
