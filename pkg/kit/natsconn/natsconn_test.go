@@ -283,9 +283,12 @@ func TestValidate(t *testing.T) {
 		"missing client": {URL: "x", CertFile: "/nowhere/c", KeyFile: "/nowhere/k"},
 		"no URL":         {URL: "::"},
 	} {
-		if _, err := Dial(t.Context(), o, log); err == nil {
-			t.Errorf("%s: no error", name)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		_, err := Dial(ctx, o, log)
+		if err == nil || ctx.Err() != nil {
+			t.Errorf("%s: got %v, want a refusal before anything is tried", name, err)
 		}
+		cancel()
 	}
 }
 
