@@ -221,6 +221,20 @@ func TestStopsWhileItWaits(t *testing.T) {
 	launch(t, defaults(t, "--nats-url="+url)).stop()
 }
 
+func TestStopsWhileNATSIsAway(t *testing.T) {
+	server := natstest.Run(t)
+	i := start(t, server)
+	server.Shutdown()
+	for i.Health().Report(t.Context()).Checks["nats"] == "ok" {
+		time.Sleep(5 * time.Millisecond) // until the service has seen it
+	}
+	begin := time.Now()
+	i.stop()
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("stopping took %s", took)
+	}
+}
+
 func TestResetAdmin(t *testing.T) {
 	server := natstest.Run(t)
 	var first told
