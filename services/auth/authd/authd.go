@@ -8,26 +8,16 @@ package authd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/health"
 	"github.com/natter-io/natter/pkg/kit/natsconn"
-	"github.com/natter-io/natter/pkg/kit/provision"
 	"github.com/natter-io/natter/pkg/kit/run"
-	"github.com/natter-io/natter/services/auth/internal/accounts"
-	"github.com/natter-io/natter/services/auth/internal/admin"
 	"github.com/natter-io/natter/services/auth/internal/api"
-	"github.com/natter-io/natter/services/auth/internal/login"
-	"github.com/natter-io/natter/services/auth/internal/middleware"
-	"github.com/natter-io/natter/services/auth/internal/passwords"
-	"github.com/natter-io/natter/services/auth/internal/tokens"
-	"github.com/natter-io/natter/services/auth/internal/users"
 )
 
 // Option changes what [New] makes.
@@ -121,13 +111,11 @@ func (s *Service) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	endpoints, err := api.Start(nc, s.subjects, p, s.log)
+	endpoints, err := api.Start(nc, s.subjects, p, s.log, s.health.Registry())
 	if err != nil {
 		return err
 	}
-	if err := nc.FlushWithContext(ctx); err != nil { // the server knows the subscriptions
-		s.log.Warn("NATS is away; requests are answered when it is back", "error", err)
-	}
+	s.flush(ctx, nc) // ready means that the server knows the subscriptions
 	close(s.ready)
 	s.log.Info("answering", "prefix", s.subjects.Prefix())
 
@@ -141,72 +129,13 @@ func (s *Service) serve(ctx context.Context) error {
 	return errors.Join(runErr, stopErr)
 }
 
-// The time one attempt to prepare may take, and the pause before the next.
-const (
-	prepareTimeout = 10 * time.Second
-	prepareAgain   = time.Second
-)
-
-// prepare makes buckets, key and first admin, and tries until it can: JetStream may still be electing, or NATS
-// may have gone away again.
-func (s *Service) prepare(ctx context.Context, nc *nats.Conn) (api.Parts, error) {
-	for {
-		attempt, cancel := context.WithTimeout(ctx, prepareTimeout)
-		p, err := s.prepareOnce(attempt, nc)
-		cancel()
-		if err == nil {
-			return p, nil
-		}
-		if ctx.Err() != nil {
-			return api.Parts{}, context.Cause(ctx)
-		}
-		s.log.Warn("cannot start yet; trying again", "error", err)
-		select {
-		case <-time.After(prepareAgain):
-		case <-ctx.Done():
-			return api.Parts{}, context.Cause(ctx)
-		}
+// flush waits until the server has seen what was said so far. If NATS is away just now, that is when it is back.
+func (s *Service) flush(ctx context.Context, nc *nats.Conn) {
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	if err := nc.FlushWithContext(ctx); err != nil {
+		s.log.Warn("NATS is away; requests are answered when it is back", "error", err)
 	}
 }
 
-func (s *Service) prepareOnce(ctx context.Context, nc *nats.Conn) (api.Parts, error) {
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return api.Parts{}, fmt.Errorf("using JetStream: %w", err)
-	}
-	storage := provision.Storage{Replicas: s.cfg.Replicas, MaxBytes: -1}
-	if _, err := provision.Events(ctx, js, s.subjects, storage); err != nil {
-		return api.Parts{}, err
-	}
-	names := s.subjects.Names()
-	accountsKV, err := provision.Bucket(ctx, js, jetstream.KeyValueConfig{
-		Bucket: names.Accounts, Description: "Accounts of users, with their password hashes.", History: 1, Replicas: s.cfg.Replicas,
-	})
-	if err != nil {
-		return api.Parts{}, err
-	}
-	keysKV, err := provision.Bucket(ctx, js, jetstream.KeyValueConfig{
-		Bucket: names.AuthKeys, Description: "The private key that signs tokens.", History: 1, Replicas: s.cfg.Replicas,
-	})
-	if err != nil {
-		return api.Parts{}, err
-	}
-	key, err := tokens.LoadKey(ctx, keysKV)
-	if err != nil {
-		return api.Parts{}, err
-	}
-	store := accounts.NewStore(accountsKV)
-	hasher := passwords.NewHasher(s.cfg.hashing())
-	if err := s.ensureAdmin(ctx, store, hasher); err != nil {
-		return api.Parts{}, err
-	}
-	issuer := tokens.NewIssuer(key, s.subjects.Prefix()+".auth", s.cfg.TokenLifetime)
-	administration := users.New(store, hasher, js, s.subjects, s.log)
-	return api.Parts{
-		Middleware: middleware.New(store, issuer),
-		Login:      login.New(store, hasher, issuer, login.Limits{PerName: s.cfg.LoginPerName, PerAddress: s.cfg.LoginPerAddress}),
-		Users:      administration,
-		Admin:      admin.New(nc, js, s.subjects, administration),
-		Hashing:    s.cfg.hashing(),
-	}, nil
-}
+const flushTimeout = 5 * time.Second

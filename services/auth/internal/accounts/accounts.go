@@ -50,14 +50,14 @@ type Account struct {
 // Admin says whether the account may administer.
 func (a Account) Admin() bool { return slices.Contains(a.Roles, RoleAdmin) }
 
-// Store reads and writes accounts. Its methods may be called concurrently, by any number of instances. Apart
-// from the errors they name, they return those of JetStream, wrapped.
+// Store reads and writes accounts. Its methods may be called concurrently, by any number of instances, and see
+// what was written before. Apart from the errors they name, they return those of JetStream, wrapped.
 type Store struct {
 	kv  jetstream.KeyValue
 	now func() time.Time
 }
 
-// NewStore returns the store in a bucket.
+// NewStore returns the store in a bucket whose reads the leader answers: see package buckets.
 func NewStore(kv jetstream.KeyValue) *Store { return &Store{kv: kv, now: time.Now} }
 
 // Create adds an account. It fails with [ErrInvalid], or [ErrExists] when the name is taken.
@@ -103,24 +103,10 @@ func (s *Store) ByName(ctx context.Context, name string) (Account, error) {
 	return decode(entry)
 }
 
-// staleness is longer than a replica of the bucket lags behind its leader: reads are answered by any of them.
-const staleness = 100 * time.Millisecond
-
 // Find returns the account with the id and the name. It fails with [ErrNotFound] when it was deleted, even if
-// somebody else has the name now. An account that a replica does not know is looked for twice, since a
-// replica may lag behind and the answer "deleted" is final.
+// somebody else has the name now.
 func (s *Store) Find(ctx context.Context, id, name string) (Account, error) {
 	a, err := s.ByName(ctx, name)
-	if errors.Is(err, ErrNotFound) || err == nil && a.ID != id {
-		wait := time.NewTimer(staleness)
-		defer wait.Stop()
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			return Account{}, fmt.Errorf("reading the account: %w", context.Cause(ctx))
-		}
-		a, err = s.ByName(ctx, name)
-	}
 	if err != nil {
 		return Account{}, err
 	}
@@ -128,35 +114,6 @@ func (s *Store) Find(ctx context.Context, id, name string) (Account, error) {
 		return Account{}, ErrNotFound
 	}
 	return a, nil
-}
-
-// List returns every account, sorted by name.
-func (s *Store) List(ctx context.Context) ([]Account, error) {
-	watch, err := s.kv.WatchFiltered(ctx, []string{keyName + "*", keyHash + "*"}, jetstream.IgnoreDeletes())
-	if err != nil {
-		return nil, fmt.Errorf("listing the accounts: %w", err)
-	}
-	defer watch.Stop() //nolint:errcheck // the watcher is done with
-	all := []Account{}
-	for {
-		select {
-		case entry, ok := <-watch.Updates():
-			if !ok {
-				return nil, fmt.Errorf("listing the accounts: %w", errors.Join(context.Cause(ctx), jetstream.ErrConsumerNotFound))
-			}
-			if entry == nil { // all that was there has come
-				slices.SortFunc(all, func(a, b Account) int { return strings.Compare(Fold(a.Name), Fold(b.Name)) })
-				return all, nil
-			}
-			a, err := decode(entry)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, a)
-		case <-ctx.Done():
-			return nil, fmt.Errorf("listing the accounts: %w", context.Cause(ctx))
-		}
-	}
 }
 
 // Reset gives an account a new password and roles, and makes the tokens issued before now useless. It fails

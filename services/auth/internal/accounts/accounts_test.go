@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/natter-io/natter/pkg/natstest"
+	"github.com/natter-io/natter/services/auth/internal/buckets"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,7 +25,7 @@ func testStore(t *testing.T) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kv, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "ACCOUNTS", Storage: jetstream.MemoryStorage})
+	kv, err := buckets.Open(t.Context(), js, "ACCOUNTS", "", 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/auth/internal/admin"
@@ -77,8 +78,8 @@ type Parts struct {
 	Hashing    int // passwords that are hashed at a time
 }
 
-// Start offers the endpoints on a connection until [Service.Stop].
-func Start(nc *nats.Conn, s contract.Subjects, p Parts, log *slog.Logger) (*Service, error) {
+// Start offers the endpoints on a connection until [Service.Stop], and registers their metrics.
+func Start(nc *nats.Conn, s contract.Subjects, p Parts, log *slog.Logger, r prometheus.Registerer) (*Service, error) {
 	use, err := s.UseAny(Middleware)
 	if err != nil {
 		return nil, fmt.Errorf("offering the middleware: %w", err)
@@ -97,7 +98,7 @@ func Start(nc *nats.Conn, s contract.Subjects, p Parts, log *slog.Logger) (*Serv
 	if err != nil {
 		return nil, err
 	}
-	return start(nc, append(endpoints, adminEndpoints...), log)
+	return start(nc, append(endpoints, adminEndpoints...), log, newMetrics(r))
 }
 
 func (p Parts) enter(ctx context.Context, request micro.Request) (any, error) {

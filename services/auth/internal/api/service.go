@@ -49,6 +49,7 @@ type Service struct {
 	nc      *nats.Conn
 	log     *slog.Logger
 	noise   rate.Sometimes // limits the log lines about failures
+	metrics *metrics
 	micro   micro.Service
 	subs    int // subscriptions of micro
 	pending sync.WaitGroup
@@ -60,9 +61,9 @@ type Service struct {
 const logEvery = 5 * time.Second
 
 // start offers the endpoints.
-func start(nc *nats.Conn, endpoints []endpoint, log *slog.Logger) (*Service, error) {
+func start(nc *nats.Conn, endpoints []endpoint, log *slog.Logger, m *metrics) (*Service, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Service{nc: nc, log: log, noise: rate.Sometimes{First: 1, Interval: logEvery}, stop: cancel}
+	s := &Service{nc: nc, log: log, metrics: m, noise: rate.Sometimes{First: 1, Interval: logEvery}, stop: cancel}
 	before := nc.NumSubscriptions()
 	var err error
 	s.micro, err = micro.AddService(nc, micro.Config{
@@ -135,10 +136,12 @@ func (s *Service) work(ctx context.Context, e endpoint, j job) {
 		return
 	}
 	answer, err := e.answer(ctx, j.request)
+	s.metrics.took(e, j.arrived)
 	if err != nil {
 		s.fail(e, j.request, err)
 		return
 	}
+	s.metrics.count(e, resultOf(answer))
 	if e.ack {
 		answer = []any{answer}
 	}
@@ -151,9 +154,11 @@ func (s *Service) fail(e endpoint, r micro.Request, err error) {
 	if !complete {
 		s.complain(e, err)
 		if e.silent {
+			s.metrics.count(e, resultSilent)
 			return
 		}
 	}
+	s.metrics.count(e, refusal.Code)
 	if e.ack {
 		s.respond(e, r, []any{refusal})
 		return
@@ -182,7 +187,8 @@ func (s *Service) complain(e endpoint, err error) {
 	})
 }
 
-// Stop takes no new requests, answers those that have arrived until the context ends, and returns.
+// Stop takes no new requests, answers those that have arrived until the context ends, and returns. While NATS
+// is away it does not wait.
 func (s *Service) Stop(ctx context.Context) error {
 	defer s.workers.Wait()
 	defer s.stop()
@@ -193,7 +199,10 @@ func (s *Service) Stop(ctx context.Context) error {
 	// micro drains its subscriptions in the background: what had arrived reaches the handlers.
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for !s.nc.IsClosed() && s.nc.NumSubscriptions() > before-s.subs {
+	for s.nc.NumSubscriptions() > before-s.subs {
+		if !s.nc.IsConnected() {
+			return nil // nothing arrives and nobody hears an answer
+		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("stopping the service: requests are left: %w", context.Cause(ctx))

@@ -33,7 +33,8 @@ type storedKey struct {
 const signing = "signing"
 
 // LoadKey returns the signing key in the bucket, and makes it if there is none. Of several instances that
-// start together one makes it and the others take it.
+// start together one makes it and the others take it; reads of the bucket must be answered by its leader: see
+// package buckets.
 func LoadKey(ctx context.Context, kv jetstream.KeyValue) (Key, error) {
 	entry, err := kv.Get(ctx, signing)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
@@ -56,35 +57,12 @@ func makeKey(ctx context.Context, kv jetstream.KeyValue) (Key, error) {
 	}
 	_, err = kv.Create(ctx, signing, value)
 	if errors.Is(err, jetstream.ErrKeyExists) {
-		// Another instance was faster. A read may still be answered by a replica that does not know.
-		return awaitKey(ctx, kv)
+		return LoadKey(ctx, kv) // another instance was faster
 	}
 	if err != nil {
 		return Key{}, fmt.Errorf("storing the signing key: %w", err)
 	}
 	return newKey(private), nil
-}
-
-// awaitKey reads a key that is known to exist.
-func awaitKey(ctx context.Context, kv jetstream.KeyValue) (Key, error) {
-	watch, err := kv.Watch(ctx, signing, jetstream.IgnoreDeletes())
-	if err != nil {
-		return Key{}, fmt.Errorf("reading the signing key: %w", err)
-	}
-	defer watch.Stop() //nolint:errcheck // the watcher is done with
-	for {
-		select {
-		case entry, ok := <-watch.Updates():
-			if !ok {
-				return Key{}, fmt.Errorf("reading the signing key: %w", jetstream.ErrConsumerNotFound)
-			}
-			if entry != nil {
-				return parseKey(entry.Value())
-			}
-		case <-ctx.Done():
-			return Key{}, fmt.Errorf("reading the signing key: %w", context.Cause(ctx))
-		}
-	}
 }
 
 // parseKey does not repeat the value in its errors.

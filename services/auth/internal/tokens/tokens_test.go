@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/natter-io/natter/pkg/natstest"
+	"github.com/natter-io/natter/services/auth/internal/buckets"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -141,7 +142,7 @@ func bucket(t *testing.T) jetstream.KeyValue {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kv, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "KEYS", Storage: jetstream.MemoryStorage})
+	kv, err := buckets.Open(t.Context(), js, "KEYS", "", 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,8 @@ const (
 	settle = 30 * time.Second
 	// interval is how often the log of deletions is looked at.
 	interval = 5 * time.Second
+	// completeTimeout bounds one round of completing deletions.
+	completeTimeout = time.Minute
 )
 
 // Delete deletes a user by order of another (by, a user's id; "" for a service). When it returns nil the
@@ -132,6 +134,8 @@ func (u *Users) Run(ctx context.Context) error {
 
 // complete ends the deletions that have settled.
 func (u *Users) complete(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, completeTimeout)
+	defer cancel()
 	log, _, err := u.store.Deletions(ctx)
 	if err != nil {
 		return err

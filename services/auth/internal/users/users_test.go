@@ -16,6 +16,7 @@ import (
 	"github.com/natter-io/natter/pkg/kit/provision"
 	"github.com/natter-io/natter/pkg/natstest"
 	"github.com/natter-io/natter/services/auth/internal/accounts"
+	"github.com/natter-io/natter/services/auth/internal/buckets"
 	"github.com/natter-io/natter/services/auth/internal/passwords"
 )
 
@@ -36,7 +37,7 @@ func newWorld(t *testing.T) world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kv, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "ACCOUNTS"})
+	kv, err := buckets.Open(t.Context(), js, "ACCOUNTS", "", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
