@@ -21,7 +21,7 @@ func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg, retry time.
 	if err != nil {
 		for _, p := range posts {
 			if nerr := p.msg.NakWithDelay(retry); nerr != nil {
-				in.Log.Debug("cannot give a message back; it is delivered again after its ack wait", "after", ackWait, "error", nerr)
+				in.Log.Debug("cannot give a message back; it is delivered again after its ack wait", "after", in.AckWait, "error", nerr)
 				break // the connection is gone; the rest would say the same
 			}
 		}

@@ -37,8 +37,11 @@ type Options struct {
 	Batch    int           // most messages in one transaction
 	Age      time.Duration // of the posts stream
 	Storage  provision.Storage
-	Log      *slog.Logger
-	Metrics  *Metrics
+	// AckWait is after how long JetStream delivers again what was neither stored nor refused, because the
+	// service was killed; 30 s if 0.
+	AckWait time.Duration
+	Log     *slog.Logger
+	Metrics *Metrics
 	// Redacted is called when posts of users who are deleted already were stored. It must not block.
 	Redacted func()
 }
@@ -46,9 +49,7 @@ type Options struct {
 const (
 	// pullWait is how long a pull waits for the first message. A pull that is lost with a connection costs
 	// that much.
-	pullWait = 2 * time.Second
-	// ackWait is after how long JetStream delivers again what was neither stored nor refused: the
-	// service was killed.
+	pullWait    = 2 * time.Second
 	ackWait     = 30 * time.Second
 	storeWait   = 10 * time.Second // for one transaction, the database's own lock timeout included
 	firstRetry  = 250 * time.Millisecond
@@ -72,6 +73,9 @@ func New(nc *nats.Conn, store Store, o Options) (*Ingester, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
+	}
+	if o.AckWait == 0 {
+		o.AckWait = ackWait
 	}
 	name := o.Subjects.Names().Stream
 	return &Ingester{
@@ -162,7 +166,7 @@ func (in *Ingester) consumer(ctx context.Context) (jetstream.Consumer, error) {
 		Durable:       in.Subjects.Names().HistoryPosts,
 		Description:   "Posts that are not in the history database yet.",
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       ackWait,
+		AckWait:       in.AckWait,
 		MaxDeliver:    -1,
 		MaxAckPending: 2 * in.Batch,
 	})
