@@ -35,6 +35,7 @@ const (
 	defaultMaxMemory = 256 << 20
 	defaultMaxStore  = 10 << 30
 	readyTimeout     = 30 * time.Second
+	readyStep        = 250 * time.Millisecond
 )
 
 // Options of a server. The zero value of everything but StoreDir is usable.
@@ -142,20 +143,28 @@ func start(opts Options) (*server.Server, error) {
 	logger := &bridge{log: opts.Log.With("component", "nats-server"), fatal: make(chan error, 1)}
 	srv.SetLoggerV2(logger, false, false, false)
 	srv.Start()
-	ready := make(chan bool, 1)
-	go func() { ready <- srv.ReadyForConnections(readyTimeout) }()
-	select {
-	case err = <-logger.fatal:
-		err = fmt.Errorf("embedded NATS: %w", err)
-	case ok := <-ready:
-		if ok {
-			return srv, nil
-		}
-		err = fmt.Errorf("embedded NATS: %w in %s", ErrNotReady, readyTimeout)
+	if err = awaitReady(srv, logger.fatal); err == nil {
+		return srv, nil
 	}
 	srv.Shutdown()
 	srv.WaitForShutdown()
 	return nil, err
+}
+
+// awaitReady polls in short steps, since nats-server's own wait ends neither
+// with a fatal error nor with the server.
+func awaitReady(srv *server.Server, fatal <-chan error) error {
+	for deadline := time.Now().Add(readyTimeout); time.Now().Before(deadline); {
+		select {
+		case err := <-fatal:
+			return fmt.Errorf("embedded NATS: %w", err)
+		default:
+		}
+		if srv.ReadyForConnections(readyStep) {
+			return nil
+		}
+	}
+	return fmt.Errorf("embedded NATS: %w in %s", ErrNotReady, readyTimeout)
 }
 
 // serverOptions translates Options into nats-server's, on top of ConfigFile.

@@ -10,7 +10,7 @@ import (
 // Subscription is one that a client holds.
 type Subscription struct {
 	Client  string // the connection's name, empty if it has none
-	Account string
+	Account string // empty for the default one
 	Subject string
 	Queue   string // empty if it is in no queue group
 }
@@ -27,7 +27,7 @@ func (s *Server) Subscriptions() ([]Subscription, error) {
 	var subs []Subscription
 	for _, c := range conns.Conns {
 		for _, d := range c.SubsDetail {
-			subs = append(subs, Subscription{Client: c.Name, Account: d.Account, Subject: d.Subject, Queue: d.Queue})
+			subs = append(subs, Subscription{Client: c.Name, Account: c.Account, Subject: d.Subject, Queue: d.Queue})
 		}
 	}
 	return subs, nil

@@ -7,6 +7,8 @@ package natsconn
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -81,10 +83,27 @@ func (o Options) Validate() error {
 	if (o.CertFile == "") != (o.KeyFile == "") {
 		errs = append(errs, errors.New("certFile and keyFile go together: set both or neither"))
 	}
-	if strings.TrimSpace(o.URL) == "" {
-		errs = append(errs, errors.New("url is empty: name a server, such as nats://127.0.0.1:4222"))
+	for server := range strings.SplitSeq(o.URL, ",") {
+		errs = append(errs, validateURL(strings.TrimSpace(server)))
 	}
 	return errors.Join(errs...)
+}
+
+// validateURL catches what the client would take for an unreachable server and
+// try forever.
+func validateURL(server string) error {
+	if server == "" {
+		return errors.New("url is empty: name a server, such as nats://127.0.0.1:4222")
+	}
+	full := server
+	if !strings.Contains(server, "://") {
+		full = "nats://" + server
+	}
+	u, err := url.Parse(full)
+	if err != nil || u.Hostname() == "" || strings.Contains(u.Hostname(), ":") && u.Host[0] != '[' {
+		return fmt.Errorf("url: %q is not valid: want something like nats://127.0.0.1:4222", redactURL(server))
+	}
+	return nil
 }
 
 // Dial connects, and waits until it is connected or ctx is done. While NATS
@@ -142,12 +161,23 @@ func noLoss(o Options) []nats.Option {
 // credentials reads the files once, so that a wrong path fails now and not in a
 // reconnect loop.
 func (o Options) credentials() ([]nats.Option, error) {
-	for _, f := range []struct{ key, path string }{{"creds", o.Creds}, {"caFile", o.CAFile}} {
-		if f.path == "" {
-			continue
+	if o.Creds != "" {
+		if _, err := os.ReadFile(o.Creds); err != nil {
+			return nil, fmt.Errorf("creds: %w", err)
 		}
-		if _, err := os.ReadFile(f.path); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.key, err)
+	}
+	if o.CAFile != "" {
+		pem, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("caFile: %w", err)
+		}
+		if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("caFile: %s holds no certificate in PEM form", o.CAFile)
+		}
+	}
+	if o.CertFile != "" {
+		if _, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile); err != nil {
+			return nil, fmt.Errorf("certFile, keyFile: %w", err)
 		}
 	}
 	var opts []nats.Option

@@ -93,7 +93,10 @@ func (w *watcher) wait(ctx context.Context, nc *nats.Conn) error {
 		case <-w.connected:
 			return nil
 		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), last)
+			if last == nil {
+				return context.Cause(ctx)
+			}
+			return fmt.Errorf("%w; the last attempt failed: %w", context.Cause(ctx), last)
 		case last = <-w.attempt:
 			if isRefusal(last) {
 				return refusal(last)
