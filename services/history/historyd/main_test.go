@@ -44,15 +44,22 @@ type fixture struct {
 func newFixture(t *testing.T, opts ...natstest.Option) *fixture {
 	t.Helper()
 	t.Parallel()
-	f := &fixture{t: t, srv: natstest.Run(t, opts...), log: &logbook{}, stop: func() {}}
-	f.nc = f.srv.Connect(t)
+	srv := natstest.Run(t, opts...)
+	f := fixtureOn(t, srv.Connect(t), srv.URL(), 1)
+	f.srv = srv
+	return f
+}
+
+func fixtureOn(t *testing.T, nc *nats.Conn, url string, replicas int) *fixture {
+	t.Helper()
+	f := &fixture{t: t, nc: nc, log: &logbook{}, stop: func() {}}
 	var err error
 	if f.js, err = jetstream.New(f.nc); err != nil {
 		t.Fatal(err)
 	}
 	f.cfg = Config{
-		NATS: natsconn.Options{URL: f.srv.URL()}, Prefix: "natter", Database: filepath.Join(t.TempDir(), "history.db"),
-		Sync: "normal", PostsAge: time.Hour, Batch: 256, Replicas: 1, Health: health.Options{Listen: ""},
+		NATS: natsconn.Options{URL: url}, Prefix: "natter", Database: filepath.Join(t.TempDir(), "history.db"),
+		Sync: "normal", PostsAge: time.Hour, Batch: 256, Replicas: replicas, Health: health.Options{Listen: ""},
 	}
 	f.makeMain()
 	return f
@@ -66,7 +73,7 @@ var (
 func (f *fixture) makeMain() {
 	f.t.Helper()
 	var err error
-	if f.main, err = provision.Main(f.ctx(), f.js, subjects, time.Hour, time.Minute, one); err != nil {
+	if f.main, err = provision.Main(f.ctx(), f.js, subjects, time.Hour, time.Minute, provision.Storage{Replicas: f.cfg.Replicas, MaxBytes: -1}); err != nil {
 		f.t.Fatal(err)
 	}
 }

@@ -123,6 +123,14 @@ func TestNATSGoesAwayAndComesBack(t *testing.T) {
 	f.settled()
 }
 
+func TestStopsWhileItWaits(t *testing.T) {
+	f := newFixture(t)
+	f.srv.Shutdown()
+	f.start()
+	f.until("a log line", func() error { return f.log.has("waiting for NATS") })
+	f.stop()
+}
+
 // TestStartsInAnyOrder has neither NATS nor the main stream at the start.
 func TestStartsInAnyOrder(t *testing.T) {
 	f := newFixture(t)
@@ -165,18 +173,19 @@ func (f *fixture) remakeMain() {
 	f.makeMain()
 }
 
-// TestMainStreamIsMadeAgain has sequences that start anew while the service runs.
+// TestMainStreamIsMadeAgain has sequences, and the publishers' message ids, that start anew while the service
+// runs.
 func TestMainStreamIsMadeAgain(t *testing.T) {
 	f := newFixture(t)
 	s := f.start()
 	var want []string
 	for i := range 3 {
-		want = append(want, f.id(f.say(contract.To("red"), fmt.Sprintf(`["m",%d]`, i)).Sequence))
+		want = append(want, f.id(f.say(contract.To("red"), fmt.Sprintf(`["m",%d]`, i), "Nats-Msg-Id", fmt.Sprint(i)).Sequence))
 	}
 	f.awaitRoom("red", 3)
 	f.remakeMain()
 	for i := range 3 {
-		want = append(want, f.id(f.say(contract.To("red"), fmt.Sprintf(`["m",%d]`, i+3)).Sequence))
+		want = append(want, f.id(f.say(contract.To("red"), fmt.Sprintf(`["m",%d]`, i+3), "Nats-Msg-Id", fmt.Sprint(i)).Sequence))
 	}
 	for i, m := range f.awaitRoom("red", 6).Messages {
 		if string(m.Event) != fmt.Sprintf(`["m",%d]`, i) || m.Stamp.ID != want[i] {

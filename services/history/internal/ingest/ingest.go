@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -56,6 +57,7 @@ const (
 	lastRetry   = 5 * time.Second
 	askMain     = 10 * time.Second // how often the main stream is looked at, for its incarnation
 	mainMissing = 250 * time.Millisecond
+	lagEvery    = 5 * time.Second
 )
 
 // Ingester runs the loop. Make it with [New], call Run once.
@@ -88,6 +90,9 @@ func New(nc *nats.Conn, store Store, o Options) (*Ingester, error) {
 // Run ingests until ctx ends; a batch that it has then is still stored. Whatever fails is logged and tried
 // again, so it returns nil only.
 func (in *Ingester) Run(ctx context.Context) error {
+	var watching sync.WaitGroup
+	watching.Go(func() { in.watchLag(ctx) })
+	defer watching.Wait()
 	wait := newBackoff(firstRetry, lastRetry)
 	for ctx.Err() == nil {
 		err := in.session(ctx, wait)
@@ -131,6 +136,17 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 		}
 	}
 	return nil
+}
+
+// watchLag measures what is waiting, also while nothing can be stored.
+func (in *Ingester) watchLag(ctx context.Context) {
+	names := in.Subjects.Names()
+	for sleep(ctx, lagEvery) {
+		if c, err := in.js.Consumer(ctx, names.Posts, names.HistoryPosts); err == nil {
+			i := c.CachedInfo()
+			in.Metrics.lag.Set(float64(i.NumPending) + float64(i.NumAckPending))
+		}
+	}
 }
 
 // awaitMain waits until the main stream exists. JetStream tries a source that is missing only every ten
