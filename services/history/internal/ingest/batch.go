@@ -21,7 +21,7 @@ func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg, retry time.
 	if err != nil {
 		for _, p := range posts {
 			if nerr := p.msg.NakWithDelay(retry); nerr != nil {
-				in.Log.Debug("cannot give a message back; it is delivered again after its ack wait", "after", ackWait, "error", nerr)
+				in.Log.Debug("cannot give a message back; it is delivered again after its ack wait", "after", in.AckWait, "error", nerr)
 				break // the connection is gone; the rest would say the same
 			}
 		}
@@ -39,9 +39,6 @@ func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg, retry time.
 	in.Metrics.stored.Add(float64(stored))
 	in.Metrics.duplicates.Add(float64(len(posts) - stored))
 	in.Metrics.redacted.Add(float64(redacted))
-	if meta, err := msgs[len(msgs)-1].Metadata(); err == nil {
-		in.Metrics.lag.Set(float64(meta.NumPending))
-	}
 	if redacted > 0 {
 		in.Redacted()
 	}

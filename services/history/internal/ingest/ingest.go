@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,8 +38,11 @@ type Options struct {
 	Batch    int           // most messages in one transaction
 	Age      time.Duration // of the posts stream
 	Storage  provision.Storage
-	Log      *slog.Logger
-	Metrics  *Metrics
+	// AckWait is after how long JetStream delivers again what was neither stored nor refused, because the
+	// service was killed; 30 s if 0.
+	AckWait time.Duration
+	Log     *slog.Logger
+	Metrics *Metrics
 	// Redacted is called when posts of users who are deleted already were stored. It must not block.
 	Redacted func()
 }
@@ -46,15 +50,14 @@ type Options struct {
 const (
 	// pullWait is how long a pull waits for the first message. A pull that is lost with a connection costs
 	// that much.
-	pullWait = 2 * time.Second
-	// ackWait is after how long JetStream delivers again what was neither stored nor refused: the
-	// service was killed.
+	pullWait    = 2 * time.Second
 	ackWait     = 30 * time.Second
 	storeWait   = 10 * time.Second // for one transaction, the database's own lock timeout included
 	firstRetry  = 250 * time.Millisecond
 	lastRetry   = 5 * time.Second
 	askMain     = 10 * time.Second // how often the main stream is looked at, for its incarnation
 	mainMissing = 250 * time.Millisecond
+	lagEvery    = 5 * time.Second
 )
 
 // Ingester runs the loop. Make it with [New], call Run once.
@@ -73,6 +76,9 @@ func New(nc *nats.Conn, store Store, o Options) (*Ingester, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
+	if o.AckWait == 0 {
+		o.AckWait = ackWait
+	}
 	name := o.Subjects.Names().Stream
 	return &Ingester{
 		Options: o, nc: nc, js: js, store: store,
@@ -84,6 +90,9 @@ func New(nc *nats.Conn, store Store, o Options) (*Ingester, error) {
 // Run ingests until ctx ends; a batch that it has then is still stored. Whatever fails is logged and tried
 // again, so it returns nil only.
 func (in *Ingester) Run(ctx context.Context) error {
+	var watching sync.WaitGroup
+	watching.Go(func() { in.watchLag(ctx) })
+	defer watching.Wait()
 	wait := newBackoff(firstRetry, lastRetry)
 	for ctx.Err() == nil {
 		err := in.session(ctx, wait)
@@ -129,6 +138,17 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 	return nil
 }
 
+// watchLag measures what is waiting, also while nothing can be stored.
+func (in *Ingester) watchLag(ctx context.Context) {
+	names := in.Subjects.Names()
+	for sleep(ctx, lagEvery) {
+		if c, err := in.js.Consumer(ctx, names.Posts, names.HistoryPosts); err == nil {
+			i := c.CachedInfo()
+			in.Metrics.lag.Set(float64(i.NumPending) + float64(i.NumAckPending))
+		}
+	}
+}
+
 // awaitMain waits until the main stream exists. JetStream tries a source that is missing only every ten
 // seconds, so the posts stream had better be made after it; there is nothing to ingest before.
 func (in *Ingester) awaitMain(ctx context.Context) error {
@@ -162,7 +182,7 @@ func (in *Ingester) consumer(ctx context.Context) (jetstream.Consumer, error) {
 		Durable:       in.Subjects.Names().HistoryPosts,
 		Description:   "Posts that are not in the history database yet.",
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       ackWait,
+		AckWait:       in.AckWait,
 		MaxDeliver:    -1,
 		MaxAckPending: 2 * in.Batch,
 	})

@@ -21,7 +21,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		skipped:    counter("skipped_total", "Messages that can never be stored, since they are none of the contract."),
 		redacted:   counter("redacted_on_arrival_total", "Posts stored as redacted, since their sender was deleted before they came."),
 		failures:   counter("store_failures_total", "Batches that the database did not take; they are tried again."),
-		lag:        prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "natter", Subsystem: "history", Name: "lag_messages", Help: "Posts that waited in the stream when the last batch was taken."}),
+		lag:        prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "natter", Subsystem: "history", Name: "lag_messages", Help: "Posts that wait in their stream, as of a few seconds ago."}),
 	}
 	r.MustRegister(m.lag)
 	return m

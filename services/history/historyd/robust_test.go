@@ -1,0 +1,333 @@
+package historyd
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/config"
+	"github.com/natter-io/natter/pkg/kit/health"
+)
+
+func TestPostsWaitWhileTheServiceIsDown(t *testing.T) {
+	f := newFixture(t)
+	f.start()
+	f.say(contract.To("red"), `["m",1]`)
+	f.awaitRoom("red", 1)
+	f.stop()
+	for i := range 20 {
+		f.say(contract.To("red"), fmt.Sprintf(`["m",%d]`, i+2))
+	}
+	s := f.start()
+	page := f.awaitRoom("red", 21)
+	for i, m := range page.Messages {
+		if want := fmt.Sprintf(`["m",%d]`, i+1); string(m.Event) != want || m.Stamp.ID != f.id(uint64(i+1)) {
+			t.Errorf("message %d: %s, %s; want %s", i, m.Event, m.Stamp.ID, want)
+		}
+	}
+	if n := metric(t, s, "stored_total"); n != 20 {
+		t.Errorf("stored %v after the restart; want 20", n)
+	}
+}
+
+// TestUnstorableMessagesAreSkipped mixes what can never be stored with what can.
+func TestUnstorableMessagesAreSkipped(t *testing.T) {
+	f := newFixture(t)
+	s := f.start()
+	for _, p := range [][]string{
+		{"natter.post._.room.red", `hello`},
+		{"natter.post._.room.red", `{"a":1}`},
+		{"natter.post._.room.red", `[]`},
+		{"natter.post._.room.red", `[1,2]`},
+		{"natter.post._.room.red", `["x"] ["y"]`},
+		{"natter.post._.room.red", "[\"\xff\"]"},
+		{"natter.post._.room.red", ``},
+		{"natter.post._.room.red", `["x"]`, contract.HeaderAttachments, "99"},
+		{"natter.post._.room.red", `["x"]`, contract.HeaderAttachments, "x"},
+		{"natter.post._.everyone", `["x"]`},
+		{"natter.post._.room.a.b", `["x"]`},
+		{"natter.post.=.all", `["x"]`},
+		{"natter.post._.many", `["x"]`},
+		{"natter.post._.many", `["x"]`, contract.HeaderRooms, "red,,blue"},
+		{"natter.post.x", `["x"]`},
+	} {
+		f.publish(p[0], p[1], p[2:]...)
+		f.say(contract.To("good"), `["good"]`)
+	}
+	f.awaitRoom("good", 15)
+	f.settled()
+	if skipped, stored := metric(t, s, "skipped_total"), metric(t, s, "stored_total"); skipped != 15 || stored != 15 {
+		t.Errorf("skipped %v, stored %v; want 15 and 15", skipped, stored)
+	}
+	if n := len(f.page("red", "", 1).Messages); n != 0 {
+		t.Errorf("%d messages in red; want none", n)
+	}
+	if err := f.log.has("skipped a message", "subject=natter.post._.everyone", "sequence=19", "must be all, room.<room>"); err != nil {
+		t.Errorf("%v\n%s", err, f.log)
+	}
+}
+
+// TestALockedDatabaseIsWaitedFor takes SQLite's write lock as another process would.
+func TestALockedDatabaseIsWaitedFor(t *testing.T) {
+	f := newFixture(t)
+	s := f.start()
+	f.say(contract.To("red"), `["m",1]`)
+	f.awaitRoom("red", 1)
+	other, err := sql.Open("sqlite", f.cfg.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	lock, err := other.Conn(f.ctx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if _, err := lock.ExecContext(f.ctx(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	f.say(contract.To("red"), `["m",2]`)
+	f.until("a log line on the lock", func() error { return f.log.has("history stands still", "locked", "retry=") })
+	if n := len(f.page("red", "", 10).Messages); n != 1 {
+		t.Errorf("%d messages while locked; want 1", n)
+	}
+	if _, err := lock.ExecContext(f.ctx(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	f.awaitRoom("red", 2)
+	f.settled()
+	if n := metric(t, s, "store_failures_total"); n < 1 {
+		t.Errorf("%v failures counted; want at least 1", n)
+	}
+}
+
+func TestNATSGoesAwayAndComesBack(t *testing.T) {
+	f := newFixture(t)
+	f.start()
+	f.say(contract.To("red"), `["m",1]`)
+	f.awaitRoom("red", 1)
+	f.srv.Restart()
+	f.until("the test's own connection", func() error { _, err := f.main.Info(f.ctx()); return err })
+	f.say(contract.To("red"), `["m",2]`)
+	f.awaitRoom("red", 2)
+	f.settled()
+}
+
+func TestStopsWhileItWaits(t *testing.T) {
+	f := newFixture(t)
+	f.srv.Shutdown()
+	f.start()
+	f.until("a log line", func() error { return f.log.has("waiting for NATS") })
+	f.stop()
+}
+
+// TestStartsInAnyOrder has neither NATS nor the main stream at the start.
+func TestStartsInAnyOrder(t *testing.T) {
+	f := newFixture(t)
+	if err := f.js.DeleteStream(f.ctx(), "NATTER"); err != nil {
+		t.Fatal(err)
+	}
+	f.srv.Shutdown()
+	s := f.start()
+	f.until("a log line", func() error { return f.log.has("waiting for NATS") })
+	if r := s.Health().Report(f.ctx()); r.Ready || r.Checks["database"] != "ok" || r.Checks["nats"] == "ok" {
+		t.Errorf("readiness without NATS: %+v", r)
+	}
+	f.srv.Restart()
+	f.until("a log line", func() error { return f.log.has("waiting for the main stream") })
+	if r := s.Health().Report(f.ctx()); !r.Ready {
+		t.Errorf("readiness with NATS: %+v", r)
+	}
+	f.makeMain()
+	f.say(contract.To("red"), `["m",1]`)
+	f.awaitRoom("red", 1)
+}
+
+// awaitCopies waits until the posts stream holds n messages, which is where the service finds them.
+func (f *fixture) awaitCopies(n uint64) {
+	f.t.Helper()
+	f.until(fmt.Sprintf("%d copies", n), func() error {
+		s, err := f.js.Stream(f.ctx(), "NATTER_POSTS")
+		if err == nil && s.CachedInfo().State.Msgs != n {
+			err = fmt.Errorf("there are %d", s.CachedInfo().State.Msgs)
+		}
+		return err
+	})
+}
+
+func (f *fixture) remakeMain() {
+	f.t.Helper()
+	if err := f.js.DeleteStream(f.ctx(), "NATTER"); err != nil {
+		f.t.Fatal(err)
+	}
+	f.makeMain()
+}
+
+// TestMainStreamIsMadeAgain has sequences, and the publishers' message ids, that start anew while the service
+// runs.
+func TestMainStreamIsMadeAgain(t *testing.T) {
+	f := newFixture(t)
+	s := f.start()
+	var want []string
+	for i := range 3 {
+		want = append(want, f.id(f.say(contract.To("red"), fmt.Sprintf(`["m",%d]`, i), "Nats-Msg-Id", fmt.Sprint(i)).Sequence))
+	}
+	f.awaitRoom("red", 3)
+	f.remakeMain()
+	for i := range 3 {
+		want = append(want, f.id(f.say(contract.To("red"), fmt.Sprintf(`["m",%d]`, i+3), "Nats-Msg-Id", fmt.Sprint(i)).Sequence))
+	}
+	for i, m := range f.awaitRoom("red", 6).Messages {
+		if string(m.Event) != fmt.Sprintf(`["m",%d]`, i) || m.Stamp.ID != want[i] {
+			t.Errorf("message %d: %s, %s; want %s", i, m.Event, m.Stamp.ID, want[i])
+		}
+	}
+	if n := metric(t, s, "duplicates_total"); n != 0 {
+		t.Errorf("%v duplicates; want none", n)
+	}
+	if err := f.log.has("deleted and made again"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMainStreamIsMadeAgainWhileDown leaves posts of three incarnations in the queue, of which the service
+// has looked at the first and the last only.
+func TestMainStreamIsMadeAgainWhileDown(t *testing.T) {
+	f := newFixture(t)
+	f.start()
+	f.say(contract.To("red"), `["m",0]`)
+	f.awaitRoom("red", 1)
+	f.stop()
+	f.say(contract.To("red"), `["m",1]`)
+	want := map[int]string{0: f.id(1), 1: f.id(2)}
+	f.awaitCopies(2)
+	f.remakeMain()
+	f.say(contract.To("red"), `["m",2]`)
+	f.say(contract.To("red"), `["m",3]`)
+	f.awaitCopies(4)
+	f.remakeMain()
+	f.say(contract.To("red"), `["m",4]`)
+	want[4] = f.id(1)
+	f.awaitCopies(5)
+	f.start()
+	for i, m := range f.awaitRoom("red", 5).Messages {
+		if string(m.Event) != fmt.Sprintf(`["m",%d]`, i) {
+			t.Errorf("message %d: %s", i, m.Event)
+		}
+		if w, ok := want[i]; ok && m.Stamp.ID != w {
+			t.Errorf("message %d has id %s; want %s", i, m.Stamp.ID, w)
+		}
+	}
+	if err := f.log.has("before its creation time was noted"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestExpiredInTheMainStream is read when only copies are left: they bear the time of the copy.
+func TestExpiredInTheMainStream(t *testing.T) {
+	f := newFixture(t)
+	f.start()
+	f.say(contract.To("red"), `["m",1]`)
+	f.awaitRoom("red", 1)
+	f.stop()
+	f.say(contract.To("red"), `["m",2]`)
+	f.awaitCopies(2)
+	cfg := f.main.CachedInfo().Config
+	cfg.MaxMsgs = 1
+	if _, err := f.js.UpdateStream(f.ctx(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	f.say(contract.To("blue"), `["m",3]`)
+	f.awaitCopies(3)
+	posts, err := f.js.Stream(f.ctx(), "NATTER_POSTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := posts.OrderedConsumer(f.ctx(), jetstream.OrderedConsumerConfig{OptStartSeq: 2, DeliverPolicy: jetstream.DeliverByStartSequencePolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, err := c.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	meta, err := copied.Metadata()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.start()
+	if m := f.awaitRoom("red", 2).Messages[1]; !m.Stamp.Time.Equal(meta.Timestamp) || m.Stamp.ID != f.id(2) {
+		t.Errorf("stamp %+v; want time %s", m.Stamp, meta.Timestamp)
+	}
+}
+
+func TestHealthPages(t *testing.T) {
+	f := newFixture(t)
+	f.cfg.Health = health.Options{Listen: "127.0.0.1:0"}
+	s := f.start()
+	f.say(contract.To("red"), `["m"]`)
+	f.awaitRoom("red", 1)
+	f.until("readiness", func() error {
+		r, err := http.Get("http://" + s.Health().Addr().String() + "/readyz")
+		if err != nil {
+			return err
+		}
+		defer r.Body.Close()
+		if r.StatusCode != http.StatusOK {
+			return errors.New(r.Status)
+		}
+		return nil
+	})
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	var help bytes.Buffer
+	var cfg Config
+	if err := config.Load("natter-history", "x", []string{"--help"}, &cfg, config.Stdout(&help), config.Environ(nil)); !errors.Is(err, config.ErrDone) || !strings.Contains(help.String(), "--database") {
+		t.Errorf("--help: %v\n%s", err, &help)
+	}
+	if err := config.Load("natter-history", "x", nil, &cfg, config.Environ(nil)); err != nil || cfg.PostsAge != 30*24*time.Hour || cfg.Sync != "full" {
+		t.Errorf("defaults: %+v, %v", cfg, err)
+	}
+	for want, change := range map[string]func(*Config){
+		"prefix":   func(c *Config) { c.Prefix = "a.b" },
+		"database": func(c *Config) { c.Database = "" },
+		"sync":     func(c *Config) { c.Sync = "off" },
+		"postsAge": func(c *Config) { c.PostsAge = time.Second },
+		"batch":    func(c *Config) { c.Batch = 0 },
+		"replicas": func(c *Config) { c.Replicas = 6 },
+		"url":      func(c *Config) { c.NATS.URL = "" },
+	} {
+		bad := cfg
+		change(&bad)
+		if _, err := New(bad, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+func TestAnUnusableDatabaseEndsTheService(t *testing.T) {
+	f := newFixture(t)
+	f.cfg.Database = t.TempDir() // a directory
+	s, err := New(f.cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	if err := s.Run(ctx); err == nil || !strings.Contains(err.Error(), f.cfg.Database) {
+		t.Errorf("Run: %v; want an error that names the database", err)
+	}
+}
