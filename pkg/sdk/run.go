@@ -113,6 +113,10 @@ func (s *Server) start(ctx context.Context, namespaces map[string]*Namespace) er
 	s.mu.Lock()
 	s.run = r
 	s.mu.Unlock()
+	// From here on it is heard. While there is no connection there is nobody to hear it yet.
+	flush, cancel := context.WithTimeout(ctx, flushTimeout)
+	_ = s.nc.FlushWithContext(flush)
+	cancel()
 	registered := r.register(ctx)
 	go r.keep(registered)
 	return nil
@@ -187,6 +191,9 @@ func (r *run) dispatch() {
 	}
 }
 
+// flushTimeout bounds a round trip to the NATS server.
+const flushTimeout = 2 * time.Second
+
 // obey is how long handlers may take to return after their context was cancelled.
 const obey = time.Second
 
@@ -215,7 +222,7 @@ func (r *run) stop(ctx context.Context) error {
 		_ = sub.Drain() // fails only if the connection is closed: then nothing comes any more
 	}
 	// Once the server has answered the flush, what it had sent before is in the inbox.
-	flush, cancel := context.WithTimeout(ctx, 2*time.Second)
+	flush, cancel := context.WithTimeout(ctx, flushTimeout)
 	_ = r.server.nc.FlushWithContext(flush) // while disconnected nothing comes either
 	cancel()
 	close(r.draining)
