@@ -28,14 +28,7 @@ func TestDice(t *testing.T) {
 	nc := srv.Connect(t)
 	kv := provisioned(t, nc)
 	run(t, srv.URL())
-	watch, err := kv.Watch(t.Context(), "dice")
-	must(t, err)
-	defer watch.Stop() //nolint:errcheck // ends with the connection anyway
-	for entry := range watch.Updates() {
-		if entry != nil {
-			break // the program has registered its namespace
-		}
-	}
+	registered(t, kv)
 	said := make(chan *nats.Msg, 8)
 	for _, subject := range []string{"natter.do.dice.>", "natter.emit.dice.>"} {
 		_, err := nc.ChanSubscribe(subject, said)
@@ -96,6 +89,24 @@ func provisioned(t *testing.T, nc *nats.Conn) jetstream.KeyValue {
 	kv, err := provision.Namespaces(t.Context(), js, contract.Subjects{}, storage)
 	must(t, err)
 	return kv
+}
+
+// registered waits until the program has made its namespace known.
+func registered(t *testing.T, kv jetstream.KeyValue) {
+	t.Helper()
+	watch, err := kv.Watch(t.Context(), "dice")
+	must(t, err)
+	defer watch.Stop() //nolint:errcheck // ends with the connection anyway
+	for timeout := time.After(patience); ; {
+		select {
+		case entry := <-watch.Updates():
+			if entry != nil {
+				return
+			}
+		case <-timeout:
+			t.Fatal("the namespace was not registered")
+		}
+	}
 }
 
 func request(t *testing.T, nc *nats.Conn, event, payload string) string {

@@ -25,10 +25,9 @@ type Middleware func(ctx context.Context, c *Client) error
 // methods of [Broadcast]. Registering panics once the server was started, since it would have no effect.
 type Namespace struct {
 	Broadcast
-	server   *Server
-	name     string
-	declared bool
-	config   contract.Namespace
+	server *Server
+	name   string
+	config contract.Namespace
 
 	uses          []use
 	events        map[string][]Handler

@@ -65,7 +65,6 @@ func (s *Server) Start(ctx context.Context) error {
 	s.frozen = true
 	namespaces, invalid := maps.Clone(s.namespaces), slices.Clone(s.invalid)
 	s.mu.Unlock()
-	maps.DeleteFunc(namespaces, func(_ string, n *Namespace) bool { return !n.declared })
 	for _, n := range namespaces {
 		if err := n.wanted().Validate(n.name); err != nil {
 			invalid = append(invalid, err)
@@ -202,7 +201,8 @@ const obey = time.Second
 // handlers that do not return within a second of that are [ErrStillRunning]. The connection stays open, and
 // emitting goes on working.
 //
-// A second call returns what the first did. A server that was never started stops at once.
+// A second call returns what the first did. A server that was never started stops at once. A handler must not
+// call Stop, which waits for it.
 func (s *Server) Stop(ctx context.Context) error {
 	s.life.Lock()
 	defer s.life.Unlock()
