@@ -14,6 +14,9 @@ type Namespace struct {
 	Use []string `json:"use,omitempty" yaml:"use"`
 	// Guests lets clients in without asking a middleware if their handshake's auth has no "token".
 	Guests bool `json:"guests,omitempty" yaml:"guests"`
+	// Registered names the middlewares that services have added themselves; they are asked after Use, and
+	// guests are asked too.
+	Registered []string `json:"registered,omitempty" yaml:"-"`
 	// Role that the middlewares must have granted; without it the client is refused.
 	Role string `json:"role,omitempty" yaml:"role"`
 	// Events says what an event of a client does, by name. What is not named goes to services: [On].
@@ -28,7 +31,7 @@ type Rule struct {
 	// Args is how many arguments the client must give (not counting the ack); another number is refused,
 	// so that the stamp always stands at the same place.
 	Args int `json:"args,omitempty" yaml:"args"`
-	// Members demands that the sender is in the room.
+	// Members demands that the sender is in the room. History always does.
 	Members bool `json:"members,omitempty" yaml:"members"`
 	// Except may be "sender": the sender does not hear what it said.
 	Except string `json:"except,omitempty" yaml:"except"`
@@ -84,8 +87,8 @@ func (r Rule) Validate() error {
 		return fmt.Errorf("to: has no meaning with action %s", r.Action)
 	case relays && r.Args == 0:
 		return fmt.Errorf("args: a rule with action %s says how many arguments it keeps, at least 1", r.Action)
-	case r.To != "room" && r.Members:
-		return fmt.Errorf(`members: has a meaning only with to "room"`)
+	case r.To != "room" && r.Action != ActionWho && r.Members:
+		return fmt.Errorf(`members: has a meaning only with to "room" and with action who`)
 	case r.Except != "" && r.Except != "sender":
 		return fmt.Errorf(`except: %q: only "sender" is possible`, r.Except)
 	case r.Announce && r.Action != ActionJoin:
@@ -94,17 +97,25 @@ func (r Rule) Validate() error {
 	return nil
 }
 
+// Middlewares lists what is asked about a client, in order; token says whether its handshake carries one.
+func (n Namespace) Middlewares(token bool) []string {
+	if n.Guests && !token {
+		return n.Registered
+	}
+	return slices.Concat(n.Use, n.Registered)
+}
+
 // Validate checks the namespace under its name ("/", "/admin") and says which setting is wrong.
 func (n Namespace) Validate(name string) error {
 	if _, err := EncodeNamespace(name); err != nil {
 		return err
 	}
-	for _, m := range n.Use {
+	for _, m := range slices.Concat(n.Use, n.Registered) {
 		if _, err := EncodeToken(m); err != nil {
 			return fmt.Errorf("namespace %s: use: %w", name, err)
 		}
 	}
-	if n.Role != "" && len(n.Use) == 0 {
+	if n.Role != "" && len(n.Use)+len(n.Registered) == 0 {
 		return fmt.Errorf("namespace %s: role: %q cannot be granted, since use names no middleware", name, n.Role)
 	}
 	if n.Role != "" && n.Guests {

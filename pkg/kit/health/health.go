@@ -11,14 +11,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 )
 
 const (
@@ -28,9 +31,10 @@ const (
 	writeTimeout = 30 * time.Second
 )
 
-// Options can be embedded in a service's configuration, under `embed:"" prefix:"health-"`.
+// Options can be embedded in a service's configuration, under `embed:"" prefix:"health-" set:"health=ADDRESS"`,
+// where the address is the default.
 type Options struct {
-	Listen string `default:"127.0.0.1:9090" help:"Address of /healthz, /readyz and /metrics; empty for none."`
+	Listen string `default:"${health}" help:"Address of /healthz, /readyz and /metrics; empty for none."`
 }
 
 // Check reports why something is not ready, or nil. It must return when its
@@ -46,17 +50,48 @@ type Server struct {
 	up       chan struct{} // closed when addr is set
 	upOnce   sync.Once
 
-	mu     sync.RWMutex
-	checks map[string]Check
-	addr   net.Addr
+	mu      sync.RWMutex
+	checks  map[string]Check
+	metrics prometheus.Gatherers // the registry's and those of included servers
+	addr    net.Addr
 }
 
-// New returns a server that has the Go runtime's and the process's metrics and no check.
+// New returns a server that serves the Go runtime's and the process's metrics and has no check.
 func New(o Options, log *slog.Logger) *Server {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &Server{opts: o, log: log, registry: r, up: make(chan struct{}), checks: map[string]Check{}}
+	return &Server{opts: o, log: log, registry: r, metrics: prometheus.Gatherers{r}, up: make(chan struct{}), checks: map[string]Check{}}
 }
+
+// Include adds what another server checks and measures, for a program that runs several services: its
+// report counts as one check with that name.
+func (s *Server) Include(name string, other *Server) {
+	s.SetCheck(name, func(ctx context.Context) error {
+		var errs []error
+		report := other.Report(ctx)
+		for _, check := range slices.Sorted(maps.Keys(report.Checks)) {
+			if result := report.Checks[check]; result != checkOK {
+				errs = append(errs, fmt.Errorf("%s: %s", check, result))
+			}
+		}
+		return errors.Join(errs...)
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.metrics = append(s.metrics, other.registry)
+}
+
+// gather collects the metrics of the process and of everything included.
+func (s *Server) gather() ([]*dto.MetricFamily, error) {
+	process := prometheus.NewRegistry()
+	process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.mu.RLock()
+	all := append(prometheus.Gatherers{process}, s.metrics...)
+	s.mu.RUnlock()
+	return all.Gather()
+}
+
+// checkOK is the result of a check that found nothing wrong.
+const checkOK = "ok"
 
 // Registry is where a service registers its metrics.
 func (s *Server) Registry() *prometheus.Registry { return s.registry }
@@ -77,7 +112,7 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", s.ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.GathererFunc(s.gather), promhttp.HandlerOpts{Registry: s.registry}))
 	return mux
 }
 
@@ -119,7 +154,7 @@ func (s *Server) Report(ctx context.Context) Report {
 		case <-ctx.Done():
 			err = fmt.Errorf("no answer within %s", checkTimeout)
 		}
-		report.Checks[name] = "ok"
+		report.Checks[name] = checkOK
 		if err != nil {
 			report.Ready = false
 			report.Checks[name] = err.Error()

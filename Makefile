@@ -1,0 +1,60 @@
+# Two commands matter: `make run` and `make test`. `make help` lists the rest.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+NATS_CLI := v0.5.1
+NPM_CI   := npm ci --no-audit --no-fund --silent
+FUZZTIME ?= 20s
+BENCH    ?= .
+BUNDLES  := web/node_modules/.package-lock.json
+CLIENTS  := test/node_modules/.package-lock.json
+
+.PHONY: help run deps build check test test-go test-client test-browser fuzz bench clean nats
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(BUNDLES) ## Start everything in one process; settings: make run ARGS="--help"
+	go run . $(ARGS)
+
+deps: $(BUNDLES) $(CLIENTS) nats ## Fetch what the tests need, Chromium included
+	@test/system.sh
+
+build: ## Build every program into bin/
+	go build -o bin/ ./...
+
+check: ## gofmt and go vet
+	@files=$$(git ls-files '*.go' | xargs -r gofmt -l); [ -z "$$files" ] || { echo "not gofmt-ed:"; echo "$$files"; exit 1; }
+	go vet ./...
+
+test: deps check test-go test-client test-browser ## Everything: Go, stock clients, browser
+
+test-go: ## The Go tests, with the race detector
+	go test -race ./...
+
+test-client: $(CLIENTS) $(BUNDLES) ## The stock JavaScript client against a running Natter
+	test/node.sh client
+
+test-browser: $(CLIENTS) $(BUNDLES) ## Chromium against a running Natter
+	@test/system.sh
+	test/node.sh browser
+
+fuzz: ## Run every fuzz test for FUZZTIME (20s)
+	@test/fuzz.sh $(FUZZTIME)
+
+bench: ## Run the benchmarks; BENCH=regexp chooses
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+nats: ## Build the nats command line tool into .tools/
+	@go version -m .tools/nats 2>/dev/null | grep -qF "$(NATS_CLI)" \
+		|| GOBIN="$$PWD/.tools" go install github.com/nats-io/natscli/nats@$(NATS_CLI)
+
+clean: ## Remove what was built and fetched; what was said stays, in .data/
+	rm -rf bin .tools web/node_modules test/node_modules test/artifacts
+
+# npm writes this file last; touched, because it may be as old as the package is.
+%/node_modules/.package-lock.json: %/package-lock.json %/package.json
+	cd $* && $(NPM_CI)
+	@touch $@

@@ -1,0 +1,131 @@
+// Command natter runs all of Natter in one process: an embedded nats-server with JetStream, the gateway
+// with the pages, the auth service and the history service, each over a connection of its own, as they would
+// run apart. --help lists the settings.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/natter-io/natter/pkg/kit/config"
+	"github.com/natter-io/natter/pkg/kit/embed"
+	"github.com/natter-io/natter/pkg/kit/health"
+	"github.com/natter-io/natter/pkg/kit/logging"
+	"github.com/natter-io/natter/pkg/kit/run"
+	"github.com/natter-io/natter/services/auth/authd"
+	"github.com/natter-io/natter/services/gateway/gatewayd"
+	"github.com/natter-io/natter/services/history/historyd"
+)
+
+const (
+	name  = "natter"
+	about = "Socket.IO on NATS, all in one process: an embedded nats-server, the gateway with its pages, auth and history."
+)
+
+// Config are the settings of the all-in-one command: the gateway's own and those of what is around it.
+type Config struct {
+	gatewayd.Settings
+
+	Data     string `default:".data" help:"Folder for all that must outlive a restart." placeholder:"DIR"`
+	NATSHost string `name:"nats-host" default:"127.0.0.1" help:"Address of the embedded nats-server. It knows no users: who reaches it may say and read everything."`
+	NATSPort int    `name:"nats-port" default:"4222" help:"Port of the embedded nats-server."`
+
+	AdminPassword config.Secret `help:"Password of the user admin that the first start creates; file:PATH reads it from a file. Without it one is made up and printed."`
+	ResetAdmin    bool          `help:"Give the user admin a new password at this start."`
+
+	Health health.Options  `embed:"" prefix:"health-" set:"health=127.0.0.1:9090"`
+	Log    logging.Options `embed:"" prefix:"log-"`
+}
+
+// Validate reports settings that cannot work.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.NATSPort < 1 || c.NATSPort > 65535 {
+		errs = append(errs, fmt.Errorf("natsPort: %d is not from 1 to 65535", c.NATSPort))
+	}
+	if c.Data == "" {
+		errs = append(errs, errors.New("data: is empty: name a folder, such as .data"))
+	}
+	return errors.Join(append(errs, c.Settings.Validate())...)
+}
+
+func main() {
+	var cfg Config
+	if err := config.Load(name, about, os.Args[1:], &cfg); err != nil {
+		config.Exit(err)
+	}
+	log := logging.New(os.Stderr, cfg.Log)
+	run.Main(log, func(ctx context.Context) error { return serve(ctx, cfg, log) })
+}
+
+// serve runs everything until the context ends.
+func serve(ctx context.Context, cfg Config, log *slog.Logger) error {
+	broker, err := embed.Start(embed.Options{
+		Host: cfg.NATSHost, Port: cfg.NATSPort, StoreDir: filepath.Join(cfg.Data, "nats"), Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	err = serveOn(ctx, broker, cfg, log)
+	return errors.Join(err, broker.Shutdown())
+}
+
+func serveOn(ctx context.Context, broker *embed.Server, cfg Config, log *slog.Logger) error {
+	signIn := &hint{data: cfg.Data}
+
+	gatewayConfig, err := defaults[gatewayd.Config](gatewayd.Name)
+	if err != nil {
+		return err
+	}
+	gatewayConfig.Settings, gatewayConfig.Health.Listen = cfg.Settings, ""
+	gateway, err := gatewayd.New(gatewayConfig, log, gatewayd.WithNATS(broker.InProcess()))
+	if err != nil {
+		return err
+	}
+	authConfig, err := defaults[authd.Config](authd.Name)
+	if err != nil {
+		return err
+	}
+	authConfig.AdminPassword, authConfig.ResetAdmin, authConfig.Health.Listen = cfg.AdminPassword, cfg.ResetAdmin, ""
+	auth, err := authd.New(authConfig, log, authd.WithNATS(broker.InProcess()), authd.OnFirstAdmin(signIn.password))
+	if err != nil {
+		return err
+	}
+	historyConfig, err := defaults[historyd.Config](historyd.Name)
+	if err != nil {
+		return err
+	}
+	historyConfig.Database, historyConfig.Health.Listen = filepath.Join(cfg.Data, "history.db"), ""
+	history, err := historyd.New(historyConfig, log, broker.InProcess())
+	if err != nil {
+		return err
+	}
+
+	pages := health.New(cfg.Health, log)
+	pages.Include("gateway", gateway.Health())
+	pages.Include("auth", auth.Health())
+	pages.Include("history", history.Health())
+
+	g := run.Group{Log: log}
+	g.Add(run.Component{Name: "health", Run: pages.Run, Ready: pages.Ready})
+	g.Add(run.Component{Name: "auth", Run: auth.Run, Ready: auth.Ready})
+	g.Add(run.Component{Name: "history", Run: history.Run})
+	g.Add(run.Component{Name: "gateway", Run: gateway.Run, Ready: gateway.Ready})
+	g.Add(run.Component{Name: "hint", Run: func(context.Context) error {
+		signIn.print(os.Stdout, gateway.Addr().String(), broker.ClientURL())
+		return nil
+	}})
+	return g.Run(ctx)
+}
+
+// defaults are a service's settings as they are without a file, environment or flags: in one process, what
+// can be set is what [Config] has.
+func defaults[C any](service string) (C, error) {
+	var cfg C
+	err := config.Load(service, "", nil, &cfg, config.Environ(nil))
+	return cfg, err
+}

@@ -1,0 +1,167 @@
+package gatewayd
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/config"
+	"github.com/natter-io/natter/pkg/kit/health"
+	"github.com/natter-io/natter/pkg/kit/logging"
+	"github.com/natter-io/natter/pkg/kit/natsconn"
+	"github.com/natter-io/natter/services/gateway/internal/transport"
+)
+
+// Name is the service's name, from which its environment variables and its connection are named.
+const Name = "natter-gateway"
+
+// About describes the service in its help.
+const About = "Speaks Socket.IO to clients and maps namespaces and rooms onto NATS subjects."
+
+// Config are the settings of a gateway that runs by itself.
+type Config struct {
+	Settings
+	NATS   natsconn.Options `embed:"" prefix:"nats-"`
+	Log    logging.Options  `embed:"" prefix:"log-"`
+	Health health.Options   `embed:"" prefix:"health-" set:"health=127.0.0.1:9090"`
+
+	Prefix   string `default:"natter" help:"First token of every subject; the same for all services of a deployment."`
+	Replicas int    `default:"1" help:"Copies of the streams and buckets in a NATS cluster, 1 to 5."`
+}
+
+// Settings are what a gateway does, wherever it runs. Those that Socket.IO has bear Socket.IO's names.
+type Settings struct {
+	Listen    string `default:"127.0.0.1:3000" help:"Address for clients: host:port; :port listens on all interfaces."`
+	GatewayID string `help:"This gateway's id, the first part of socket ids; drawn at random if empty. No two gateways may share one." placeholder:"ID"`
+
+	Path              string        `default:"/socket.io/" help:"Prefix of the requests that are Socket.IO's."`
+	ServeClient       bool          `default:"true" negatable:"" help:"Serve the client bundles under the path."`
+	ClientDir         string        `default:"web/node_modules/socket.io-client/dist" help:"Folder dist of the npm package socket.io-client." placeholder:"DIR"`
+	Transports        []string      `default:"polling,websocket" help:"What clients may connect by."`
+	PingInterval      time.Duration `default:"25s" help:"From a client's pong to the next ping."`
+	PingTimeout       time.Duration `default:"20s" help:"How long a client may take to answer a ping."`
+	UpgradeTimeout    time.Duration `default:"10s" help:"How long an upgrade to WebSocket may take."`
+	ConnectTimeout    time.Duration `default:"45s" help:"How long a client may stay without a namespace, and a middleware without an answer."`
+	MaxHTTPBufferSize config.Bytes  `name:"max-http-buffer-size" default:"1MB" help:"Largest message of a client, in bytes."`
+	Cookie            string        `help:"Name of a cookie with the session id, for load balancers that need one."`
+
+	CORSOrigin      []string `name:"cors-origin" help:"Other origins whose pages may connect, such as https://example.com; * for all."`
+	CORSCredentials bool     `name:"cors-credentials" help:"Let pages of those origins send cookies."`
+
+	MaxConnections   int          `default:"0" help:"Open connections; further ones are refused. 0: no bound."`
+	MaxQueueBytes    config.Bytes `default:"8MiB" help:"What may wait for one slow client; over it the client is disconnected."`
+	MaxQueueMessages int          `default:"8192" help:"The same, counted in messages."`
+	MaxNamespaces    int          `default:"32" help:"Namespaces that one connection may be in."`
+	MaxRooms         int          `default:"256" help:"Rooms that one client may join by itself."`
+	MaxPendingAcks   int          `default:"1024" help:"Acks that one client may owe."`
+
+	RecoveryWindow time.Duration `default:"2m" help:"How long what was said stays available to clients that come back."`
+	Lease          time.Duration `default:"10s" help:"A gateway not heard of for so long counts as gone."`
+	AckTimeout     time.Duration `default:"30s" help:"How long a service may take to answer a client's event."`
+	RoomLinger     time.Duration `default:"5s" help:"How long a room without members stays subscribed."`
+	Workers        int           `default:"0" help:"Goroutines that hand messages to sockets; 0: one a CPU."`
+
+	// Namespaces says which namespaces exist and what their events do, by name.
+	Namespaces map[string]contract.Namespace `kong:"-" yaml:"namespaces"`
+}
+
+// DefaultNamespaces are declared when the settings declare none: a chat that needs no back end, and an
+// admin namespace for those to whom the auth service gives the role.
+func DefaultNamespaces() map[string]contract.Namespace {
+	return map[string]contract.Namespace{
+		"/": {
+			Use:    []string{"auth"},
+			Guests: true,
+			Events: map[string]contract.Rule{
+				"chat message": {Action: contract.ActionPost, To: "all", Args: 1},
+				"room message": {Action: contract.ActionPost, To: "room", Args: 2, Members: true},
+				"join":         {Action: contract.ActionJoin, Args: 1, Announce: true},
+				"leave":        {Action: contract.ActionLeave, Args: 1},
+				"typing":       {Action: contract.ActionVolatile, To: "room", Args: 1, Members: true, Except: "sender"},
+				"who":          {Action: contract.ActionWho, Args: 1},
+				"history":      {Action: contract.ActionHistory, Args: 1},
+			},
+		},
+		"/admin": {Use: []string{"auth"}, Role: "admin"},
+	}
+}
+
+// Validate reports settings that cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	if _, err := contract.NewSubjects(c.Prefix); err != nil {
+		errs = append(errs, fmt.Errorf("prefix: %w", err))
+	}
+	if c.Replicas < 1 || c.Replicas > 5 {
+		errs = append(errs, fmt.Errorf("replicas: %d is not from 1 to 5", c.Replicas))
+	}
+	return errors.Join(append(errs, c.Settings.Validate())...)
+}
+
+// Validate reports settings that cannot work.
+func (s Settings) Validate() error {
+	var errs []error
+	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
+		errs = append(errs, fmt.Errorf("listen: %q is not host:port, such as 127.0.0.1:3000 or :3000", s.Listen))
+	}
+	if s.GatewayID != "" && !contract.ValidGatewayID(s.GatewayID) {
+		errs = append(errs, fmt.Errorf("gatewayId: %q: want 1 to %d characters of A-Z a-z 0-9 _ -", s.GatewayID, contract.MaxGatewayID))
+	}
+	for _, n := range []struct {
+		name            string
+		value, min, max int64
+	}{
+		{"maxNamespaces", int64(s.MaxNamespaces), 1, 1024},
+		{"maxRooms", int64(s.MaxRooms), 0, 1_000_000},
+		{"maxPendingAcks", int64(s.MaxPendingAcks), 1, 1_000_000},
+		{"workers", int64(s.Workers), 0, 1024},
+		{"maxConnections", int64(s.MaxConnections), 0, 100_000_000},
+	} {
+		if n.value < n.min || n.value > n.max {
+			errs = append(errs, fmt.Errorf("%s: %d is not from %d to %d", n.name, n.value, n.min, n.max))
+		}
+	}
+	for _, d := range []struct {
+		name     string
+		value    time.Duration
+		min, max time.Duration
+	}{
+		{"connectTimeout", s.ConnectTimeout, 100 * time.Millisecond, time.Hour},
+		{"recoveryWindow", s.RecoveryWindow, time.Second, 24 * time.Hour},
+		{"lease", s.Lease, time.Second, time.Hour},
+		{"ackTimeout", s.AckTimeout, 100 * time.Millisecond, time.Hour},
+		{"roomLinger", s.RoomLinger, 0, time.Hour},
+	} {
+		if d.value < d.min || d.value > d.max {
+			errs = append(errs, fmt.Errorf("%s: %s is not from %s to %s", d.name, d.value, d.min, d.max))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Namespaces)) {
+		if err := s.Namespaces[name].Validate(name); err != nil {
+			errs = append(errs, fmt.Errorf("namespaces: %w", err))
+		}
+	}
+	errs = append(errs, s.transport().Validate())
+	return errors.Join(errs...)
+}
+
+// transport are the settings that the Engine.IO layer takes.
+func (s Settings) transport() transport.Options {
+	return transport.Options{
+		Path:             s.Path,
+		PingInterval:     s.PingInterval,
+		PingTimeout:      s.PingTimeout,
+		UpgradeTimeout:   s.UpgradeTimeout,
+		MaxPayload:       int64(s.MaxHTTPBufferSize),
+		MaxQueueBytes:    int(s.MaxQueueBytes),
+		MaxQueueMessages: s.MaxQueueMessages,
+		MaxConnections:   s.MaxConnections,
+		Transports:       s.Transports,
+		CORS:             transport.CORS{Origins: s.CORSOrigin, Credentials: s.CORSCredentials},
+		Cookie:           s.Cookie,
+	}
+}

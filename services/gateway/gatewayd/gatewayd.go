@@ -1,0 +1,295 @@
+// Package gatewayd is the gateway as a value: [New] it, [Service.Run] it. The service's own main does, and
+// the all-in-one command does.
+//
+// It knows how the parts are put together, and in which order they start and stop; what they do stands in
+// the internal packages.
+package gatewayd
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/health"
+	"github.com/natter-io/natter/pkg/kit/natsconn"
+	"github.com/natter-io/natter/pkg/kit/provision"
+	"github.com/natter-io/natter/pkg/kit/run"
+	"github.com/natter-io/natter/services/gateway/internal/bridge"
+	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/session"
+	"github.com/natter-io/natter/services/gateway/internal/transport"
+	"github.com/natter-io/natter/web"
+)
+
+// Option changes what [New] makes.
+type Option func(*Service)
+
+// WithNATS adds options to the connection, such as embed.Server.InProcess.
+func WithNATS(opts ...nats.Option) Option {
+	return func(s *Service) { s.natsOptions = append(s.natsOptions, opts...) }
+}
+
+// Service is a gateway. It runs once.
+type Service struct {
+	cfg         Config
+	id          string
+	subjects    contract.Subjects
+	log         *slog.Logger
+	health      *health.Server
+	natsOptions []nats.Option
+	ready       chan struct{} // closed once clients are served
+	addr        net.Addr      // set before ready is closed
+}
+
+// New returns the gateway. It fails when a setting cannot work.
+func New(cfg Config, log *slog.Logger, opts ...Option) (*Service, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	subjects, err := contract.NewSubjects(cfg.Prefix)
+	if err != nil {
+		return nil, err
+	}
+	if len(cfg.Namespaces) == 0 {
+		cfg.Namespaces = DefaultNamespaces()
+	}
+	s := &Service{cfg: cfg, subjects: subjects, id: cfg.GatewayID, ready: make(chan struct{})}
+	if s.id == "" {
+		s.id = strings.ToLower(rand.Text()[:10]) // 50 random bits
+	}
+	s.log = log.With("service", Name, "gateway", s.id)
+	for _, opt := range opts {
+		opt(s)
+	}
+	s.health = health.New(cfg.Health, s.log)
+	s.health.SetCheck("gateway", func(context.Context) error {
+		select {
+		case <-s.ready:
+			return nil
+		default:
+			return errors.New("starting: waiting for NATS and its streams")
+		}
+	})
+	return s, nil
+}
+
+// Health has the service's checks, metrics and, after the start, the address of its pages.
+func (s *Service) Health() *health.Server { return s.health }
+
+// ID is the gateway's id, the first part of the ids of its sockets.
+func (s *Service) ID() string { return s.id }
+
+// Addr is where clients connect. It is known once Ready has returned nil.
+func (s *Service) Addr() net.Addr { return s.addr }
+
+// Ready blocks until clients are served or the context ends. It fits [run.Component].
+func (s *Service) Ready(ctx context.Context) error {
+	select {
+	case <-s.ready:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Run serves until the context ends. It waits for NATS if that is not there, at the start and later. When it
+// ends it closes the transports of its clients, which makes them connect to another gateway by themselves.
+func (s *Service) Run(ctx context.Context) error {
+	g := run.Group{Log: s.log}
+	g.Add(run.Component{Name: "health", Run: s.health.Run, Ready: s.health.Ready})
+	g.Add(run.Component{Name: "gateway", Run: s.serve})
+	return g.Run(ctx)
+}
+
+func (s *Service) serve(ctx context.Context) error {
+	// The port is taken first: that it is in use should not come to light after a wait for NATS.
+	listener, err := listen(ctx, s.cfg.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close() //nolint:errcheck // closed by the HTTP server in the end
+
+	opts := s.cfg.NATS
+	opts.Name = Name + " " + s.id
+	nc, err := natsconn.Dial(ctx, opts, s.log, s.natsOptions...)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	s.health.SetCheck("nats", natsconn.Check(nc))
+
+	p, err := s.assemble(nc)
+	if err != nil {
+		return err
+	}
+	defer p.hub.Close()
+	announced, err := micro.AddService(nc, micro.Config{
+		Name: Name, Version: contract.Version, Description: About,
+		Metadata: map[string]string{contract.MetadataVersion: contract.Version, "gateway": s.id},
+	})
+	if err != nil {
+		return fmt.Errorf("announcing the service: %w", err)
+	}
+	defer announced.Stop() //nolint:errcheck // fails only on a closed connection
+
+	g := run.Group{Log: s.log}
+	g.Add(run.Component{Name: "bridge", Run: p.bridge.Run, Ready: p.bridge.WaitReady})
+	g.Add(run.Component{Name: "http", Run: func(ctx context.Context) error { return s.serveHTTP(ctx, listener, p) }})
+	return g.Run(ctx)
+}
+
+// parts are what a gateway consists of.
+type parts struct {
+	hub       *hub.Hub[*session.Socket]
+	bridge    *bridge.Bridge
+	transport *transport.Server
+	handler   http.Handler
+}
+
+// hubQueue is how many deliveries wait for one worker before the reader of the subscriptions waits.
+const hubQueue = 1024
+
+// Bounds of what waits inside the bridge.
+const (
+	subscriptionQueue = 64 << 10
+	maxPendingReplies = 256 << 10
+)
+
+func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
+	workers := s.cfg.Workers
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	p := &parts{hub: hub.New[*session.Socket](workers, hubQueue)}
+	m := newMetrics(s.health.Registry(),
+		func() float64 { return float64(p.transport.Len()) },
+		func() float64 { return float64(p.hub.Len()) })
+
+	var sessions *session.Server
+	var err error
+	p.bridge, err = bridge.New(nc, p.hub, func() uint64 { return sessions.NextAck() }, bridge.Options{
+		Gateway:    s.id,
+		Subjects:   s.subjects,
+		Namespaces: s.cfg.Namespaces,
+		Storage:    provision.Storage{Replicas: s.cfg.Replicas, MaxBytes: -1},
+		StreamAge:  s.cfg.RecoveryWindow + s.cfg.PingInterval + s.cfg.PingTimeout + streamMargin,
+		Duplicates: duplicates,
+		Lease:      s.cfg.Lease,
+		Linger:     s.cfg.RoomLinger,
+		AckTimeout: s.cfg.AckTimeout,
+		MaxAsk:     maxAsk,
+		Queue:      subscriptionQueue,
+		MaxPending: maxPendingReplies,
+		Log:        s.log,
+		Metrics:    m,
+	})
+	if err != nil {
+		p.hub.Close()
+		return nil, err
+	}
+	sessions = session.NewServer(session.Options{
+		Gateway:            s.id,
+		ConnectTimeout:     s.cfg.ConnectTimeout,
+		MaxNamespaces:      s.cfg.MaxNamespaces,
+		MaxPendingAcks:     s.cfg.MaxPendingAcks,
+		MaxRooms:           s.cfg.MaxRooms,
+		MaxAttachmentBytes: int(s.cfg.MaxHTTPBufferSize) * contract.MaxAttachments,
+		Log:                s.log,
+		Metrics:            m,
+	}, p.hub, p.bridge)
+	o := s.cfg.transport()
+	o.Log = s.log
+	if p.transport, err = transport.New(o, sessions.Accept); err != nil {
+		p.hub.Close()
+		return nil, err
+	}
+	p.handler = s.routes(p)
+	s.health.SetCheck("streams", p.bridge.Ready)
+	return p, nil
+}
+
+const (
+	streamMargin = 15 * time.Second // beyond the recovery window and a heartbeat
+	duplicates   = 2 * time.Minute
+	maxAsk       = time.Minute
+)
+
+// routes are the paths of the gateway's HTTP server.
+func (s *Service) routes(p *parts) http.Handler {
+	mux := http.NewServeMux()
+	path := "/" + strings.Trim(s.cfg.Path, "/") + "/"
+	socketio := http.Handler(p.transport)
+	if s.cfg.ServeClient {
+		bundles, err := web.Bundles(s.cfg.ClientDir)
+		if err != nil {
+			s.log.Warn("the client bundles are not served", "error", err)
+		}
+		socketio = withBundles(path, bundles, p.transport)
+	}
+	mux.Handle(path, socketio)
+	mux.Handle("/auth/login", signIn(p.bridge.Login, s.log))
+	mux.Handle("/", web.Handler())
+	return mux
+}
+
+// withBundles serves the client bundles right under the path, everything else as Engine.IO.
+func withBundles(path string, bundles, engine http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if name, ok := strings.CutPrefix(r.URL.Path, path); ok && !strings.Contains(name, "/") && web.IsBundle(name) {
+			bundles.ServeHTTP(w, r)
+			return
+		}
+		engine.ServeHTTP(w, r)
+	})
+}
+
+// stopTimeout is how long clients have to take what is queued for them when the gateway stops.
+const stopTimeout = 5 * time.Second
+
+func (s *Service) serveHTTP(ctx context.Context, listener net.Listener, p *parts) error {
+	server := newHTTPServer(p.handler, s.log)
+	s.addr = listener.Addr()
+	close(s.ready)
+	s.log.Info("serving clients", "address", listener.Addr().String(), "path", s.cfg.Path)
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving clients: %w", err)
+	case <-ctx.Done():
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	err := p.transport.Shutdown(stopping)
+	err = errors.Join(err, server.Shutdown(stopping))
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.log.Warn("some clients did not take what was queued for them in time", "error", err)
+		return server.Close()
+	}
+	return err
+}
+
+// listen takes the port, and says what to do if it is taken.
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s is already in use: another gateway or program is running there; stop it or choose another address with --listen", address)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return listener, nil
+}

@@ -1,0 +1,64 @@
+package gatewayd
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/gateway/internal/bridge"
+	"github.com/natter-io/natter/services/gateway/internal/session"
+)
+
+// metrics are what the gateway counts, for sessions and bridge.
+type metrics struct {
+	received, refused, malformed, delivered, skipped, dropped *prometheus.CounterVec
+	lateAcks, lateReplies, duplicates                         prometheus.Counter
+	rooms, gateways                                           prometheus.Gauge
+}
+
+var (
+	_ session.Metrics = (*metrics)(nil)
+	_ bridge.Metrics  = (*metrics)(nil)
+)
+
+func newMetrics(registry prometheus.Registerer, connections func() float64, sockets func() float64) *metrics {
+	f := promauto.With(registry)
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return f.NewCounterVec(prometheus.CounterOpts{Namespace: "natter", Subsystem: "gateway", Name: name, Help: help}, labels)
+	}
+	counter := func(name, help string) prometheus.Counter {
+		return f.NewCounter(prometheus.CounterOpts{Namespace: "natter", Subsystem: "gateway", Name: name, Help: help})
+	}
+	gauge := func(name, help string) prometheus.GaugeOpts {
+		return prometheus.GaugeOpts{Namespace: "natter", Subsystem: "gateway", Name: name, Help: help}
+	}
+	f.NewGaugeFunc(gauge("connections", "Open Engine.IO connections."), connections)
+	f.NewGaugeFunc(gauge("sockets", "Sockets in all namespaces."), sockets)
+	return &metrics{
+		received:    counters("events_received_total", "Events of clients, by what the namespace's rule does with them.", "namespace", "action"),
+		refused:     counters("events_refused_total", "Events of clients that were refused.", "code"),
+		malformed:   counters("connections_closed_total", "Connections closed since the client violated the protocol.", "reason"),
+		delivered:   counters("messages_total", "Messages from NATS that were handed to sockets.", "kind"),
+		skipped:     counters("messages_skipped_total", "Messages from NATS that are outside the contract.", "kind"),
+		dropped:     counters("dropped_total", "What had to be given up.", "reason"),
+		lateAcks:    counter("late_acks_total", "Acks of clients for which nobody waited any more."),
+		lateReplies: counter("late_replies_total", "Replies of services for which nobody waited any more."),
+		duplicates:  counter("duplicates_total", "Stored messages that were heard already."),
+		rooms:       f.NewGauge(gauge("rooms_subscribed", "Rooms and namespaces subscribed to at NATS.")),
+		gateways:    f.NewGauge(gauge("gateways", "Gateways alive, this one included.")),
+	}
+}
+
+func (m *metrics) Received(namespace, action string) {
+	m.received.WithLabelValues(namespace, action).Inc()
+}
+func (m *metrics) Refused(code string)          { m.refused.WithLabelValues(code).Inc() }
+func (m *metrics) Malformed(reason string)      { m.malformed.WithLabelValues(reason).Inc() }
+func (m *metrics) LateAck()                     { m.lateAcks.Inc() }
+func (m *metrics) Delivered(kind contract.Kind) { m.delivered.WithLabelValues(string(kind)).Inc() }
+func (m *metrics) Skipped(kind contract.Kind)   { m.skipped.WithLabelValues(string(kind)).Inc() }
+func (m *metrics) Duplicate()                   { m.duplicates.Inc() }
+func (m *metrics) Dropped(reason string)        { m.dropped.WithLabelValues(reason).Inc() }
+func (m *metrics) LateReply()                   { m.lateReplies.Inc() }
+func (m *metrics) Rooms(n int)                  { m.rooms.Set(float64(n)) }
+func (m *metrics) Gateways(n int)               { m.gateways.Set(float64(n)) }

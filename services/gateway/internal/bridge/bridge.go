@@ -1,0 +1,249 @@
+// Package bridge connects the gateway's sockets with NATS by the subject contract: it subscribes to what is
+// said to rooms that have members here, hands it to the hub, publishes what clients say, and answers
+// services that ask or list.
+//
+// It knows sockets and the hub; it does not know HTTP, nor what a client's event does.
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/provision"
+	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/session"
+)
+
+// Options of a bridge.
+type Options struct {
+	Gateway    string // this gateway's id
+	Subjects   contract.Subjects
+	Namespaces map[string]contract.Namespace // those that this gateway's configuration declares
+	Storage    provision.Storage
+
+	StreamAge  time.Duration // how long the main stream keeps messages
+	Duplicates time.Duration // how long a Nats-Msg-Id is remembered
+	Lease      time.Duration // a gateway not heard of for so long is gone
+	Linger     time.Duration // how long a room without members stays subscribed
+	AckTimeout time.Duration // how long a service may take to answer a client's event
+	MaxAsk     time.Duration // the longest that an ask or a list may take
+	Queue      int           // messages that wait for the readers of the subscriptions
+	MaxPending int           // replies awaited at one time
+
+	Log     *slog.Logger
+	Metrics Metrics
+}
+
+// Metrics counts what happens between NATS and the sockets. All methods may be called concurrently.
+type Metrics interface {
+	Delivered(kind contract.Kind) // a message handed to the hub
+	Skipped(kind contract.Kind)   // a message that is outside the contract
+	Duplicate()                   // a stored message that was heard already
+	Dropped(reason string)        // a message that had to be given up
+	LateReply()                   // a reply for which nobody waits any more
+	Rooms(n int)                  // rooms subscribed to
+	Gateways(n int)               // gateways alive
+}
+
+// Bridge implements [session.Backend].
+type Bridge struct {
+	opts Options
+	nc   *nats.Conn
+	js   jetstream.JetStream
+	hub  *hub.Hub[*session.Socket]
+	acks func() uint64 // draws ids for acks that clients owe
+
+	rooms    *rooms
+	replies  *replies
+	fence    *fence
+	gateways *gateways
+	spaces   *namespaces
+
+	live     chan *nats.Msg // what JetStream republished
+	volatile chan *nats.Msg
+	requests chan *nats.Msg // ask and list
+	backlog  []*nats.Msg    // to be read before live; the live reader's own
+
+	epoch atomic.Pointer[string] // of the main stream; nil until it is known
+	ready chan struct{}          // closed when the streams are there for the first time
+	who   chan struct{}          // bounds concurrent questions to all gateways
+}
+
+// errNotReady says that the streams are not there yet.
+var errNotReady = fmt.Errorf("%w: the streams are not there yet", session.ErrUnavailable)
+
+// New makes a bridge over a connection that is the gateway's own. Nothing happens before Run.
+func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Options) (*Bridge, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("jetstream: %w", err)
+	}
+	b := &Bridge{
+		opts: opts, nc: nc, js: js, hub: h, acks: acks,
+		live:     make(chan *nats.Msg, opts.Queue),
+		volatile: make(chan *nats.Msg, opts.Queue),
+		requests: make(chan *nats.Msg, opts.Queue),
+		ready:    make(chan struct{}),
+		who:      make(chan struct{}, maxWho),
+	}
+	b.rooms = newRooms(nc, opts, b.live, b.volatile)
+	b.replies = newReplies(nc, opts)
+	b.fence = newFence(nc, opts)
+	b.gateways = newGateways(opts)
+	b.spaces = newNamespaces(opts)
+	return b, nil
+}
+
+// Run serves until the context ends. It returns early only if the first subscriptions fail.
+func (b *Bridge) Run(ctx context.Context) error {
+	subs, err := b.subscribe()
+	defer func() {
+		for _, sub := range subs {
+			_ = sub.Unsubscribe() // fails only on a closed connection
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.rooms.run, b.maintain} {
+		wg.Go(func() { part(ctx) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// subscribe makes the subscriptions that every gateway has, whoever is connected.
+func (b *Bridge) subscribe() ([]*nats.Subscription, error) {
+	s, gw := b.opts.Subjects, b.opts.Gateway
+	var subs []*nats.Subscription
+	for _, w := range []struct {
+		subject string
+		to      chan *nats.Msg
+	}{
+		{s.EveryTarget(contract.Live, contract.TargetSocket, gw), b.live},
+		{s.EveryTarget(contract.Volatile, contract.TargetSocket, gw), b.volatile},
+		{s.EveryTarget(contract.Ask, contract.TargetAll, gw), b.requests},
+		{s.EveryTarget(contract.Ask, contract.TargetRoom, gw), b.requests},
+		{s.EveryTarget(contract.Ask, contract.TargetMany, gw), b.requests},
+		{s.EveryTarget(contract.Ask, contract.TargetSocket, gw), b.requests},
+		{s.EveryTarget(contract.List, contract.TargetAll, gw), b.requests},
+		{s.EveryTarget(contract.List, contract.TargetRoom, gw), b.requests},
+		{s.EveryTarget(contract.List, contract.TargetMany, gw), b.requests},
+		{s.EveryTarget(contract.List, contract.TargetSocket, gw), b.requests},
+		{b.replies.inbox + ".*", b.replies.in},
+	} {
+		sub, err := b.nc.ChanSubscribe(w.subject, w.to)
+		if err != nil {
+			return subs, fmt.Errorf("subscribing to %s: %w", w.subject, err)
+		}
+		subs = append(subs, sub)
+	}
+	return subs, nil
+}
+
+// Ready returns nil once the gateway can serve: its streams are there and NATS is connected.
+func (b *Bridge) Ready(context.Context) error {
+	if b.epoch.Load() == nil {
+		return errNotReady
+	}
+	if !b.nc.IsConnected() {
+		return errors.New("not connected to NATS")
+	}
+	return nil
+}
+
+// WaitReady blocks until the streams are there for the first time.
+func (b *Bridge) WaitReady(ctx context.Context) error {
+	select {
+	case <-b.ready:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// maintain makes the streams and buckets, when the gateway starts and whenever NATS has come back (it may
+// have come back empty), and follows the buckets.
+func (b *Bridge) maintain(ctx context.Context) {
+	status := b.nc.StatusChanged(nats.CONNECTED)
+	defer b.nc.RemoveStatusListener(status)
+	for ctx.Err() == nil {
+		following, stop := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		b.provision(following, &wg)
+		select {
+		case <-status:
+		case <-ctx.Done():
+		}
+		stop()
+		wg.Wait()
+	}
+	b.gateways.release()
+}
+
+// provision tries until everything is there.
+func (b *Bridge) provision(ctx context.Context, wg *sync.WaitGroup) {
+	wait := 100 * time.Millisecond
+	for {
+		err := b.provisionOnce(ctx, wg)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		b.opts.Log.Warn("the gateway's streams are not there yet, trying again", "error", err, "in", wait)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 5*time.Second)
+	}
+}
+
+func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
+	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	o := b.opts
+	stream, err := provision.Main(limited, b.js, o.Subjects, o.StreamAge, o.Duplicates, o.Storage)
+	if err != nil {
+		return err
+	}
+	leases, err := provision.Gateways(limited, b.js, o.Subjects, o.Lease, o.Storage)
+	if err != nil {
+		return err
+	}
+	spaces, err := provision.Namespaces(limited, b.js, o.Subjects, o.Storage)
+	if err != nil {
+		return err
+	}
+	if err := b.spaces.declare(limited, spaces); err != nil {
+		return err
+	}
+	if err := b.spaces.load(limited, spaces); err != nil {
+		return err
+	}
+	if err := b.gateways.hold(limited, leases); err != nil {
+		return err
+	}
+	wg.Go(func() { b.spaces.follow(ctx, spaces) })
+	wg.Go(func() { b.gateways.follow(ctx, leases) })
+	epoch := contract.Epoch(stream.CachedInfo().Created)
+	if b.epoch.Swap(&epoch) == nil {
+		close(b.ready)
+	}
+	return nil
+}
+
+// Namespace looks up a namespace's configuration.
+func (b *Bridge) Namespace(name string) (contract.Namespace, bool) { return b.spaces.get(name) }
+
+var _ session.Backend = (*Bridge)(nil)

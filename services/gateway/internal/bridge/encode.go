@@ -1,0 +1,94 @@
+package bridge
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/socketio"
+	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/session"
+	"github.com/natter-io/natter/services/gateway/internal/transport"
+)
+
+// selection says which sockets a message means.
+func selection(p contract.Parsed, h contract.Header) (hub.Selection, error) {
+	sel := hub.Selection{Namespace: p.Namespace, Rooms: p.Target.Rooms()}
+	var err error
+	if p.Many {
+		if sel.Rooms, err = contract.ParseNames(contract.Last(h, contract.HeaderRooms)); err != nil {
+			return sel, err
+		}
+		if len(sel.Rooms) == 0 {
+			return sel, errNoRooms
+		}
+	}
+	sel.Except, err = contract.ParseNames(contract.Last(h, contract.HeaderExcept))
+	return sel, err
+}
+
+// encodeEvent makes the packet of an event, once for all who receive it. The payload's JSON stays as it is,
+// byte for byte; the extra elements follow its own.
+func encodeEvent(head socketio.Head, h contract.Header, payload []byte, extra ...[]byte) (*transport.Message, error) {
+	array, attachments, err := contract.SplitPayload(h, payload)
+	if err != nil {
+		return nil, err
+	}
+	if err := socketio.Valid(array, len(attachments)); err != nil {
+		return nil, err
+	}
+	head.Attachments = len(attachments)
+	return transport.NewMessage(socketio.AppendEvent(nil, head, array, extra...), attachments...), nil
+}
+
+// stamp is the last argument of what clients say to each other. The sender's headers are set by gateways;
+// id is empty for volatile events.
+func stamp(h contract.Header, id string, at time.Time) []byte {
+	b, err := json.Marshal(contract.Stamp{
+		ID:     id,
+		Socket: contract.Last(h, contract.HeaderSocket),
+		User:   contract.Last(h, contract.HeaderUser),
+		Name:   contract.Last(h, contract.HeaderName),
+		Time:   at.UTC(),
+	})
+	if err != nil {
+		return []byte("{}") // a year beyond 9999 is all that could not be written
+	}
+	return b
+}
+
+// say makes the NATS message of what a client says.
+func (b *Bridge) say(say session.Say) (*nats.Msg, error) {
+	subject, err := b.opts.Subjects.To(say.Kind, say.Namespace, say.Target)
+	if err != nil {
+		return nil, err
+	}
+	msg := b.message(subject, say.From, say.Event, say.Attachments)
+	msg.Header.Set(contract.HeaderStamp, "1")
+	if len(say.Except) > 0 {
+		except, err := contract.FormatNames(say.Except)
+		if err != nil {
+			return nil, err
+		}
+		msg.Header.Set(contract.HeaderExcept, except)
+	}
+	return msg, b.fits(msg)
+}
+
+// message carries an event array and who said it.
+func (b *Bridge) message(subject string, from *session.Socket, event []byte, attachments [][]byte) *nats.Msg {
+	msg := &nats.Msg{Subject: subject, Data: event, Header: nats.Header{contract.HeaderSocket: {from.ID()}}}
+	if from.User() != "" {
+		msg.Header[contract.HeaderUser] = []string{from.User()}
+	}
+	if from.Name() != "" {
+		msg.Header[contract.HeaderName] = []string{from.Name()}
+	}
+	if len(attachments) > 0 {
+		msg.Data = contract.JoinPayload(event, attachments)
+		msg.Header[contract.HeaderAttachments] = []string{contract.FormatAttachments(attachments)}
+	}
+	return msg
+}

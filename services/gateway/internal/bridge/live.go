@@ -1,0 +1,272 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/socketio"
+	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/session"
+)
+
+var (
+	errNoRooms = fmt.Errorf("%w: the target many needs the header %s", contract.ErrBadHeader, contract.HeaderRooms)
+	errCommand = errors.New(`not a command: want ["join","room",…], ["leave","room",…], ["disconnect"] or ["disconnect",true]`)
+)
+
+// readLive is the one reader of all that JetStream republishes. It encodes a message once and queues it at
+// the hub's workers; commands take effect between what was said before and after them.
+func (b *Bridge) readLive(ctx context.Context) {
+	for {
+		if len(b.backlog) > 0 {
+			msg := b.backlog[0]
+			b.backlog = b.backlog[1:]
+			b.stored(ctx, msg)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case msg := <-b.live:
+			b.stored(ctx, msg)
+		}
+	}
+}
+
+// stored handles one message of the main stream, live or fetched.
+func (b *Bridge) stored(ctx context.Context, msg *nats.Msg) {
+	h := contract.Header(msg.Header)
+	s, err := contract.ParseStored(h)
+	if err != nil {
+		b.skip(contract.Live, msg.Subject, 0, err)
+		return
+	}
+	p, err := b.opts.Subjects.Parse(s.Subject)
+	if err == nil && p.Kind != contract.Emit && p.Kind != contract.Post && p.Kind != contract.Do {
+		err = contract.ErrBadSubject
+	}
+	if err != nil {
+		b.skip(contract.Live, s.Subject, s.Sequence, err)
+		return
+	}
+	if !b.rooms.fresh(pathOf(b.opts.Subjects, p.Kind, s.Subject), s.Sequence) {
+		b.opts.Metrics.Duplicate()
+		return
+	}
+	sel, err := selection(p, h)
+	if err == nil {
+		if p.Kind == contract.Do {
+			err = b.command(ctx, sel, s.Sequence, msg.Data)
+		} else {
+			err = b.event(sel, p.Kind, s, h, msg.Data)
+		}
+	}
+	if err != nil {
+		b.skip(p.Kind, s.Subject, s.Sequence, err)
+	}
+}
+
+func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored, h contract.Header, payload []byte) error {
+	var extra [][]byte
+	if kind == contract.Post || contract.Last(h, contract.HeaderStamp) != "" {
+		extra = [][]byte{stamp(h, b.messageID(s.Sequence), s.Time)}
+	}
+	m, err := encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, payload, extra...)
+	if err != nil {
+		return err
+	}
+	b.opts.Metrics.Delivered(kind)
+	b.hub.Each(sel, func(s *session.Socket) { s.Send(m) })
+	return nil
+}
+
+func (b *Bridge) messageID(sequence uint64) string {
+	epoch := b.epoch.Load()
+	if epoch == nil {
+		return ""
+	}
+	return contract.MessageID(*epoch, sequence)
+}
+
+// skip notes a message that nobody can make sense of. JetStream acked it before anyone could object.
+func (b *Bridge) skip(kind contract.Kind, subject string, sequence uint64, reason error) {
+	b.opts.Metrics.Skipped(kind)
+	b.opts.Log.Warn("skipped a message that clients cannot be told", "subject", subject, "sequence", sequence, "reason", reason)
+}
+
+// command acts on sockets. It waits until all that was said before has been handed to them, and is done
+// when it returns, so that it takes effect at its own place in the stream.
+func (b *Bridge) command(ctx context.Context, sel hub.Selection, sequence uint64, payload []byte) error {
+	var array []any
+	if json.Unmarshal(payload, &array) != nil || len(array) == 0 {
+		return errCommand
+	}
+	switch array[0] {
+	case "join", "leave":
+		rooms, err := roomsOf(array[1:])
+		if err != nil {
+			return err
+		}
+		b.hub.Barrier()
+		members := b.hub.Select(sel)
+		for _, room := range rooms {
+			if array[0] == "leave" {
+				for _, s := range members {
+					s.Leave(room)
+				}
+			} else if len(members) > 0 {
+				b.joinAt(ctx, members, room, sequence)
+			}
+		}
+	case "disconnect":
+		connection, ok := false, len(array) == 1
+		if len(array) == 2 {
+			connection, ok = array[1].(bool)
+		}
+		if !ok {
+			return errCommand
+		}
+		b.hub.Barrier()
+		for _, s := range b.hub.Select(sel) {
+			s.Disconnect(connection)
+		}
+	default:
+		return errCommand
+	}
+	b.opts.Metrics.Delivered(contract.Do)
+	return nil
+}
+
+func roomsOf(args []any) ([]string, error) {
+	if len(args) == 0 {
+		return nil, errCommand
+	}
+	rooms := make([]string, len(args))
+	for i, arg := range args {
+		room, ok := arg.(string)
+		if !ok || contract.IsSocketID(room) {
+			return nil, errCommand
+		}
+		if _, err := contract.EncodeToken(room); err != nil {
+			return nil, err
+		}
+		rooms[i] = room
+	}
+	return rooms, nil
+}
+
+// joinAt puts sockets into a room from the command's own sequence on: what the room was sent between that
+// and the moment at which its subscription was in force is fetched and takes its place in the order.
+func (b *Bridge) joinAt(ctx context.Context, members []*session.Socket, room string, sequence uint64) {
+	path, err := b.rooms.path(members[0].Namespace(), contract.To(room))
+	if err == nil {
+		err = b.settleAt(ctx, path, sequence)
+	}
+	for _, s := range members {
+		if err == nil {
+			err = s.Join(ctx, room)
+		}
+		if err != nil {
+			b.opts.Log.Warn("a socket could not join a room as ordered; its connection is closed so that it starts afresh",
+				"socket", s.ID(), "room", room, "error", err)
+			s.CloseTransport()
+		}
+	}
+	if err == nil {
+		b.rooms.release(path) // settleAt's own hold; the members have theirs
+	}
+}
+
+// settleAt subscribes to the path, holds it, and puts what it was sent after the sequence into the backlog,
+// if the subscription was not in force already.
+func (b *Bridge) settleAt(ctx context.Context, path string, after uint64) error {
+	settled, err := b.rooms.acquire(path)
+	if err != nil || settled {
+		return err
+	}
+	last, err := b.fence.wait(ctx)
+	var missed []*nats.Msg
+	if err == nil && last > after {
+		missed, err = b.fetch(ctx, b.opts.Subjects.Prefix()+".*."+path, after, last)
+	}
+	if err != nil {
+		b.rooms.release(path)
+		return err
+	}
+	b.rooms.settle(path)
+	b.merge(missed)
+	return nil
+}
+
+// merge puts fetched messages among those that wait in the channel, by sequence. When a fence has
+// answered, all that was stored before it has arrived there.
+func (b *Bridge) merge(fetched []*nats.Msg) {
+	if len(fetched) == 0 {
+		return
+	}
+	waiting := b.backlog
+	for n := len(b.live); n > 0; n-- {
+		waiting = append(waiting, <-b.live)
+	}
+	merged := make([]*nats.Msg, 0, len(waiting)+len(fetched))
+	for _, msg := range waiting {
+		sequence := sequenceOf(msg)
+		for len(fetched) > 0 && sequence != 0 && sequenceOf(fetched[0]) < sequence {
+			merged = append(merged, fetched[0])
+			fetched = fetched[1:]
+		}
+		merged = append(merged, msg)
+	}
+	b.backlog = append(merged, fetched...)
+}
+
+func sequenceOf(msg *nats.Msg) uint64 {
+	s, err := contract.ParseStored(contract.Header(msg.Header))
+	if err != nil {
+		return 0
+	}
+	return s.Sequence
+}
+
+// readVolatile is the one reader of volatile messages. They have no order and wait for nobody.
+func (b *Bridge) readVolatile(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case msg := <-b.volatile:
+			if err := b.volatileEvent(msg); err != nil {
+				b.skip(contract.Volatile, msg.Subject, 0, err)
+			}
+		}
+	}
+}
+
+func (b *Bridge) volatileEvent(msg *nats.Msg) error {
+	h := contract.Header(msg.Header)
+	p, err := b.opts.Subjects.Parse(msg.Subject)
+	if err != nil {
+		return err
+	}
+	sel, err := selection(p, h)
+	if err != nil {
+		return err
+	}
+	var extra [][]byte
+	if contract.Last(h, contract.HeaderStamp) != "" {
+		extra = [][]byte{stamp(h, "", time.Now())}
+	}
+	m, err := encodeEvent(socketio.Head{Namespace: p.Namespace}, h, msg.Data, extra...)
+	if err != nil {
+		return err
+	}
+	b.opts.Metrics.Delivered(contract.Volatile)
+	b.hub.Each(sel, func(s *session.Socket) { s.SendVolatile(m) })
+	return nil
+}

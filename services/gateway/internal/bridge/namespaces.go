@@ -1,0 +1,191 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/pkg/contract"
+)
+
+// namespaces is the configuration of all namespaces, as it stands in a bucket that this gateway, its peers
+// and services write; a change applies at once.
+type namespaces struct {
+	opts Options
+
+	mu    sync.RWMutex
+	known map[string]contract.Namespace
+}
+
+func newNamespaces(opts Options) *namespaces {
+	return &namespaces{opts: opts, known: make(map[string]contract.Namespace)}
+}
+
+func (n *namespaces) get(name string) (contract.Namespace, bool) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	ns, ok := n.known[name]
+	return ns, ok
+}
+
+// declare writes the namespaces of this gateway's own configuration, where they differ. What services have
+// registered stays.
+func (n *namespaces) declare(ctx context.Context, kv jetstream.KeyValue) error {
+	for name, ns := range n.opts.Namespaces {
+		key, err := contract.EncodeNamespace(name)
+		if err != nil {
+			return err
+		}
+		for {
+			err := declareOne(ctx, kv, key, ns)
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, jetstream.ErrKeyExists) {
+				return fmt.Errorf("declaring the namespace %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// declareOne fails with ErrKeyExists when somebody else wrote at the same time.
+func declareOne(ctx context.Context, kv jetstream.KeyValue, key string, ns contract.Namespace) error {
+	entry, err := kv.Get(ctx, key)
+	if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
+		return err
+	}
+	if entry != nil {
+		if _, there, err := contract.ParseNamespace(key, entry.Value()); err == nil {
+			ns.Registered = there.Registered
+			if reflect.DeepEqual(normal(ns), normal(there)) {
+				return nil
+			}
+		}
+	}
+	value, err := json.Marshal(ns)
+	if err != nil {
+		return err
+	}
+	if entry == nil {
+		_, err = kv.Create(ctx, key, value)
+	} else {
+		_, err = kv.Update(ctx, key, value, entry.Revision())
+	}
+	return err
+}
+
+// normal is the namespace as it comes out of JSON.
+func normal(ns contract.Namespace) contract.Namespace {
+	b, err := json.Marshal(ns)
+	if err != nil {
+		return ns
+	}
+	var out contract.Namespace
+	if json.Unmarshal(b, &out) != nil {
+		return ns
+	}
+	return out
+}
+
+// load reads all that is there.
+func (n *namespaces) load(ctx context.Context, kv jetstream.KeyValue) error {
+	keys, err := kv.Keys(ctx)
+	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
+		return fmt.Errorf("namespaces: %w", err)
+	}
+	for _, key := range keys {
+		entry, err := kv.Get(ctx, key)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("namespaces: %w", err)
+		}
+		n.apply(entry)
+	}
+	return nil
+}
+
+// follow applies changes until the context ends.
+func (n *namespaces) follow(ctx context.Context, kv jetstream.KeyValue) {
+	updates := watch(ctx, kv, n.opts.Log)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case entry := <-updates:
+			n.apply(entry)
+		}
+	}
+}
+
+func (n *namespaces) apply(entry jetstream.KeyValueEntry) {
+	if entry.Operation() != jetstream.KeyValuePut {
+		if name, err := contract.DecodeNamespace(entry.Key()); err == nil {
+			n.mu.Lock()
+			delete(n.known, name)
+			n.mu.Unlock()
+			n.opts.Log.Info("a namespace was removed; who is in it stays", "namespace", name)
+		}
+		return
+	}
+	name, ns, err := contract.ParseNamespace(entry.Key(), entry.Value())
+	if err != nil {
+		n.opts.Log.Error("a namespace's configuration is not valid; what was known of it stays in force", "key", entry.Key(), "error", err)
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.known[name] = ns
+}
+
+// watch hands out the bucket's entries, those that are there and every later change, until the context
+// ends. It begins again when it fails.
+func watch(ctx context.Context, kv jetstream.KeyValue, log *slog.Logger) <-chan jetstream.KeyValueEntry {
+	out := make(chan jetstream.KeyValueEntry)
+	go func() {
+		for ctx.Err() == nil {
+			w, err := kv.WatchAll(ctx)
+			if err != nil {
+				log.Warn("following a bucket failed, trying again", "bucket", kv.Bucket(), "error", err)
+				select {
+				case <-ctx.Done():
+				case <-time.After(time.Second):
+				}
+				continue
+			}
+			forward(ctx, w, out)
+			_ = w.Stop() // fails only on a closed connection
+		}
+	}()
+	return out
+}
+
+func forward(ctx context.Context, w jetstream.KeyWatcher, out chan<- jetstream.KeyValueEntry) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case entry, ok := <-w.Updates():
+			if !ok {
+				return
+			}
+			if entry == nil {
+				continue // all that was there has been said
+			}
+			select {
+			case out <- entry:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}

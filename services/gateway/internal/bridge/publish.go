@@ -1,0 +1,242 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/gather"
+	"github.com/natter-io/natter/pkg/socketio"
+	"github.com/natter-io/natter/services/gateway/internal/session"
+)
+
+// storeTimeout is how long JetStream may take to acknowledge.
+const storeTimeout = 10 * time.Second
+
+// fits refuses what NATS would refuse by closing the gateway's connection. Headers are counted generously.
+func (b *Bridge) fits(msg *nats.Msg) error {
+	size := int64(len(msg.Data)) + int64(len(msg.Subject)) + 64
+	for name, values := range msg.Header {
+		for _, v := range values {
+			size += int64(len(name) + len(v) + 4)
+		}
+	}
+	if limit := b.nc.MaxPayload(); limit > 0 && size > limit {
+		return fmt.Errorf("%w: %d bytes with their headers, NATS takes %d (max_payload)", session.ErrTooLarge, size, limit)
+	}
+	return nil
+}
+
+// Store publishes to the main stream.
+func (b *Bridge) Store(say session.Say, done func(id string, err error)) {
+	msg, err := b.say(say)
+	if err == nil {
+		err = b.replies.request(msg, storeTimeout, func(reply *nats.Msg, err error) {
+			id, err := b.pubAck(reply, err)
+			if err != nil {
+				b.opts.Log.Warn("a message is not known to be stored; its sender is not told that it is", "subject", msg.Subject, "error", err)
+			}
+			done(id, err)
+		})
+	}
+	if err != nil {
+		if !errors.Is(err, session.ErrTooLarge) {
+			b.opts.Log.Warn("a message could not be stored", "subject", msg.Subject, "error", err)
+		}
+		done("", err)
+	}
+}
+
+// pubAck reads JetStream's answer to a publish.
+func (b *Bridge) pubAck(reply *nats.Msg, err error) (string, error) {
+	if err != nil {
+		return "", err
+	}
+	var ack struct {
+		Sequence uint64              `json:"seq"`
+		Error    *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(reply.Data, &ack); err != nil {
+		return "", fmt.Errorf("acknowledgement %q: %w", reply.Data, err)
+	}
+	if ack.Error != nil {
+		return "", ack.Error
+	}
+	return b.messageID(ack.Sequence), nil
+}
+
+// Volatile publishes for whoever is there.
+func (b *Bridge) Volatile(say session.Say) error {
+	msg, err := b.say(say)
+	if err != nil {
+		return err
+	}
+	return b.nc.PublishMsg(msg)
+}
+
+// On tells services what a client said.
+func (b *Bridge) On(s *session.Socket, event string, array []byte, attachments [][]byte, ack func([]byte, [][]byte)) error {
+	subject, err := b.opts.Subjects.On(s.Namespace(), event, s.ID())
+	if err != nil {
+		return err
+	}
+	msg := b.message(subject, s, array, attachments)
+	if err := b.fits(msg); err != nil {
+		return err
+	}
+	if ack == nil {
+		return b.nc.PublishMsg(msg)
+	}
+	return b.replies.request(msg, b.opts.AckTimeout, func(reply *nats.Msg, err error) {
+		if err != nil {
+			return // the client's own timeout is its error
+		}
+		args, attachments, err := contract.SplitPayload(contract.Header(reply.Header), reply.Data)
+		if err == nil {
+			if len(args) == 0 {
+				args = []byte("[]")
+			}
+			err = socketio.ValidArgs(args, len(attachments))
+		}
+		if err != nil {
+			b.opts.Metrics.Dropped("malformed ack")
+			b.opts.Log.Warn("a service's ack is not a JSON array of arguments; the client does not get it", "subject", subject, "reason", err)
+			return
+		}
+		ack(args, attachments)
+	})
+}
+
+// Use asks a middleware until it answers or the context ends.
+func (b *Bridge) Use(ctx context.Context, middleware string, entry contract.Entry) (contract.Admission, error) {
+	subject, err := b.opts.Subjects.Use(entry.Namespace, middleware)
+	if err != nil {
+		return contract.Admission{}, err
+	}
+	request, err := json.Marshal(entry)
+	if err != nil {
+		return contract.Admission{}, fmt.Errorf("handshake: %w", err)
+	}
+	if int64(len(request)) > b.nc.MaxPayload() {
+		return contract.Admission{Message: "the handshake is too large"}, nil
+	}
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, maxUseWait) {
+		a, err := b.useOnce(ctx, subject, request)
+		if err == nil {
+			return a, nil
+		}
+		b.opts.Log.Warn("a middleware does not answer; the client is held and it is asked again", "subject", subject, "socket", entry.ID, "error", err)
+		select {
+		case <-ctx.Done():
+			return contract.Admission{}, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
+		case <-time.After(wait):
+		}
+	}
+}
+
+const (
+	useTimeout = 3 * time.Second // for one attempt
+	maxUseWait = 2 * time.Second // between two
+)
+
+func (b *Bridge) useOnce(ctx context.Context, subject string, request []byte) (contract.Admission, error) {
+	ctx, cancel := context.WithTimeout(ctx, useTimeout)
+	defer cancel()
+	reply, err := b.nc.RequestWithContext(ctx, subject, request)
+	if err != nil {
+		return contract.Admission{}, err
+	}
+	if code := reply.Header.Get("Nats-Service-Error-Code"); code != "" {
+		return contract.Admission{}, fmt.Errorf("error %s: %s", code, reply.Header.Get("Nats-Service-Error"))
+	}
+	var a struct {
+		OK *bool `json:"ok"`
+		contract.Admission
+	}
+	if err := json.Unmarshal(reply.Data, &a); err != nil {
+		return contract.Admission{}, fmt.Errorf("not an admission: %w", err)
+	}
+	if a.OK == nil {
+		return contract.Admission{}, errors.New(`not an admission: "ok" is missing`)
+	}
+	a.Admission.OK = *a.OK
+	return a.Admission, nil
+}
+
+// maxWho bounds how many clients' questions are put to all gateways at one time.
+const maxWho = 64
+
+var errAsking = fmt.Errorf("%w: too many ask at the same time", session.ErrUnavailable)
+
+// Who lists the sockets in a room over all gateways.
+func (b *Bridge) Who(namespace, room string, done func([]contract.SocketInfo, error)) {
+	select {
+	case b.who <- struct{}{}:
+	default:
+		done(nil, errAsking)
+		return
+	}
+	go func() {
+		defer func() { <-b.who }()
+		done(b.list(namespace, contract.To(room)))
+	}()
+}
+
+func (b *Bridge) list(namespace string, target contract.Target) ([]contract.SocketInfo, error) {
+	subject, err := b.opts.Subjects.To(contract.List, namespace, target)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), unavailableAfter)
+	defer cancel()
+	msg := nats.NewMsg(subject)
+	msg.Header.Set(contract.HeaderTimeout, (unavailableAfter * 4 / 5).String())
+	var all []contract.SocketInfo
+	err = gather.All(ctx, b.nc, msg, func(reply *nats.Msg) error {
+		var part []contract.SocketInfo
+		if err := json.Unmarshal(reply.Data, &part); err != nil {
+			return fmt.Errorf("answer of gateway %s: %w", contract.Last(contract.Header(reply.Header), contract.HeaderGateway), err)
+		}
+		all = append(all, part...)
+		return nil
+	})
+	return all, err
+}
+
+// History asks the history service for a page.
+func (b *Bridge) History(req contract.HistoryRequest, done func([]byte, error)) {
+	request, err := json.Marshal(req)
+	if err == nil {
+		msg := &nats.Msg{Subject: b.opts.Subjects.Endpoint(contract.History, "page"), Data: request, Header: nats.Header{}}
+		err = b.replies.request(msg, unavailableAfter, func(reply *nats.Msg, err error) {
+			if err == nil && !json.Valid(reply.Data) {
+				err = fmt.Errorf("the history service answered %.40q", reply.Data)
+			}
+			if err != nil {
+				done(nil, err)
+				return
+			}
+			done(reply.Data, nil)
+		})
+	}
+	if err != nil {
+		done(nil, err)
+	}
+}
+
+// Login passes a sign-in on to the auth service and returns its reply, JSON.
+func (b *Bridge) Login(ctx context.Context, request []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, unavailableAfter)
+	defer cancel()
+	reply, err := b.nc.RequestWithContext(ctx, b.opts.Subjects.Endpoint(contract.Auth, "login"), request)
+	if err != nil {
+		return nil, fmt.Errorf("%w: auth service: %w", session.ErrUnavailable, err)
+	}
+	return reply.Data, nil
+}

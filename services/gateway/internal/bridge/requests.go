@@ -1,0 +1,224 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/socketio"
+	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/session"
+)
+
+// readRequests answers services that ask clients or list sockets. Every gateway hears them, and each
+// answers once.
+func (b *Bridge) readRequests(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case msg := <-b.requests:
+			if msg.Reply == "" {
+				b.skip("request", msg.Subject, 0, errNoReplySubject)
+				continue
+			}
+			if err := b.request(msg); err != nil {
+				b.refuse(msg, err)
+			}
+		}
+	}
+}
+
+var errNoReplySubject = fmt.Errorf("%w: there is no reply subject: use a request", contract.ErrBadSubject)
+
+func (b *Bridge) request(msg *nats.Msg) error {
+	h := contract.Header(msg.Header)
+	p, err := b.opts.Subjects.Parse(msg.Subject)
+	if err != nil {
+		return err
+	}
+	sel, err := selection(p, h)
+	if err != nil {
+		return err
+	}
+	if p.Kind == contract.List {
+		b.answerList(msg, sel, p)
+		return nil
+	}
+	timeout, err := contract.ParseTimeout(h, defaultAsk, b.opts.MaxAsk)
+	if err != nil {
+		return err
+	}
+	id := b.acks()
+	m, err := encodeEvent(socketio.Head{Namespace: p.Namespace, ID: id, HasID: true}, h, msg.Data)
+	if err != nil {
+		return err
+	}
+	members := b.hub.Select(sel)
+	a := &asking{bridge: b, msg: msg, parsed: p, id: id, left: make(map[*session.Socket]struct{}, len(members)), expected: len(members), answers: []json.RawMessage{}}
+	for _, s := range members {
+		a.left[s] = struct{}{}
+	}
+	// The timer is the last one that can finish it, so it starts first.
+	a.timer = time.AfterFunc(timeout, a.finish)
+	for _, s := range members {
+		if !s.Ask(id, m, a) {
+			a.drop(s)
+		}
+	}
+	a.finishIfComplete()
+	b.opts.Metrics.Delivered(contract.Ask)
+	return nil
+}
+
+// defaultAsk is how long clients may take to answer, unless the request says otherwise.
+const defaultAsk = 5 * time.Second
+
+// asking gathers the acks of this gateway's sockets to one ask.
+type asking struct {
+	bridge   *Bridge
+	msg      *nats.Msg
+	parsed   contract.Parsed
+	id       uint64
+	expected int
+	timer    *time.Timer
+
+	mu      sync.Mutex
+	left    map[*session.Socket]struct{}
+	answers []json.RawMessage
+	done    bool
+}
+
+func (a *asking) Answered(s *session.Socket, args []byte, attachments [][]byte) {
+	if len(attachments) > 0 {
+		// An answer gathers many clients' acks in one JSON text, which has no place for bytes.
+		a.bridge.opts.Metrics.Dropped("binary ack to an ask")
+		args = []byte("[]")
+	}
+	answer, err := json.Marshal(contract.Answer{ID: s.ID(), Ack: args})
+	a.mu.Lock()
+	delete(a.left, s)
+	if err == nil {
+		a.answers = append(a.answers, answer)
+	}
+	a.mu.Unlock()
+	a.finishIfComplete()
+}
+
+func (a *asking) Gone(s *session.Socket) {
+	a.drop(s)
+	a.finishIfComplete()
+}
+
+// drop no longer waits for a socket.
+func (a *asking) drop(s *session.Socket) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.left, s)
+}
+
+func (a *asking) finishIfComplete() {
+	a.mu.Lock()
+	complete := len(a.left) == 0
+	a.mu.Unlock()
+	if complete {
+		a.finish()
+	}
+}
+
+func (a *asking) finish() {
+	a.mu.Lock()
+	if a.done {
+		a.mu.Unlock()
+		return
+	}
+	a.done = true
+	left, answers := a.left, a.answers
+	a.left = nil
+	a.mu.Unlock()
+	a.timer.Stop()
+	for s := range left {
+		s.Forget(a.id)
+	}
+	a.bridge.answer(a.msg, a.parsed, answers, contract.HeaderExpected, strconv.Itoa(a.expected))
+}
+
+func (b *Bridge) answerList(msg *nats.Msg, sel hub.Selection, p contract.Parsed) {
+	members := b.hub.Select(sel)
+	infos := make([]json.RawMessage, 0, len(members))
+	for _, s := range members {
+		if info, err := json.Marshal(s.Info()); err == nil {
+			infos = append(infos, info)
+		}
+	}
+	b.answer(msg, p, infos)
+	b.opts.Metrics.Delivered(contract.List)
+}
+
+// partRoom is what an answer's headers may take of max_payload.
+const partRoom = 1024
+
+// answer replies with the elements as a JSON array, in as many parts as NATS's max_payload asks for.
+func (b *Bridge) answer(msg *nats.Msg, p contract.Parsed, elements []json.RawMessage, header ...string) {
+	limit := int(b.nc.MaxPayload()) - partRoom
+	var parts [][]byte
+	part := []byte{'['}
+	for _, e := range elements {
+		if len(e) > limit-2 {
+			b.opts.Metrics.Dropped("answer over max_payload")
+			continue
+		}
+		if len(part) > 1 && len(part)+len(e)+2 > limit {
+			parts = append(parts, append(part, ']'))
+			part = []byte{'['}
+		}
+		if len(part) > 1 {
+			part = append(part, ',')
+		}
+		part = append(part, e...)
+	}
+	parts = append(parts, append(part, ']'))
+	gateways := b.gateways.count()
+	if p.Target.Socket() != "" {
+		gateways = 1 // its holder alone hears this
+	}
+	for i, data := range parts {
+		reply := &nats.Msg{Subject: msg.Reply, Data: data, Header: nats.Header{
+			contract.HeaderGateway:  {b.opts.Gateway},
+			contract.HeaderGateways: {strconv.Itoa(gateways)},
+		}}
+		if len(parts) > 1 {
+			reply.Header.Set(contract.HeaderPart, fmt.Sprintf("%d/%d", i+1, len(parts)))
+		}
+		for i := 0; i+1 < len(header); i += 2 {
+			reply.Header.Set(header[i], header[i+1])
+		}
+		b.respond(reply)
+	}
+}
+
+// refuse answers a malformed request.
+func (b *Bridge) refuse(msg *nats.Msg, reason error) {
+	b.skip("request", msg.Subject, 0, reason)
+	data, err := json.Marshal(contract.Refuse(contract.CodeInvalid, reason.Error()))
+	if err != nil {
+		return
+	}
+	b.respond(&nats.Msg{Subject: msg.Reply, Data: data, Header: nats.Header{
+		contract.HeaderError:    {contract.CodeInvalid},
+		contract.HeaderGateway:  {b.opts.Gateway},
+		contract.HeaderGateways: {strconv.Itoa(b.gateways.count())},
+	}})
+}
+
+func (b *Bridge) respond(reply *nats.Msg) {
+	if err := b.nc.PublishMsg(reply); err != nil {
+		b.opts.Log.Warn("an answer could not be sent", "error", err)
+	}
+}

@@ -1,0 +1,228 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/socketio"
+	"github.com/natter-io/natter/services/gateway/internal/transport"
+)
+
+// Disconnect reasons that arise above the transport, as in Socket.IO.
+const (
+	ReasonClientDisconnect = "client namespace disconnect"
+	ReasonServerDisconnect = "server namespace disconnect"
+	ReasonForcedClose      = "forced server close"
+)
+
+// Client is one connection with the sockets that it carries, one for each namespace. Locks: a client's is
+// taken before its sockets'; neither is held while the backend or the hub is called.
+type Client struct {
+	srv     *Server
+	conn    *transport.Conn
+	decoder socketio.Decoder // used by Message alone
+	ctx     context.Context  // ends with the connection
+	cancel  context.CancelFunc
+
+	mu      sync.Mutex
+	sockets map[string]*Socket  // by namespace; those still entering too
+	gone    map[string]struct{} // namespaces that the server put the client out of
+	entered bool                // whether any socket ever got in
+	idle    *time.Timer         // closes a connection that enters no namespace
+	closed  bool
+
+	entering sync.WaitGroup // sockets whose enter runs
+}
+
+func newClient(srv *Server, conn *transport.Conn) *Client {
+	c := &Client{srv: srv, conn: conn, sockets: make(map[string]*Socket)}
+	c.decoder.MaxAttachments = contract.MaxAttachments
+	c.decoder.MaxAttachmentBytes = srv.opts.MaxAttachmentBytes
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.idle = time.AfterFunc(srv.opts.ConnectTimeout, c.closeIfIdle)
+	return c
+}
+
+// hasEntered notes that the client is in a namespace: it may leave it and stay connected.
+func (c *Client) hasEntered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.entered = true
+	c.idle.Stop()
+}
+
+// closeIfIdleLater gives a client whose CONNECT was refused its time again.
+func (c *Client) closeIfIdleLater() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed && !c.entered {
+		c.idle.Reset(c.srv.opts.ConnectTimeout)
+	}
+}
+
+// closeIfIdle ends a connection that is in no namespace when its time is up.
+func (c *Client) closeIfIdle() {
+	c.mu.Lock()
+	idle := !c.entered && len(c.sockets) == 0
+	c.mu.Unlock()
+	if idle {
+		c.conn.Close(transport.ReasonForcedClose)
+	}
+}
+
+// keeps says whether a packet lives longer than the call that brings it: its data are kept for the
+// attachments to come, or for a middleware.
+func keeps(text []byte) bool {
+	if len(text) == 0 {
+		return false
+	}
+	switch socketio.Type(text[0]) {
+	case socketio.Connect, socketio.BinaryEvent, socketio.BinaryAck:
+		return true
+	}
+	return false
+}
+
+// Message takes what the client sent.
+func (c *Client) Message(data []byte, binary bool) {
+	var p *socketio.Packet
+	var err error
+	if binary || keeps(data) {
+		data = bytes.Clone(data)
+	}
+	if binary {
+		p, err = c.decoder.Binary(data)
+	} else {
+		p, err = c.decoder.Text(data)
+	}
+	if err == nil && p != nil {
+		err = c.packet(p)
+	}
+	if err != nil {
+		c.srv.opts.Metrics.Malformed("parse error")
+		c.srv.opts.Log.Debug("closing a connection that violates the protocol", "connection", c.conn.ID()[:4]+"…", "error", err)
+		c.conn.Close(transport.ReasonForcedClose)
+	}
+}
+
+var (
+	errSecondConnect = errors.New("second CONNECT to a namespace")
+	errNotConnected  = errors.New("packet for a namespace that the client is not in")
+	errNamespaces    = errors.New("too many namespaces on one connection")
+	errServerPacket  = errors.New("packet type that only servers send")
+)
+
+// packet handles one packet; an error violates the protocol and ends the connection.
+func (c *Client) packet(p *socketio.Packet) error {
+	if p.Type == socketio.Connect {
+		return c.connect(p)
+	}
+	s := c.socket(p.Namespace)
+	if s == nil || !s.connected() {
+		// A socket that the server has just disconnected: what was under way is not an offence.
+		if c.left(p.Namespace) {
+			return nil
+		}
+		return errNotConnected
+	}
+	switch p.Type {
+	case socketio.Event, socketio.BinaryEvent:
+		return s.event(p)
+	case socketio.Ack, socketio.BinaryAck:
+		s.acked(p)
+		return nil
+	case socketio.Disconnect:
+		s.close(ReasonClientDisconnect)
+		return nil
+	default:
+		return errServerPacket
+	}
+}
+
+func (c *Client) connect(p *socketio.Packet) error {
+	auth := []byte("{}")
+	if len(p.Data) > 0 {
+		auth = p.Data
+	}
+	s := &Socket{client: c, id: c.srv.opts.Gateway + "." + newID(), namespace: p.Namespace}
+	s.handshake = handshake(c.conn.Request(), auth)
+	s.name = chosenName(auth)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return nil
+	case c.sockets[p.Namespace] != nil:
+		return errSecondConnect
+	case len(c.sockets) >= c.srv.opts.MaxNamespaces:
+		return errNamespaces
+	}
+	c.sockets[p.Namespace] = s
+	delete(c.gone, p.Namespace)
+	c.entering.Add(1)
+	go s.enter(c.ctx)
+	return nil
+}
+
+func (c *Client) socket(namespace string) *Socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sockets[namespace]
+}
+
+// left says whether the server put the client out of the namespace, so that packets for it may have been
+// under way.
+func (c *Client) left(namespace string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.gone[namespace]
+	return ok || c.closed
+}
+
+// drop forgets a socket.
+func (c *Client) drop(s *Socket, byServer bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sockets[s.namespace] != s {
+		return
+	}
+	delete(c.sockets, s.namespace)
+	if byServer {
+		if c.gone == nil {
+			c.gone = make(map[string]struct{})
+		}
+		c.gone[s.namespace] = struct{}{}
+	}
+}
+
+// others says whether the connection carries another socket that is in.
+func (c *Client) others(s *Socket) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, other := range c.sockets {
+		if other != s && other.connected() {
+			return true
+		}
+	}
+	return false
+}
+
+// Closed ends the sockets of a connection that is gone.
+func (c *Client) Closed(reason string) {
+	c.cancel()
+	c.idle.Stop()
+	c.mu.Lock()
+	c.closed = true
+	sockets := c.sockets
+	c.sockets = nil
+	c.mu.Unlock()
+	c.entering.Wait()
+	for _, s := range sockets {
+		s.close(reason)
+	}
+}

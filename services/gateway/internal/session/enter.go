@@ -1,0 +1,245 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/socketio"
+	"github.com/natter-io/natter/services/gateway/internal/transport"
+)
+
+// refusal is a final no, which the client hears as connect_error; it does not try again by itself.
+type refusal struct {
+	message string
+	data    json.RawMessage
+}
+
+func (r refusal) Error() string { return "refused: " + r.message }
+
+// enter lets the socket into its namespace, or not. It runs on a goroutine of its own, since middlewares
+// take their time, and ends with the connection.
+func (s *Socket) enter(ctx context.Context) {
+	defer s.client.entering.Done()
+	err := s.admit(ctx)
+	if err == nil {
+		err = s.join(ctx)
+	}
+	var no refusal
+	switch {
+	case err == nil:
+	case errors.As(err, &no):
+		s.client.drop(s, false)
+		s.Send(transport.NewMessage(socketio.AppendConnectError(nil, s.namespace, no.message, no.data)))
+		s.client.closeIfIdleLater()
+	case ctx.Err() != nil: // the connection is gone
+		s.client.drop(s, false)
+	default:
+		// Nothing that a CONNECT_ERROR could say is true, and it would end the client's own attempts.
+		s.client.srv.opts.Log.Warn("closing a connection whose namespace cannot be entered now; the client will try again",
+			"namespace", s.namespace, "error", err)
+		s.client.conn.Close(transport.ReasonForcedClose)
+	}
+}
+
+// admit asks the namespace's middlewares.
+func (s *Socket) admit(ctx context.Context) error {
+	srv := s.client.srv
+	ns, ok := srv.backend.Namespace(s.namespace)
+	if !ok {
+		return refusal{message: "Invalid namespace"}
+	}
+	entry := contract.Entry{ID: s.id, Namespace: s.namespace, Handshake: s.handshake}
+	var rooms []string
+	var expires time.Time
+	for _, middleware := range ns.Middlewares(presentsToken(s.handshake.Auth)) {
+		a, err := s.ask(ctx, middleware, entry)
+		if err != nil {
+			return err
+		}
+		if !a.OK {
+			message := a.Message
+			if message == "" {
+				message = "refused by " + middleware
+			}
+			return refusal{message: message, data: a.Data}
+		}
+		s.take(a)
+		rooms = append(rooms, a.Rooms...)
+		if !a.Expires.IsZero() && (expires.IsZero() || a.Expires.Before(expires)) {
+			expires = a.Expires
+		}
+	}
+	if ns.Role != "" && !slices.Contains(s.roles, ns.Role) {
+		return refusal{message: fmt.Sprintf("the namespace %s is open to the role %s only", s.namespace, ns.Role), data: encode(map[string]string{"code": contract.CodeForbidden})}
+	}
+	if s.user != "" {
+		rooms = append(rooms, contract.UserRoom(s.user))
+	}
+	slices.Sort(rooms)
+	s.rooms = slices.Compact(rooms)
+	s.expires = expires
+	return nil
+}
+
+// ask asks one middleware. While it does not answer, and nothing else lives on the connection, the client's
+// patience (connectTimeout) is the limit; then the transport is closed, so that the client tries again.
+func (s *Socket) ask(ctx context.Context, middleware string, entry contract.Entry) (contract.Admission, error) {
+	for {
+		limited, cancel := context.WithTimeout(ctx, s.client.srv.opts.ConnectTimeout)
+		a, err := s.client.srv.backend.Use(limited, middleware, entry)
+		cancel()
+		if err == nil {
+			return a, nil
+		}
+		if ctx.Err() != nil || !s.client.others(s) {
+			return contract.Admission{}, fmt.Errorf("middleware %s: %w", middleware, err)
+		}
+	}
+}
+
+// take adds what a middleware said to what the ones before it said.
+func (s *Socket) take(a contract.Admission) {
+	if a.User != "" {
+		s.user = a.User
+	}
+	if a.Name != "" {
+		s.name = a.Name
+	}
+	s.roles = append(s.roles, a.Roles...)
+	if len(a.Data) > 0 {
+		s.data = a.Data
+	}
+}
+
+// join makes the socket a member and tells it so.
+func (s *Socket) join(ctx context.Context) error {
+	srv := s.client.srv
+	if err := srv.backend.Enter(ctx, s.namespace); err != nil {
+		return fmt.Errorf("subscribing to the namespace: %w", err)
+	}
+	srv.hub.Add(s)
+	for _, room := range s.rooms {
+		if err := s.Join(ctx, room); err != nil {
+			s.undo()
+			return fmt.Errorf("joining the room %q: %w", room, err)
+		}
+	}
+	s.mu.Lock()
+	if ctx.Err() != nil {
+		s.mu.Unlock()
+		s.undo()
+		return ctx.Err()
+	}
+	s.state = connected
+	s.mu.Unlock()
+	s.client.hasEntered()
+	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info()})
+	s.Send(transport.NewMessage(socketio.AppendConnect(nil, s.namespace, s.id, "")))
+	if !s.expires.IsZero() {
+		s.mu.Lock()
+		if s.state == connected {
+			s.expiry = time.AfterFunc(time.Until(s.expires), func() { s.Disconnect(false) })
+		}
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// undo takes back what join has done so far.
+func (s *Socket) undo() {
+	for _, room := range s.client.srv.hub.Remove(s) {
+		s.client.srv.backend.Release(s.namespace, room)
+	}
+	s.client.srv.backend.Exit(s.namespace)
+}
+
+// Join puts the socket into a room. When it returns nil, the socket hears all that is said to the room from
+// then on.
+func (s *Socket) Join(ctx context.Context, room string) error {
+	srv := s.client.srv
+	if err := srv.backend.Acquire(ctx, s.namespace, room); err != nil {
+		return err
+	}
+	if !srv.hub.Join(s, room) {
+		srv.backend.Release(s.namespace, room)
+	}
+	return nil
+}
+
+// Leave takes the socket out of a room.
+func (s *Socket) Leave(room string) {
+	if s.client.srv.hub.Leave(s, room) {
+		s.client.srv.backend.Release(s.namespace, room)
+	}
+}
+
+// handshake describes the request that opened the connection, as socket.handshake does.
+func handshake(r *transport.Request, auth []byte) contract.Handshake {
+	h := contract.Handshake{
+		Headers: make(map[string]string, len(r.Header)+1),
+		Query:   make(map[string]string, len(r.Query)),
+		Time:    r.Time.UTC(),
+		Issued:  r.Time.UnixMilli(),
+		Address: r.RemoteAddr,
+		Secure:  r.Secure,
+		URL:     r.URL,
+		Auth:    auth,
+	}
+	for name, values := range r.Header {
+		h.Headers[strings.ToLower(name)] = strings.Join(values, ", ")
+	}
+	h.Headers["host"] = r.Host
+	_, h.XDomain = r.Header[http.CanonicalHeaderKey("Origin")]
+	for name, values := range r.Query {
+		h.Query[name] = values[0]
+	}
+	return h
+}
+
+// presentsToken says whether auth is an object with a token other than null and "".
+func presentsToken(auth json.RawMessage) bool {
+	var a struct {
+		Token json.RawMessage `json:"token"`
+	}
+	if json.Unmarshal(auth, &a) != nil {
+		return false
+	}
+	switch string(a.Token) {
+	case "", "null", `""`:
+		return false
+	}
+	return true
+}
+
+// maxName is the greatest length of a chosen name, in characters.
+const maxName = 64
+
+// chosenName is the name that a client gives in auth, without control characters and cut to maxName; "" if
+// it gives none.
+func chosenName(auth json.RawMessage) string {
+	var a struct {
+		Name string `json:"name"`
+	}
+	if json.Unmarshal(auth, &a) != nil {
+		return ""
+	}
+	name := strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return -1
+		}
+		return r
+	}, a.Name))
+	if utf8.RuneCountInString(name) > maxName {
+		name = string([]rune(name)[:maxName])
+	}
+	return name
+}

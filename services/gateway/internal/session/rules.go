@@ -1,0 +1,302 @@
+package session
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/socketio"
+	"github.com/natter-io/natter/services/gateway/internal/transport"
+)
+
+// event does what the namespace's rules say with one event of the client. An error violates the protocol.
+func (s *Socket) event(p *socketio.Packet) error {
+	name, err := p.EventName()
+	if errors.Is(err, socketio.ErrNoEvent) {
+		return nil // legal, and nothing to dispatch
+	}
+	if err != nil {
+		return err
+	}
+	ns, _ := s.client.srv.backend.Namespace(s.namespace)
+	rule, ok := ns.Events[name]
+	if !ok {
+		rule.Action = contract.ActionService
+	}
+	s.client.srv.opts.Metrics.Received(s.namespace, string(rule.Action))
+	e := &event{socket: s, packet: p, name: name, rule: rule}
+	if no := e.run(); no != nil {
+		s.client.srv.opts.Metrics.Refused(no.Code)
+		s.client.srv.opts.Log.Debug("refused an event", "socket", s.id, "namespace", s.namespace, "event", name, "code", no.Code, "reason", no.Message)
+		e.ack(no)
+	}
+	return nil
+}
+
+// event is one event on its way through a rule.
+type event struct {
+	socket *Socket
+	packet *socketio.Packet
+	name   string
+	rule   contract.Rule
+	args   [][]byte
+}
+
+// accepted is the ack of a rule that did what it says.
+type accepted struct {
+	OK bool   `json:"ok"`
+	ID string `json:"id,omitempty"` // of a stored message
+}
+
+// member is a socket in the ack of who.
+type member struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	User string `json:"user,omitempty"`
+}
+
+type members struct {
+	OK      bool     `json:"ok"`
+	Members []member `json:"members"`
+}
+
+func refuse(code, format string, args ...any) *contract.Refusal {
+	r := contract.Refuse(code, fmt.Sprintf(format, args...))
+	return &r
+}
+
+// run does it. A refusal is final: the client hears it if it wants an ack. What cannot be done now is
+// not answered, since any answer would end the client's own retries.
+func (e *event) run() *contract.Refusal {
+	switch e.rule.Action {
+	case contract.ActionService:
+		return e.service()
+	case contract.ActionRefuse:
+		return refuse(contract.CodeForbidden, "the event %q is not accepted in %s", e.name, e.socket.namespace)
+	}
+	elements, err := socketio.Elements(e.packet.Data)
+	if err != nil {
+		return refuse(contract.CodeInvalid, "%v", err)
+	}
+	e.args = elements[1:]
+	if len(e.args) != e.rule.Args && e.rule.Args > 0 {
+		return refuse(contract.CodeInvalid, "the event %q takes %d arguments, not %d", e.name, e.rule.Args, len(e.args))
+	}
+	switch e.rule.Action {
+	case contract.ActionPost, contract.ActionEmit, contract.ActionVolatile:
+		return e.relay()
+	case contract.ActionHistory:
+		return e.history()
+	}
+	room, no := e.room()
+	if no != nil {
+		return no
+	}
+	switch e.rule.Action {
+	case contract.ActionJoin:
+		return e.join(room)
+	case contract.ActionLeave:
+		in := e.socket.client.srv.hub.In(e.socket, room)
+		e.socket.Leave(room)
+		if in && e.socket.announces() {
+			e.socket.announce(contract.EventLeft, room)
+		}
+		e.ack(accepted{OK: true})
+	case contract.ActionWho:
+		return e.who(room)
+	}
+	return nil
+}
+
+// room is the first argument, the name of a room that clients may name.
+func (e *event) room() (string, *contract.Refusal) {
+	var room *string
+	if len(e.args) == 0 || json.Unmarshal(e.args[0], &room) != nil || room == nil {
+		return "", refuse(contract.CodeInvalid, "the first argument of %q is the name of a room, a string", e.name)
+	}
+	return *room, e.checkRoom(*room)
+}
+
+func (e *event) checkRoom(room string) *contract.Refusal {
+	if contract.IsReservedRoom(room) {
+		return refuse(contract.CodeForbidden, "the room %q is not open to clients", room)
+	}
+	if _, err := contract.EncodeToken(room); err != nil {
+		return refuse(contract.CodeInvalid, "room: %v", err)
+	}
+	return nil
+}
+
+func (e *event) member(room string) *contract.Refusal {
+	if !e.socket.client.srv.hub.In(e.socket, room) {
+		return refuse(contract.CodeForbidden, "you are not in the room %q: join it first", room)
+	}
+	return nil
+}
+
+func (e *event) relay() *contract.Refusal {
+	say := Say{Namespace: e.socket.namespace, From: e.socket, Event: e.packet.Data, Attachments: e.packet.Attachments}
+	if e.rule.To == "room" {
+		room, no := e.room()
+		if no == nil && e.rule.Members {
+			no = e.member(room)
+		}
+		if no != nil {
+			return no
+		}
+		say.Target = contract.To(room)
+	}
+	if e.rule.Except == "sender" {
+		say.Except = []string{e.socket.id}
+	}
+	backend := e.socket.client.srv.backend
+	switch e.rule.Action {
+	case contract.ActionVolatile:
+		say.Kind = contract.Volatile
+		if err := backend.Volatile(say); errors.Is(err, ErrTooLarge) {
+			return refuse(contract.CodeInvalid, "%v", err)
+		}
+		e.ack(accepted{OK: true})
+		return nil
+	case contract.ActionEmit:
+		say.Kind = contract.Emit
+	default:
+		say.Kind = contract.Post
+	}
+	backend.Store(say, func(id string, err error) {
+		switch {
+		case err == nil:
+			e.ack(accepted{OK: true, ID: id})
+		case errors.Is(err, ErrTooLarge):
+			e.ack(refuse(contract.CodeInvalid, "%v", err))
+		}
+	})
+	return nil
+}
+
+func (e *event) join(room string) *contract.Refusal {
+	srv := e.socket.client.srv
+	if srv.hub.In(e.socket, room) {
+		e.ack(accepted{OK: true})
+		return nil
+	}
+	if len(srv.hub.Rooms(e.socket)) >= srv.opts.MaxRooms {
+		return refuse(contract.CodeForbidden, "a client can be in %d rooms at most", srv.opts.MaxRooms)
+	}
+	if err := e.socket.Join(e.socket.client.ctx, room); err != nil {
+		srv.opts.Log.Warn("a client could not join a room now", "room", room, "namespace", e.socket.namespace, "error", err)
+		return nil // not answered: the client's own timeout is its error
+	}
+	e.ack(accepted{OK: true})
+	if e.rule.Announce {
+		e.socket.announce(contract.EventJoined, room)
+	}
+	return nil
+}
+
+func (e *event) who(room string) *contract.Refusal {
+	if e.rule.Members {
+		if no := e.member(room); no != nil {
+			return no
+		}
+	}
+	e.socket.client.srv.backend.Who(e.socket.namespace, room, func(infos []contract.SocketInfo, err error) {
+		if err != nil && len(infos) == 0 {
+			e.ack(refuse(contract.CodeUnavailable, "who is here is not known at the moment: %v", err))
+			return
+		}
+		list := members{OK: true, Members: make([]member, len(infos))}
+		for i, info := range infos {
+			list.Members[i] = member{ID: info.ID, Name: info.Name, User: info.User}
+		}
+		sort.Slice(list.Members, func(i, j int) bool {
+			a, b := list.Members[i], list.Members[j]
+			return a.Name < b.Name || a.Name == b.Name && a.ID < b.ID
+		})
+		e.ack(list)
+	})
+	return nil
+}
+
+func (e *event) history() *contract.Refusal {
+	var q struct {
+		Room   *string `json:"room"`
+		Before string  `json:"before"`
+		Limit  int     `json:"limit"`
+	}
+	if len(e.args) == 0 || json.Unmarshal(e.args[0], &q) != nil {
+		return refuse(contract.CodeInvalid, "the argument of %q is an object: {room, before, limit}", e.name)
+	}
+	if q.Room != nil {
+		if no := e.checkRoom(*q.Room); no != nil {
+			return no
+		}
+		if no := e.member(*q.Room); no != nil {
+			return no
+		}
+	}
+	req := contract.HistoryRequest{Namespace: e.socket.namespace, Room: q.Room, Before: q.Before, Limit: q.Limit}
+	e.socket.client.srv.backend.History(req, func(reply []byte, err error) {
+		if err != nil {
+			e.ack(refuse(contract.CodeUnavailable, "the history is not available at the moment: %v", err))
+			return
+		}
+		e.ack(json.RawMessage(reply))
+	})
+	return nil
+}
+
+// service passes the event on to services.
+func (e *event) service() *contract.Refusal {
+	var ack func([]byte, [][]byte)
+	if e.packet.HasID {
+		ack = e.reply
+	}
+	err := e.socket.client.srv.backend.On(e.socket, e.name, e.packet.Data, e.packet.Attachments, ack)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrTooLarge), errors.Is(err, contract.ErrTokenTooLong):
+		return refuse(contract.CodeInvalid, "%v", err)
+	default:
+		e.socket.client.srv.opts.Log.Warn("services did not get an event", "socket", e.socket.id, "namespace", e.socket.namespace, "event", e.name, "error", err)
+		return nil
+	}
+}
+
+// ack answers with one object, if the client wants an answer.
+func (e *event) ack(object any) {
+	if e.packet.HasID {
+		e.reply(append(append([]byte{'['}, encode(object)...), ']'), nil)
+	}
+}
+
+// reply sends the ack's arguments, a JSON array.
+func (e *event) reply(array []byte, attachments [][]byte) {
+	head := socketio.Head{Namespace: e.socket.namespace, ID: e.packet.ID, HasID: true, Attachments: len(attachments)}
+	e.socket.Send(transport.NewMessage(socketio.AppendAck(nil, head, array), attachments...))
+}
+
+// announces says whether the namespace tells a room's members who comes and goes.
+func (s *Socket) announces() bool {
+	ns, _ := s.client.srv.backend.Namespace(s.namespace)
+	for _, rule := range ns.Events {
+		if rule.Announce {
+			return true
+		}
+	}
+	return false
+}
+
+// announce tells the others in a room that the socket came or went.
+func (s *Socket) announce(what, room string) {
+	if contract.IsReservedRoom(room) {
+		return
+	}
+	say := Say{Kind: contract.Volatile, Namespace: s.namespace, Target: contract.To(room), Except: []string{s.id}, From: s, Event: encode([]string{what, room})}
+	if err := s.client.srv.backend.Volatile(say); err != nil {
+		s.client.srv.opts.Log.Warn("a room was not told who "+what, "room", room, "namespace", s.namespace, "error", err)
+	}
+}

@@ -1,0 +1,122 @@
+// Package session is the Socket.IO server's side of a connection: namespaces multiplexed over it, the
+// sockets in them, events, acks, and the rules that say what a client's event does
+// (Socket.IO protocol v5, https://socket.io/docs/v4/socket-io-protocol/).
+//
+// It knows connections from package transport, membership from package hub, and the world outside as a
+// [Backend]; it does not know NATS.
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/transport"
+)
+
+// ErrUnavailable says that a part of the system does not answer. Nothing was done.
+var ErrUnavailable = errors.New("unavailable")
+
+// ErrTooLarge says that a message is larger than the backend takes.
+var ErrTooLarge = errors.New("message too large")
+
+// Say is something that a client says to others.
+type Say struct {
+	Kind        contract.Kind // Emit, Post or Volatile
+	Namespace   string
+	Target      contract.Target
+	Except      []string
+	From        *Socket
+	Event       []byte   // the event array, JSON
+	Attachments [][]byte // for the placeholders in it
+}
+
+// Backend is what sockets need of the world outside. Its methods are safe for concurrent use; what they
+// are given is not kept after they return, nor after done is called.
+type Backend interface {
+	// Namespace looks up a namespace's configuration; false if there is no such namespace.
+	Namespace(name string) (contract.Namespace, bool)
+	// Use asks a middleware until it answers or the context ends.
+	Use(ctx context.Context, middleware string, entry contract.Entry) (contract.Admission, error)
+	// Enter hears what is said to the whole namespace, Acquire what is said to a room. When they return
+	// nil, all that is published from then on is heard, until as many calls of Exit and Release.
+	Enter(ctx context.Context, namespace string) error
+	Exit(namespace string)
+	Acquire(ctx context.Context, namespace, room string) error
+	Release(namespace, room string)
+	// Store publishes a durable event; done is called with the message's id once it is stored, with
+	// [ErrTooLarge] if it never can be, or with another error if it is not known to be stored.
+	Store(say Say, done func(id string, err error))
+	// Volatile publishes an event for whoever is there.
+	Volatile(say Say) error
+	// On tells services what a client said. With ack it wants an answer: ack is called at most once, with
+	// the ack's arguments as a JSON array.
+	On(s *Socket, event string, array []byte, attachments [][]byte, ack func(array []byte, attachments [][]byte)) error
+	// Who lists the sockets in a room over all gateways; done is called once.
+	Who(namespace, room string, done func([]contract.SocketInfo, error))
+	// History asks for a page; done is called once with the JSON of a page or of a refusal.
+	History(req contract.HistoryRequest, done func(reply []byte, err error))
+}
+
+// Options are the limits of sessions.
+type Options struct {
+	Gateway            string        // the gateway's id, first part of socket ids
+	ConnectTimeout     time.Duration // for a client to enter its first namespace, and for middleware to answer
+	MaxNamespaces      int           // sockets over one connection
+	MaxPendingAcks     int           // unanswered acks of one client, in either direction
+	MaxRooms           int           // rooms of one socket
+	MaxAttachmentBytes int           // of one packet
+	Log                *slog.Logger
+	Metrics            Metrics
+}
+
+// Metrics counts what happens to packets. All methods may be called concurrently.
+type Metrics interface {
+	Received(namespace, action string) // an event of a client, by what was done with it
+	Refused(code string)               // an event of a client that was refused
+	Malformed(reason string)           // a packet that ended its connection
+	LateAck()                          // an ack for which nobody waits any more
+}
+
+// Server makes sessions. It is safe for concurrent use.
+type Server struct {
+	opts    Options
+	hub     *hub.Hub[*Socket]
+	backend Backend
+	nextAck atomic.Uint64
+}
+
+// NewServer returns a server whose sockets are members of the hub.
+func NewServer(opts Options, h *hub.Hub[*Socket], backend Backend) *Server {
+	return &Server{opts: opts, hub: h, backend: backend}
+}
+
+// Accept makes the session of a new connection.
+func (srv *Server) Accept(conn *transport.Conn) transport.Session { return newClient(srv, conn) }
+
+// NextAck draws an ack id that no other event of this gateway has, so that one encoded packet serves every
+// socket that is asked.
+func (srv *Server) NextAck() uint64 { return srv.nextAck.Add(1) }
+
+// encode writes v as JSON for a client or service, without escaping < > &.
+func encode(v any) []byte {
+	var b jsonBuffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		panic("session: encoding our own type: " + err.Error()) // contract types always encode
+	}
+	return b[:len(b)-1] // without the encoder's newline
+}
+
+type jsonBuffer []byte
+
+func (b *jsonBuffer) Write(p []byte) (int, error) {
+	*b = append(*b, p...)
+	return len(p), nil
+}

@@ -1,0 +1,194 @@
+package session
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/socketio"
+	"github.com/natter-io/natter/services/gateway/internal/transport"
+)
+
+// Socket is a client in one namespace. Its methods may be called by anyone at any time; those that send do
+// not block.
+type Socket struct {
+	client    *Client
+	id        string
+	namespace string
+
+	// Written by enter, before the socket becomes a member of the hub; read-only afterwards.
+	handshake contract.Handshake
+	user      string
+	name      string
+	roles     []string
+	data      json.RawMessage
+	rooms     []string  // those that middlewares grant; the hub knows the current ones
+	expires   time.Time // when the admission ends; zero: never
+
+	mu     sync.Mutex
+	state  state
+	asked  map[uint64]Asker // acks that the client owes, by id
+	expiry *time.Timer
+}
+
+// state of a socket: entering → connected → closed, or entering → closed.
+type state int
+
+const (
+	entering state = iota // middlewares decide
+	connected
+	closed
+)
+
+// Asker waits for a client's ack. Each method is called at most once for a socket, and only one of them.
+type Asker interface {
+	Answered(s *Socket, args []byte, attachments [][]byte) // a JSON array, valid during the call
+	Gone(s *Socket)                                        // the socket closed without an answer
+}
+
+// ID is the socket's id, <gateway>.<random>.
+func (s *Socket) ID() string { return s.id }
+
+// Namespace is the namespace that the socket is in.
+func (s *Socket) Namespace() string { return s.namespace }
+
+// User is the verified user id, or "".
+func (s *Socket) User() string { return s.user }
+
+// Name is the account's name, or the one that the client chose, or "".
+func (s *Socket) Name() string { return s.name }
+
+// Info describes the socket to services, without what it gave as auth.
+func (s *Socket) Info() contract.SocketInfo {
+	rooms := s.client.srv.hub.Rooms(s)
+	slices.Sort(rooms)
+	if rooms == nil {
+		rooms = []string{}
+	}
+	h := s.handshake
+	h.Auth = nil
+	return contract.SocketInfo{ID: s.id, User: s.user, Name: s.name, Roles: s.roles, Rooms: rooms, Data: s.data, Handshake: h}
+}
+
+// Send sends an encoded packet after all that was sent before.
+func (s *Socket) Send(m *transport.Message) { _ = s.client.conn.Send(m) } // an error closes the connection, which is told on its own
+
+// SendVolatile sends an encoded packet if the client can take it right now, and reports whether it did.
+func (s *Socket) SendVolatile(m *transport.Message) bool { return s.client.conn.SendVolatile(m) }
+
+// Ask sends an event that wants the ack id; the asker hears the answer. It returns false, and the asker
+// hears nothing, if the socket is closed or owes too many acks.
+func (s *Socket) Ask(id uint64, m *transport.Message, asker Asker) bool {
+	s.mu.Lock()
+	if s.state != connected || len(s.asked) >= s.client.srv.opts.MaxPendingAcks {
+		s.mu.Unlock()
+		return false
+	}
+	if s.asked == nil {
+		s.asked = make(map[uint64]Asker)
+	}
+	s.asked[id] = asker
+	s.mu.Unlock()
+	s.Send(m)
+	return true
+}
+
+// Forget drops an ack that nobody waits for any more.
+func (s *Socket) Forget(id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.asked, id)
+}
+
+func (s *Socket) acked(p *socketio.Packet) {
+	s.mu.Lock()
+	asker := s.asked[p.ID]
+	delete(s.asked, p.ID)
+	s.mu.Unlock()
+	if asker == nil {
+		s.client.srv.opts.Metrics.LateAck()
+		return
+	}
+	args := p.Data
+	if len(args) == 0 {
+		args = []byte("[]")
+	}
+	asker.Answered(s, args, p.Attachments)
+}
+
+// Disconnect puts the client out of the namespace, or closes its whole connection, after all that was sent
+// before. A client that is put out does not come back by itself.
+func (s *Socket) Disconnect(connection bool) {
+	if !s.connected() {
+		return
+	}
+	s.Send(transport.NewMessage(socketio.AppendDisconnect(nil, s.namespace)))
+	s.end(ReasonServerDisconnect, true)
+	if connection {
+		s.client.conn.Close(ReasonForcedClose)
+	}
+}
+
+// CloseTransport closes the connection without a word, so that the client reconnects by itself.
+func (s *Socket) CloseTransport() { s.client.conn.Close(ReasonForcedClose) }
+
+func (s *Socket) connected() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == connected
+}
+
+func (s *Socket) close(reason string) { s.end(reason, false) }
+
+// end takes the socket out of everything and tells services; it acts once.
+func (s *Socket) end(reason string, byServer bool) {
+	s.mu.Lock()
+	was := s.state
+	s.state = closed
+	asked := s.asked
+	s.asked = nil
+	if s.expiry != nil {
+		s.expiry.Stop()
+	}
+	s.mu.Unlock()
+	if was == closed {
+		return
+	}
+	s.client.drop(s, byServer)
+	if was != connected {
+		return
+	}
+	srv := s.client.srv
+	s.tell(contract.EventDisconnecting, reason, srv.hub.Rooms(s))
+	announces := s.announces()
+	for _, room := range srv.hub.Remove(s) {
+		if announces {
+			s.announce(contract.EventLeft, room)
+		}
+		srv.backend.Release(s.namespace, room)
+	}
+	srv.backend.Exit(s.namespace)
+	s.tell(contract.EventDisconnect, reason)
+	for _, asker := range asked {
+		asker.Gone(s)
+	}
+}
+
+// tell publishes an event of the socket's life to services.
+func (s *Socket) tell(event string, args ...any) {
+	array := encode(append([]any{event}, args...))
+	if err := s.client.srv.backend.On(s, event, array, nil, nil); err != nil {
+		s.client.srv.opts.Log.Warn("services were not told of a socket's "+event, "socket", s.id, "namespace", s.namespace, "error", err)
+	}
+}
+
+// newID draws the second part of a socket id: 120 random bits.
+func newID() string {
+	var b [contract.SocketIDLength / 4 * 3]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}

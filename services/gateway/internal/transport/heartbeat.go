@@ -1,0 +1,60 @@
+package transport
+
+import "time"
+
+// The server pings, the client answers (protocol section "Heartbeat"). One timer serves a connection
+// for its whole life. It may fire while its deadline is being moved, so the deadline decides and not
+// the firing.
+
+// setTimer moves the deadline. The caller holds c.mu.
+func (c *Conn) setTimer(d time.Duration) {
+	c.deadline = time.Now().Add(d)
+	c.timer.Reset(d)
+}
+
+func (c *Conn) timerFired() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if early := time.Until(c.deadline); early > 0 {
+		c.timer.Reset(early)
+		return
+	}
+	switch {
+	case c.state == closing:
+		c.end(c.reason, nil, nil)
+	case !c.state.open():
+	case c.awaiting:
+		c.end(ReasonPingTimeout, closeMessage, closePlain)
+	default:
+		c.ping()
+	}
+}
+
+func (c *Conn) ping() {
+	c.awaiting, c.refreshed = true, false
+	c.setTimer(c.srv.opts.PingTimeout)
+	if c.wire == nil {
+		c.enqueue(pingMessage)
+		return
+	}
+	// A full queue means that the client takes nothing, and a ping behind it would not be
+	// answered in time either.
+	if c.wire.send(pingMessage.frames) != nil {
+		c.end(ReasonTransportError, nil, nil)
+	}
+}
+
+// heard notes that the client sent a packet: the first one after a ping, whatever it is, shows that
+// the client lives but may be busy sending, and gives the pong more time. The caller holds c.mu.
+func (c *Conn) heard() {
+	if c.awaiting && !c.refreshed {
+		c.refreshed = true
+		c.setTimer(c.srv.opts.PingTimeout)
+	}
+}
+
+// pong notes an answer, asked for or not. The caller holds c.mu.
+func (c *Conn) pong() {
+	c.awaiting = false
+	c.setTimer(c.srv.opts.PingInterval)
+}

@@ -1,0 +1,223 @@
+package transport
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/natter-io/natter/pkg/engineio"
+)
+
+// poll is a GET that waits for packets.
+type poll struct {
+	ready    chan struct{} // closed when the fields below are final
+	messages []*Message
+	refused  bool // the transport was upgraded: there is nothing for this GET any more
+}
+
+var errNotUTF8 = errors.New("transport: text is not valid UTF-8")
+
+// answer gives the pending GET all that is queued. The caller holds c.mu.
+func (c *Conn) answer() {
+	c.poll.messages = c.takeQueue()
+	close(c.poll.ready)
+	c.poll = nil
+}
+
+// startPolling opens the connection and answers the handshake. What the session has sent already
+// waits for the first poll: clients expect nothing but the open packet here.
+func (c *Conn) startPolling(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	ok := c.switchState(polling)
+	if ok {
+		c.setTimer(c.srv.opts.PingInterval)
+	}
+	c.mu.Unlock()
+	if !ok {
+		refuse(w, false, engineio.BadRequest, "")
+		return
+	}
+	if name := c.srv.opts.Cookie; name != "" {
+		http.SetCookie(w, &http.Cookie{Name: name, Value: c.id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	}
+	c.writePoll(w, r, [][]byte{c.openPacket(Polling)})
+}
+
+// serveGet is a poll: it answers with what is queued, or waits until something is.
+func (c *Conn) serveGet(w http.ResponseWriter, r *http.Request) {
+	p := &poll{ready: make(chan struct{})}
+	c.mu.Lock()
+	switch {
+	case c.state == closed:
+		c.mu.Unlock()
+		refuse(w, false, engineio.SessionUnknown, "")
+		return
+	case c.wire != nil:
+		c.mu.Unlock()
+		refuse(w, false, engineio.BadRequest, "")
+		return
+	case c.poll != nil:
+		c.end(ReasonTransportError, closeMessage, nil)
+		c.mu.Unlock()
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	c.poll = p
+	if c.state == closing {
+		c.end(c.reason, c.farewell, nil)
+	} else if len(c.queue) > 0 {
+		c.answer()
+	}
+	c.mu.Unlock()
+
+	// A deadline that the HTTP server set for reading this request would look like a client that
+	// went away.
+	http.NewResponseController(w).SetReadDeadline(time.Time{})
+	select {
+	case <-p.ready:
+	case <-r.Context().Done():
+		c.pollFailed(p)
+		return
+	}
+	if p.refused {
+		refuse(w, false, engineio.BadRequest, "")
+		return
+	}
+	parts := make([][]byte, len(p.messages))
+	for i, m := range p.messages {
+		parts[i] = m.polling()
+	}
+	if err := c.writePoll(w, r, parts); err != nil || r.Context().Err() != nil {
+		c.pollFailed(p)
+	}
+}
+
+// pollFailed closes the connection after a poll that the client did not wait for: what it was to
+// carry may be lost.
+func (c *Conn) pollFailed(p *poll) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.poll == p {
+		c.poll = nil
+	}
+	c.end(ReasonTransportError, closeMessage, nil)
+}
+
+// writePoll writes parts as one payload, within the write timeout.
+func (c *Conn) writePoll(w http.ResponseWriter, r *http.Request, parts [][]byte) error {
+	separator := []byte{engineio.Separator}
+	size := len(separator) * (len(parts) - 1)
+	for _, p := range parts {
+		size += len(p)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=UTF-8")
+	h.Set("Cache-Control", "no-store")
+	if size >= compressFrom && acceptsGzip(r) {
+		data, err := compress(bytes.Join(parts, separator))
+		if err != nil {
+			return err
+		}
+		h.Set("Content-Encoding", "gzip")
+		parts, size = [][]byte{data}, len(data)
+	}
+	h.Set("Content-Length", strconv.Itoa(size))
+	rc := http.NewResponseController(w)
+	rc.SetWriteDeadline(time.Now().Add(c.srv.opts.WriteTimeout))
+	defer rc.SetWriteDeadline(time.Time{})
+	for i, p := range parts {
+		if i > 0 {
+			if _, err := w.Write(separator); err != nil {
+				return err
+			}
+		}
+		if _, err := w.Write(p); err != nil {
+			return err
+		}
+	}
+	if err := rc.Flush(); !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}
+
+// servePost receives a payload.
+func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	switch mediaType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); {
+	case c.state == closed:
+		c.mu.Unlock()
+		refuse(w, false, engineio.SessionUnknown, "")
+		return
+	case c.wire != nil:
+		c.mu.Unlock()
+		refuse(w, false, engineio.BadRequest, "")
+		return
+	case c.posting, strings.EqualFold(strings.TrimSpace(mediaType), "application/octet-stream"):
+		c.end(ReasonTransportError, closeMessage, nil)
+		c.mu.Unlock()
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	c.posting = true
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.posting = false
+		c.mu.Unlock()
+	}()
+
+	buf := getBuffer()
+	defer putBuffer(buf)
+	switch err := c.readBody(w, r, buf); {
+	case errors.As(err, new(*http.MaxBytesError)):
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		return
+	case err != nil:
+		c.mu.Lock()
+		c.end(ReasonTransportError, closeMessage, nil)
+		c.mu.Unlock()
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	c.payload(*buf)
+	// text/html, since some browsers would offer a download for text/plain.
+	w.Header().Set("Content-Type", "text/html")
+	w.Header().Set("Cache-Control", "no-store")
+	fmt.Fprint(w, "ok")
+}
+
+// readBody reads the body, at most MaxPayload bytes, in the time in which a client must show that
+// it lives.
+func (c *Conn) readBody(w http.ResponseWriter, r *http.Request, buf *[]byte) error {
+	o := &c.srv.opts
+	if r.ContentLength > o.MaxPayload {
+		w.Header().Set("Connection", "close") // the body is not read
+		return &http.MaxBytesError{Limit: o.MaxPayload}
+	}
+	rc := http.NewResponseController(w)
+	rc.SetReadDeadline(time.Now().Add(o.PingInterval + o.PingTimeout))
+	if err := readAll(buf, http.MaxBytesReader(w, r.Body, o.MaxPayload)); err != nil {
+		// The deadline stays, or the HTTP server would wait for the rest of the body.
+		w.Header().Set("Connection", "close")
+		return err
+	}
+	rc.SetReadDeadline(time.Time{})
+	return nil
+}
+
+// payload handles the packets of a POST. A bad one closes the connection after those before it.
+func (c *Conn) payload(data []byte) {
+	if !utf8.Valid(data) {
+		c.packet(nil, engineio.Packet{}, errNotUTF8)
+		return
+	}
+	for p, err := range engineio.Packets(data, engineio.DefaultMaxPackets) {
+		c.packet(nil, p, err)
+	}
+}

@@ -1,0 +1,130 @@
+package transport
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/natter-io/natter/pkg/engineio"
+)
+
+// The upgrade from polling to WebSocket (protocol section "Upgrade"): the client probes the new
+// transport with "2probe", lets its last poll end, and completes with "5". Until then packets go
+// to polling; from then on, to the WebSocket, what is queued first.
+
+// noopInterval is how often a pending GET is ended so that the client can complete its upgrade.
+const noopInterval = 100 * time.Millisecond
+
+// candidate is a WebSocket that may take over from polling. Conn.mu guards it.
+type candidate struct {
+	wire     *wire
+	probed   bool
+	deadline time.Time
+	timer    *time.Timer
+}
+
+// stop closes the WebSocket.
+func (u *candidate) stop() {
+	u.timer.Stop()
+	u.wire.finish(closePlain, lingerTimeout, nil)
+}
+
+// serveUpgrade takes a WebSocket with the connection's sid. One that cannot take over is opened and
+// closed: that is what stock clients know how to handle.
+func (c *Conn) serveUpgrade(w http.ResponseWriter, r *http.Request) {
+	sock, wire, err := c.acceptWebSocket(w, r)
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == closed {
+		wire.abort()
+		return
+	}
+	c.read(sock, wire)
+	if !c.switchState(upgrading) {
+		wire.finish(closePlain, lingerTimeout, nil)
+		return
+	}
+	timeout := c.srv.opts.UpgradeTimeout
+	u := &candidate{wire: wire, deadline: time.Now().Add(timeout)}
+	u.timer = time.AfterFunc(timeout, func() { c.upgradeTick(u) })
+	c.candidate = u
+}
+
+// upgradeTick ends an upgrade that takes too long, and a pending GET.
+func (c *Conn) upgradeTick(u *candidate) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.candidate != u {
+		return
+	}
+	left := time.Until(u.deadline)
+	if left <= 0 {
+		c.dropCandidate()
+		return
+	}
+	if u.probed {
+		c.endPoll()
+	}
+	u.timer.Reset(min(left, noopInterval))
+}
+
+// dropCandidate gives up the upgrade; the connection stays on polling. The caller holds c.mu.
+func (c *Conn) dropCandidate() {
+	c.candidate.stop()
+	c.candidate = nil
+	c.switchState(polling) // unless it is closing
+}
+
+// probe handles a packet from the candidate, or the error of decoding one. The caller holds c.mu.
+func (c *Conn) probe(p engineio.Packet, err error) {
+	u := c.candidate
+	switch {
+	case err == nil && p.Type == engineio.Ping && string(p.Data) == "probe":
+		u.probed = true
+		if u.wire.send(probeMessage.frames) != nil {
+			c.dropCandidate()
+			return
+		}
+		c.endPoll()
+		u.timer.Reset(noopInterval)
+	case err == nil && p.Type == engineio.Upgrade:
+		c.completeUpgrade(u)
+	default:
+		c.dropCandidate()
+	}
+}
+
+// endPoll lets the client complete its upgrade, for which no GET may be pending. The caller holds c.mu.
+func (c *Conn) endPoll() {
+	if c.poll != nil {
+		c.enqueue(noopMessage)
+	}
+}
+
+// completeUpgrade makes the candidate the transport. The caller holds c.mu.
+func (c *Conn) completeUpgrade(u *candidate) {
+	u.timer.Stop()
+	c.candidate = nil
+	c.wire = u.wire
+	if c.poll != nil { // it came too late: it would have been refused a moment later
+		c.poll.refused = true
+		close(c.poll.ready)
+		c.poll = nil
+	}
+	isClosing := !c.switchState(websocket)
+	if u.wire.sendAll(c.takeQueue()) != nil {
+		c.end(ReasonTransportError, nil, nil)
+		return
+	}
+	if isClosing {
+		if u.wire.finish(closePlain, c.srv.opts.CloseTimeout, c.flushed) {
+			c.end(c.reason, nil, closePlain)
+		}
+		return
+	}
+	if c.awaiting { // the answer may have to come over the new transport
+		c.setTimer(c.srv.opts.PingTimeout)
+	}
+}

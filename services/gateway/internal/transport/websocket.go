@@ -1,0 +1,161 @@
+package transport
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"unicode/utf8"
+
+	ws "github.com/gorilla/websocket"
+
+	"github.com/natter-io/natter/pkg/engineio"
+)
+
+// upgrader does the WebSocket handshake. Origins were checked before. The library gets a write buffer
+// pool so that it makes no buffer for each connection; frames are written without it.
+var upgrader = ws.Upgrader{
+	ReadBufferSize:  1 << 10,
+	WriteBufferSize: 1 << 10,
+	WriteBufferPool: &sync.Pool{},
+	CheckOrigin:     func(*http.Request) bool { return true },
+	Error: func(w http.ResponseWriter, _ *http.Request, status int, reason error) {
+		w.Header().Set("Sec-WebSocket-Version", "13")
+		http.Error(w, reason.Error(), status)
+	},
+}
+
+// hijacker puts a wire under the WebSocket library.
+type hijacker struct {
+	http.ResponseWriter
+	c    *Conn
+	wire *wire
+}
+
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	c, w := h.c, newWire(conn, &h.c.srv.opts)
+	w.failed = func() { c.wireFailed(w, nil) } // must not hold the hijacker, and with it the request
+	h.wire = w
+	return w, rw, nil
+}
+
+// acceptWebSocket answers the WebSocket handshake, with an error if it is a bad one.
+func (c *Conn) acceptWebSocket(w http.ResponseWriter, r *http.Request) (*ws.Conn, *wire, error) {
+	h := &hijacker{ResponseWriter: w, c: c}
+	sock, err := upgrader.Upgrade(h, r, nil)
+	if err != nil {
+		if h.wire != nil {
+			h.wire.abort()
+		}
+		return nil, nil, err
+	}
+	sock.SetReadLimit(c.srv.opts.MaxPayload)
+	return sock, h.wire, nil
+}
+
+// startWebSocket opens the connection on a WebSocket.
+func (c *Conn) startWebSocket(w http.ResponseWriter, r *http.Request) {
+	sock, wire, err := c.acceptWebSocket(w, r)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.end(ReasonTransportError, nil, nil)
+		return
+	}
+	if !c.switchState(websocket) {
+		wire.abort()
+		return
+	}
+	c.wire = wire
+	c.setTimer(c.srv.opts.PingInterval)
+	open := newMessage([]engineio.Packet{{Type: engineio.Open, Data: c.openPacket(WebSocket)[1:]}})
+	if wire.send(open.frames) != nil || wire.sendAll(c.takeQueue()) != nil {
+		c.end(ReasonTransportError, nil, nil)
+	}
+	c.read(sock, wire)
+}
+
+// read starts the reader, the one goroutine that a WebSocket connection has while nothing happens.
+// The caller holds c.mu.
+func (c *Conn) read(sock *ws.Conn, w *wire) {
+	c.srv.readers.Add(1)
+	go func() {
+		defer c.srv.readers.Done()
+		defer w.abort()
+		err := c.readFrames(sock, w)
+		c.readFailed(w, err)
+		// Until the peer has seen how it ended, or the deadline that finish has set.
+		io.Copy(io.Discard, w.Conn)
+	}()
+}
+
+func (c *Conn) readFrames(sock *ws.Conn, w *wire) error {
+	for {
+		kind, r, err := sock.NextReader()
+		if err != nil {
+			return err
+		}
+		buf := getBuffer()
+		if err := readAll(buf, r); err != nil {
+			putBuffer(buf)
+			return err
+		}
+		c.frame(w, *buf, kind == ws.BinaryMessage)
+		putBuffer(buf)
+	}
+}
+
+// frame handles one WebSocket message: a packet.
+func (c *Conn) frame(w *wire, data []byte, binary bool) {
+	p := engineio.Packet{Type: engineio.Message, Binary: true, Data: data}
+	var err error
+	if !binary {
+		if !utf8.Valid(data) { // RFC 6455 section 8.1
+			c.wireFailed(w, closeNotUTF8)
+			return
+		}
+		p, err = engineio.Decode(data)
+	}
+	c.packet(w, p, err)
+}
+
+// readFailed ends what depends on a WebSocket whose reading ended.
+func (c *Conn) readFailed(w *wire, err error) {
+	reason := ReasonTransportError
+	if errors.Is(err, io.EOF) || errors.As(err, new(*ws.CloseError)) {
+		reason = ReasonTransportClose
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// The library has answered a bad frame with a close frame already.
+	none := []byte{}
+	w.finish(none, lingerTimeout, nil)
+	switch {
+	case c.candidate != nil && c.candidate.wire == w:
+		c.dropCandidate()
+	case c.wire != w:
+	case c.state == closing:
+		c.end(c.reason, nil, none)
+	default:
+		c.end(reason, nil, none)
+	}
+}
+
+// wireFailed ends what depends on a WebSocket that cannot be used any more. A nil frame stands for
+// one that cannot be written to either.
+func (c *Conn) wireFailed(w *wire, frame []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.candidate != nil && c.candidate.wire == w:
+		c.dropCandidate()
+	case c.wire == w:
+		c.end(ReasonTransportError, nil, frame)
+	}
+}

@@ -1,0 +1,134 @@
+// Package historyd is the history service as a value: it keeps the messages that are posted to Socket.IO
+// rooms in a database, answers for them on natter.history.page, and redacts what deleted users said.
+//
+// It wires the parts together and knows nothing of messages itself.
+package historyd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/health"
+	"github.com/natter-io/natter/pkg/kit/natsconn"
+	"github.com/natter-io/natter/pkg/kit/provision"
+	"github.com/natter-io/natter/pkg/kit/run"
+	"github.com/natter-io/natter/services/history/internal/ingest"
+	"github.com/natter-io/natter/services/history/internal/query"
+	"github.com/natter-io/natter/services/history/internal/redact"
+	"github.com/natter-io/natter/services/history/internal/sqlite"
+)
+
+const (
+	// openRetry is how long to wait for a database that another process has locked.
+	openRetry = time.Second
+	// flushWait bounds the sending of the last acks.
+	flushWait = 2 * time.Second
+)
+
+// Service is the history service. Make it with [New], call Run once.
+type Service struct {
+	cfg    Config
+	log    *slog.Logger
+	nats   []nats.Option
+	health *health.Server
+	ingest *ingest.Metrics
+	query  *query.Metrics
+	redact *redact.Metrics
+}
+
+// New checks the settings and returns a service that is not running yet. The options are added to those of
+// its connection: the all-in-one command passes an in-process one.
+func New(cfg Config, log *slog.Logger, options ...nats.Option) (*Service, error) {
+	if err := errors.Join(cfg.NATS.Validate(), cfg.Validate()); err != nil {
+		return nil, fmt.Errorf("history: %w", err)
+	}
+	h := health.New(cfg.Health, log)
+	return &Service{
+		cfg: cfg, log: log, nats: options, health: h,
+		ingest: ingest.NewMetrics(h.Registry()), query: query.NewMetrics(h.Registry()), redact: redact.NewMetrics(h.Registry()),
+	}, nil
+}
+
+// Health is the service's health server, which Run serves where the settings say.
+func (s *Service) Health() *health.Server { return s.health }
+
+// Run runs the service until ctx ends or the database cannot be used at all. It waits for a NATS that is not
+// there yet and for a database that is locked, and goes on by itself when either comes back.
+func (s *Service) Run(ctx context.Context) error {
+	starting := errors.New("starting")
+	s.health.SetCheck("database", func(context.Context) error { return starting })
+	s.health.SetCheck("nats", func(context.Context) error { return starting })
+	g := run.Group{Log: s.log}
+	g.Add(run.Component{Name: "health", Run: s.health.Run, Ready: s.health.Ready})
+	g.Add(run.Component{Name: "history", Run: s.serve})
+	return g.Run(ctx)
+}
+
+func (s *Service) serve(ctx context.Context) (err error) {
+	store, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	s.health.SetCheck("database", store.Ping)
+
+	options := s.cfg.NATS
+	options.Name = Name
+	nc, err := natsconn.Dial(ctx, options, s.log, s.nats...)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	s.health.SetCheck("nats", natsconn.Check(nc))
+
+	subjects, err := contract.NewSubjects(s.cfg.Prefix)
+	if err != nil {
+		return err
+	}
+	storage := provision.Storage{Replicas: s.cfg.Replicas, MaxBytes: -1}
+	redactor, err := redact.New(nc, store, redact.Options{Subjects: subjects, Storage: storage, Log: s.log, Metrics: s.redact})
+	if err != nil {
+		return err
+	}
+	ingester, err := ingest.New(nc, store, ingest.Options{
+		Subjects: subjects, Batch: s.cfg.Batch, Age: s.cfg.PostsAge, Storage: storage,
+		Log: s.log, Metrics: s.ingest, Redacted: redactor.Poke,
+	})
+	if err != nil {
+		return err
+	}
+	g := run.Group{Log: s.log}
+	g.Add(run.Component{Name: "redact", Run: redactor.Run})
+	g.Add(run.Component{Name: "ingest", Run: ingester.Run})
+	g.Add(run.Component{Name: "query", Run: query.New(nc, store, query.Options{Subjects: subjects, Log: s.log, Metrics: s.query}).Run})
+	err = g.Run(ctx)
+	if ferr := nc.FlushTimeout(flushWait); ferr != nil {
+		s.log.Warn("the last acknowledgements may be lost; those messages are delivered again, which changes nothing", "error", ferr)
+	}
+	return err
+}
+
+// open opens the database, waiting for one that is locked.
+func (s *Service) open(ctx context.Context) (*sqlite.Store, error) {
+	for {
+		store, err := sqlite.Open(ctx, s.cfg.Database, sqlite.Sync(s.cfg.Sync))
+		if err == nil {
+			return store, nil
+		}
+		if !sqlite.IsBusy(err) || ctx.Err() != nil {
+			return nil, err
+		}
+		s.log.Warn("the database is locked by another process; waiting for it", "error", err, "retry", openRetry)
+		select {
+		case <-time.After(openRetry):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,21 @@
+package ingest
+
+import "time"
+
+// backoff doubles a delay up to a limit.
+type backoff struct{ first, last, now time.Duration }
+
+func newBackoff(first, last time.Duration) *backoff {
+	return &backoff{first: first, last: last, now: first}
+}
+
+// peek is the delay that next will return.
+func (b *backoff) peek() time.Duration { return b.now }
+
+func (b *backoff) next() time.Duration {
+	d := b.now
+	b.now = min(2*b.now, b.last)
+	return d
+}
+
+func (b *backoff) reset() { b.now = b.first }

@@ -1,0 +1,134 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/history/internal/record"
+)
+
+// batch stores messages and acknowledges them. If that fails they are given back, to be delivered again
+// after retry.
+func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg, retry time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, storeWait)
+	defer cancel()
+	posts, skipped := in.decode(msgs)
+	stored, redacted, err := in.keep(ctx, posts)
+	if err != nil {
+		for _, p := range posts {
+			if nerr := p.msg.NakWithDelay(retry); nerr != nil {
+				in.Log.Debug("cannot give a message back; it is delivered again after its ack wait", "after", ackWait, "error", nerr)
+				break // the connection is gone; the rest would say the same
+			}
+		}
+		in.terminate(skipped)
+		in.Metrics.failures.Inc()
+		return err
+	}
+	for _, p := range posts {
+		if err := p.msg.Ack(); err != nil {
+			in.Log.Debug("cannot acknowledge; the messages are delivered again, which changes nothing", "error", err)
+			break
+		}
+	}
+	in.terminate(skipped)
+	in.Metrics.stored.Add(float64(stored))
+	in.Metrics.duplicates.Add(float64(len(posts) - stored))
+	in.Metrics.redacted.Add(float64(redacted))
+	if meta, err := msgs[len(msgs)-1].Metadata(); err == nil {
+		in.Metrics.lag.Set(float64(meta.NumPending))
+	}
+	if redacted > 0 {
+		in.Redacted()
+	}
+	return nil
+}
+
+// post is a message that can be stored.
+type post struct {
+	msg      jetstream.Msg
+	record   record.Message
+	identity string    // the incarnation of the main stream that it comes from
+	copied   time.Time // when JetStream put it into the posts stream
+}
+
+// refused is a message that can never be stored.
+type refused struct {
+	msg    jetstream.Msg
+	reason error
+}
+
+func (in *Ingester) decode(msgs []jetstream.Msg) (posts []post, skipped []refused) {
+	for _, msg := range msgs {
+		p, err := in.decodeOne(msg)
+		if err != nil {
+			skipped = append(skipped, refused{msg, err})
+			continue
+		}
+		posts = append(posts, p)
+	}
+	return posts, skipped
+}
+
+func (in *Ingester) decodeOne(msg jetstream.Msg) (post, error) {
+	h := contract.Header(msg.Headers())
+	meta, err := msg.Metadata()
+	if err != nil {
+		return post{}, fmt.Errorf("%w: %w", record.ErrUnstorable, err)
+	}
+	stream, sequence, err := contract.SourceSequence(h)
+	if err != nil {
+		return post{}, fmt.Errorf("%w: not copied from the main stream: %w", record.ErrUnstorable, err)
+	}
+	if want := in.Subjects.Names().Stream; stream != want || int64(sequence) <= 0 {
+		return post{}, fmt.Errorf("%w: copied from stream %.40q at %d, not from %s", record.ErrUnstorable, stream, sequence, want)
+	}
+	m, err := record.Decode(in.Subjects, msg.Subject(), h, msg.Data())
+	if err != nil {
+		return post{}, err
+	}
+	m.ID.Sequence = int64(sequence)
+	return post{msg: msg, record: m, identity: identity(h), copied: meta.Timestamp}, nil
+}
+
+// keep completes the records with what the main stream knows and stores them.
+func (in *Ingester) keep(ctx context.Context, posts []post) (stored, redacted int, err error) {
+	if len(posts) == 0 {
+		return 0, 0, nil
+	}
+	for i := range posts {
+		p := &posts[i]
+		if p.record.ID.Epoch, err = in.epoch.of(ctx, p.identity, p.copied); err != nil {
+			return 0, 0, err
+		}
+		p.record.Time = p.copied
+	}
+	if err := in.times.fill(ctx, posts, in.epoch.current); err != nil {
+		return 0, 0, err
+	}
+	records := make([]record.Message, len(posts))
+	for i := range posts {
+		records[i] = posts[i].record
+	}
+	return in.store.Append(ctx, records)
+}
+
+// terminate takes messages out of the queue that would otherwise come back for ever.
+func (in *Ingester) terminate(skipped []refused) {
+	for _, r := range skipped {
+		in.Metrics.skipped.Inc()
+		var sequence uint64
+		if meta, err := r.msg.Metadata(); err == nil {
+			sequence = meta.Sequence.Stream
+		}
+		in.Log.Warn("skipped a message that can never be stored", "stream", in.Subjects.Names().Posts,
+			"subject", r.msg.Subject(), "sequence", sequence, "reason", r.reason)
+		if err := r.msg.TermWithReason(r.reason.Error()); err != nil {
+			in.Log.Debug("cannot terminate a message; it is delivered and skipped again", "error", err)
+		}
+	}
+}

@@ -1,0 +1,216 @@
+// Package ingest copies posts from their JetStream stream into a database: it pulls a batch, stores it in one
+// transaction, and acknowledges it after the commit.
+//
+// It does not know which database that is. What it stores is never lost and never there twice: a batch that
+// was stored but not acknowledged is delivered again and changes nothing, since a message's id is its key.
+// For the same reason plain acks do, where JetStream does not confirm that it heard them: a lost ack costs
+// a second delivery, nothing else.
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/provision"
+	"github.com/natter-io/natter/services/history/internal/record"
+)
+
+// Store is what ingest needs of a database.
+type Store interface {
+	// Append stores messages in one transaction; those it has already change nothing.
+	Append(ctx context.Context, messages []record.Message) (stored, redacted int, err error)
+	// Epoch and NoteEpoch remember the incarnations of the main stream.
+	Epoch(ctx context.Context, identity string) (epoch int64, known bool, err error)
+	NoteEpoch(ctx context.Context, identity string, epoch int64) (held int64, err error)
+}
+
+// Options of an [Ingester].
+type Options struct {
+	Subjects contract.Subjects
+	Batch    int           // most messages in one transaction
+	Age      time.Duration // of the posts stream
+	Storage  provision.Storage
+	Log      *slog.Logger
+	Metrics  *Metrics
+	// Redacted is called when posts of users who are deleted already were stored. It must not block.
+	Redacted func()
+}
+
+const (
+	// pullWait is how long a pull waits for the first message. A pull that is lost with a connection costs
+	// that much.
+	pullWait = 2 * time.Second
+	// ackWait is after how long JetStream delivers again what was neither stored nor refused: the
+	// service was killed.
+	ackWait     = 30 * time.Second
+	storeWait   = 10 * time.Second // for one transaction, the database's own lock timeout included
+	firstRetry  = 250 * time.Millisecond
+	lastRetry   = 5 * time.Second
+	askMain     = 10 * time.Second // how often the main stream is looked at, for its incarnation
+	mainMissing = 250 * time.Millisecond
+)
+
+// Ingester runs the loop. Make it with [New], call Run once.
+type Ingester struct {
+	Options
+	nc    *nats.Conn
+	js    jetstream.JetStream
+	store Store
+	epoch *epochs
+	times *times
+}
+
+// New returns an Ingester that works through nc.
+func New(nc *nats.Conn, store Store, o Options) (*Ingester, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
+	name := o.Subjects.Names().Stream
+	return &Ingester{
+		Options: o, nc: nc, js: js, store: store,
+		epoch: &epochs{js: js, stream: name, store: store, log: o.Log},
+		times: &times{nc: nc, stream: name, filter: o.Subjects.AllOf(contract.Post), log: o.Log},
+	}, nil
+}
+
+// Run ingests until ctx ends; a batch that it has then is still stored. Whatever fails is logged and tried
+// again, so it returns nil only.
+func (in *Ingester) Run(ctx context.Context) error {
+	wait := newBackoff(firstRetry, lastRetry)
+	for ctx.Err() == nil {
+		err := in.session(ctx, wait)
+		if ctx.Err() != nil {
+			break
+		}
+		delay := wait.next()
+		in.Log.Error("history stands still; posts wait in their stream", "error", err, "retry", delay)
+		sleep(ctx, delay)
+	}
+	return nil
+}
+
+// session prepares stream and consumer and pulls until something fails.
+func (in *Ingester) session(ctx context.Context, wait *backoff) error {
+	if err := in.awaitMain(ctx); err != nil {
+		return err
+	}
+	consumer, err := in.consumer(ctx)
+	if err != nil {
+		return err
+	}
+	looked := time.Now()
+	for ctx.Err() == nil {
+		msgs, err := pull(ctx, consumer, in.Batch)
+		if len(msgs) > 0 {
+			// The batch is finished even if ctx ends: it is committed and acknowledged, or not at all.
+			if err := in.batch(context.WithoutCancel(ctx), msgs, wait.peek()); err != nil {
+				return err
+			}
+			wait.reset()
+		}
+		if err != nil {
+			return fmt.Errorf("pull: %w", err)
+		}
+		if time.Since(looked) > askMain {
+			looked = time.Now()
+			if err := in.epoch.look(ctx); err != nil {
+				in.Log.Warn("cannot look at the main stream", "error", err)
+			}
+		}
+	}
+	return nil
+}
+
+// awaitMain waits until the main stream exists. JetStream tries a source that is missing only every ten
+// seconds, so the posts stream had better be made after it; there is nothing to ingest before.
+func (in *Ingester) awaitMain(ctx context.Context) error {
+	for told := false; ; {
+		if _, err := in.js.Stream(ctx, in.Subjects.Names().Posts); err == nil {
+			if err := in.epoch.look(ctx); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+				return err
+			}
+			return nil // made in an earlier run: there may be posts in it
+		}
+		err := in.epoch.look(ctx)
+		if err == nil || !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return err
+		}
+		if !told {
+			in.Log.Info("waiting for the main stream, which a gateway makes", "stream", in.Subjects.Names().Stream)
+			told = true
+		}
+		if !sleep(ctx, mainMissing) {
+			return ctx.Err()
+		}
+	}
+}
+
+func (in *Ingester) consumer(ctx context.Context) (jetstream.Consumer, error) {
+	stream, err := provision.Posts(ctx, in.js, in.Subjects, in.Age, in.Storage)
+	if err != nil {
+		return nil, err
+	}
+	c, err := stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+		Durable:       in.Subjects.Names().HistoryPosts,
+		Description:   "Posts that are not in the history database yet.",
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       ackWait,
+		MaxDeliver:    -1,
+		MaxAckPending: 2 * in.Batch,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s: %w", in.Subjects.Names().HistoryPosts, err)
+	}
+	return c, nil
+}
+
+// pull takes what is there, or waits for the first message and takes what came with it. Messages may
+// accompany an error.
+func pull(ctx context.Context, c jetstream.Consumer, n int) ([]jetstream.Msg, error) {
+	msgs, err := drain(c.FetchNoWait(n))
+	if len(msgs) > 0 || err != nil {
+		return msgs, err
+	}
+	waiting, cancel := context.WithTimeout(ctx, pullWait)
+	defer cancel()
+	msgs, err = drain(c.Fetch(1, jetstream.FetchContext(waiting)))
+	switch {
+	case len(msgs) == 0 && waiting.Err() != nil:
+		return nil, nil
+	case len(msgs) == 0 || err != nil || n == 1:
+		return msgs, err
+	}
+	more, err := drain(c.FetchNoWait(n - 1))
+	return append(msgs, more...), err
+}
+
+func drain(batch jetstream.MessageBatch, err error) ([]jetstream.Msg, error) {
+	if err != nil {
+		return nil, err
+	}
+	var msgs []jetstream.Msg
+	for msg := range batch.Messages() {
+		msgs = append(msgs, msg)
+	}
+	return msgs, batch.Error()
+}
+
+// sleep says false if ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,28 @@
+package ingest
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics of an [Ingester].
+type Metrics struct {
+	stored, duplicates, skipped, redacted, failures prometheus.Counter
+	lag                                             prometheus.Gauge
+}
+
+// NewMetrics registers the metrics.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: "natter", Subsystem: "history", Name: name, Help: help})
+		r.MustRegister(c)
+		return c
+	}
+	m := &Metrics{
+		stored:     counter("stored_total", "Posts stored in the database."),
+		duplicates: counter("duplicates_total", "Posts that were delivered again and were in the database already."),
+		skipped:    counter("skipped_total", "Messages that can never be stored, since they are none of the contract."),
+		redacted:   counter("redacted_on_arrival_total", "Posts stored as redacted, since their sender was deleted before they came."),
+		failures:   counter("store_failures_total", "Batches that the database did not take; they are tried again."),
+		lag:        prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "natter", Subsystem: "history", Name: "lag_messages", Help: "Posts that waited in the stream when the last batch was taken."}),
+	}
+	r.MustRegister(m.lag)
+	return m
+}

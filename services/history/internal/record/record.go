@@ -1,0 +1,157 @@
+// Package record is a posted message as history keeps it: how it is read from the message that JetStream
+// stored, where it is found again, and what is left of it once its sender is deleted.
+//
+// It knows neither NATS connections nor databases.
+package record
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/natter-io/natter/pkg/contract"
+)
+
+// ErrUnstorable says that a message can never be kept, however often it is delivered: it is none of the
+// contract. Gateways skip the same messages.
+var ErrUnstorable = errors.New("not a post of the contract")
+
+// Place is what a page is read from: a room, or all of a namespace. Both parts are tokens as they stand in
+// subjects ("_", "room.red"), which are plain ASCII in every database whatever a room is called.
+type Place struct {
+	Namespace string
+	Target    string
+}
+
+// NewPlace is the place of a room, or of what is said to the whole namespace if room is nil.
+func NewPlace(namespace string, room *string) (Place, error) {
+	ns, err := contract.EncodeNamespace(namespace)
+	if err != nil {
+		return Place{}, err
+	}
+	if room == nil {
+		return Place{ns, contract.TargetAll}, nil
+	}
+	if contract.IsSocketID(*room) {
+		return Place{}, fmt.Errorf("room: %q has the form of a socket id, and what is said to one socket is in no room", *room)
+	}
+	token, err := contract.EncodeToken(*room)
+	if err != nil {
+		return Place{}, fmt.Errorf("room: %w", err)
+	}
+	return Place{ns, contract.TargetRoom + "." + token}, nil
+}
+
+// Message is one post.
+type Message struct {
+	ID        ID
+	Namespace string   // token
+	Targets   []string // the places in the namespace that it belongs to; none if it was said to sockets only
+	Socket    string   // the sender's socket id; "" if a service said it, or redacted
+	User      string   // the sender's verified user id, or ""
+	Name      string   // the sender's name; "" when redacted
+	Time      time.Time
+	Event     []byte // the event array, byte for byte; the event's name alone when redacted
+	// Attachments are the binary attachments; none when redacted.
+	Attachments [][]byte
+	Redacted    bool
+}
+
+// Decode reads a stored message; ID and Time are left to the caller. Event and attachments are slices of
+// the payload. Its errors wrap [ErrUnstorable].
+func Decode(subjects contract.Subjects, subject string, h contract.Header, payload []byte) (Message, error) {
+	parsed, err := subjects.Parse(subject)
+	if err != nil {
+		return Message{}, fmt.Errorf("%w: %w", ErrUnstorable, err)
+	}
+	if parsed.Kind != contract.Post {
+		return Message{}, fmt.Errorf("%w: kind %q", ErrUnstorable, parsed.Kind)
+	}
+	m := Message{
+		Socket: text(contract.Last(h, contract.HeaderSocket)),
+		User:   text(contract.Last(h, contract.HeaderUser)),
+		Name:   text(contract.Last(h, contract.HeaderName)),
+	}
+	if m.Namespace, err = contract.EncodeNamespace(parsed.Namespace); err != nil {
+		return Message{}, fmt.Errorf("%w: %w", ErrUnstorable, err)
+	}
+	if m.Targets, err = targets(parsed, h); err != nil {
+		return Message{}, fmt.Errorf("%w: %w", ErrUnstorable, err)
+	}
+	if m.Event, m.Attachments, err = contract.SplitPayload(h, payload); err != nil {
+		return Message{}, fmt.Errorf("%w: %w", ErrUnstorable, err)
+	}
+	if !json.Valid(m.Event) || !utf8.Valid(m.Event) {
+		return Message{}, fmt.Errorf("%w: the payload is not JSON", ErrUnstorable)
+	}
+	if _, err := eventName(m.Event); err != nil {
+		return Message{}, fmt.Errorf("%w: %w", ErrUnstorable, err)
+	}
+	return m, nil
+}
+
+// text makes a header's value something that every database and JSON take as text.
+func text(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// targets lists the places of a message, each once.
+func targets(parsed contract.Parsed, h contract.Header) ([]string, error) {
+	if !parsed.Many {
+		if parsed.Target.Socket() != "" {
+			return nil, nil
+		}
+		return []string{parsed.Target.String()}, nil
+	}
+	rooms, err := contract.ParseNames(contract.Last(h, contract.HeaderRooms))
+	if err != nil {
+		return nil, err
+	}
+	if len(rooms) == 0 {
+		return nil, fmt.Errorf("%w: %s is missing, but the target is %s", contract.ErrBadHeader, contract.HeaderRooms, contract.TargetMany)
+	}
+	var places []string
+	for _, room := range rooms {
+		if contract.IsSocketID(room) {
+			continue
+		}
+		if place := contract.To(room).String(); !slices.Contains(places, place) {
+			places = append(places, place)
+		}
+	}
+	return places, nil
+}
+
+var errNoEvent = errors.New("the payload is not a JSON array that begins with an event's name")
+
+// eventName is the first element of an event array, as JSON text.
+func eventName(event []byte) (json.RawMessage, error) {
+	d := json.NewDecoder(bytes.NewReader(event))
+	if t, err := d.Token(); err != nil || t != json.Delim('[') {
+		return nil, errNoEvent
+	}
+	var name json.RawMessage
+	if !d.More() || d.Decode(&name) != nil || name[0] != '"' {
+		return nil, errNoEvent
+	}
+	return name, nil
+}
+
+// RedactEvent is what is left of an event array: its name.
+func RedactEvent(event []byte) []byte {
+	name, err := eventName(event)
+	if err != nil { // not from Decode: keep nothing of it
+		return []byte(`[""]`)
+	}
+	return slices.Concat([]byte{'['}, name, []byte{']'})
+}
+
+// Redact takes out what was said and by which name. Id, time and user stay.
+func (m *Message) Redact() {
+	m.Event, m.Attachments, m.Socket, m.Name, m.Redacted = RedactEvent(m.Event), nil, "", "", true
+}

@@ -1,0 +1,252 @@
+// Package redact takes out what deleted users said. It hears of them on natter.event.user.deleted, redacts
+// in the database, and tells the clients of every namespace where something was redacted.
+//
+// It does not know accounts, nor which clients show what: it says ["redacted",{"user":id}] to all.
+//
+// What is to be said is noted in the transaction that redacts and forgotten once JetStream has it, so that
+// it is said even if the service is killed in between. Posts of deleted users that arrive later are redacted
+// when they are stored, and said in the same way.
+package redact
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/provision"
+	"github.com/natter-io/natter/services/history/internal/record"
+)
+
+// Store is what redact needs of a database.
+type Store interface {
+	// Redact remembers a deleted user and redacts what the user said. Repeating it changes nothing.
+	Redact(ctx context.Context, user string) (redacted int, err error)
+	// Announcements and Announced list and forget what clients must still be told.
+	Announcements(ctx context.Context) ([]record.Announcement, error)
+	Announced(ctx context.Context, a record.Announcement) error
+}
+
+// Options of a [Redactor].
+type Options struct {
+	Subjects contract.Subjects
+	Storage  provision.Storage
+	Log      *slog.Logger
+	Metrics  *Metrics
+}
+
+const (
+	pullWait = 2 * time.Second
+	// ackWait is after how long JetStream delivers a fact again: the service was killed. Redacting a user
+	// who said a great deal may take longer; then it is done twice, the second time in vain.
+	ackWait = 30 * time.Second
+	retry   = 2 * time.Second
+	// sayWait bounds one publish; a cluster takes seconds to elect a leader.
+	sayWait = 10 * time.Second
+)
+
+// Redactor runs the loop. Make it with [New], call Run once.
+type Redactor struct {
+	Options
+	js    jetstream.JetStream
+	store Store
+	poke  chan struct{}
+}
+
+// New returns a Redactor that works through nc.
+func New(nc *nats.Conn, store Store, o Options) (*Redactor, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("redact: %w", err)
+	}
+	return &Redactor{Options: o, js: js, store: store, poke: make(chan struct{}, 1)}, nil
+}
+
+// Poke says that there is something new to announce. It does not block.
+func (r *Redactor) Poke() {
+	select {
+	case r.poke <- struct{}{}:
+	default:
+	}
+}
+
+// Run works until ctx ends. Whatever fails is logged and tried again, so it returns nil only.
+func (r *Redactor) Run(ctx context.Context) error {
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		r.sayAlways(ctx)
+	}()
+	for ctx.Err() == nil {
+		if err := r.session(ctx); err != nil && ctx.Err() == nil {
+			r.Log.Error("redaction stands still; deletions wait in their stream", "error", err, "retry", retry)
+			sleep(ctx, retry)
+		}
+	}
+	<-said
+	return nil
+}
+
+// session prepares stream and consumer and hears facts until something fails.
+func (r *Redactor) session(ctx context.Context) error {
+	stream, err := provision.Events(ctx, r.js, r.Subjects, r.Storage)
+	if err != nil {
+		return err
+	}
+	name := r.Subjects.Names().HistoryEvents
+	consumer, err := stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+		Durable:       name,
+		Description:   "Deleted users whose messages are not redacted yet.",
+		FilterSubject: r.Subjects.Endpoint(contract.Event, "user", "deleted"),
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       ackWait,
+		MaxDeliver:    -1,
+		MaxAckPending: 1, // one after the other
+	})
+	if err != nil {
+		return fmt.Errorf("consumer %s: %w", name, err)
+	}
+	for ctx.Err() == nil {
+		msg, err := next(ctx, consumer)
+		if err != nil {
+			return fmt.Errorf("pull: %w", err)
+		}
+		if msg == nil {
+			continue
+		}
+		if err := r.hear(ctx, msg); err != nil {
+			if nerr := msg.NakWithDelay(retry); nerr != nil {
+				err = errors.Join(err, nerr)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// next waits a while for a message; nil if none came.
+func next(ctx context.Context, c jetstream.Consumer) (jetstream.Msg, error) {
+	waiting, cancel := context.WithTimeout(ctx, pullWait)
+	defer cancel()
+	batch, err := c.Fetch(1, jetstream.FetchContext(waiting))
+	if err != nil {
+		return nil, err
+	}
+	if msg, ok := <-batch.Messages(); ok {
+		return msg, nil
+	}
+	if waiting.Err() != nil {
+		return nil, nil
+	}
+	return nil, batch.Error()
+}
+
+// hear redacts what one fact demands, tells the clients, and acknowledges.
+func (r *Redactor) hear(ctx context.Context, msg jetstream.Msg) error {
+	var fact contract.UserDeleted
+	err := json.Unmarshal(msg.Data(), &fact)
+	if err == nil && fact.User == "" {
+		err = errors.New("it names no user")
+	}
+	if err != nil {
+		reason := fmt.Sprintf("not a fact %s: %v", msg.Subject(), err)
+		r.Log.Warn("skipped a fact that cannot be read", "reason", reason)
+		return msg.TermWithReason(reason)
+	}
+	redacted, err := r.store.Redact(ctx, fact.User)
+	r.Metrics.redacted.Add(float64(redacted))
+	if err != nil {
+		return err
+	}
+	r.Log.Info("redacted the messages of a deleted user", "user", fact.User, "messages", redacted)
+	if err := r.say(ctx); err != nil {
+		// It is noted in the database, but whoever watches the stream should see the fact as not done.
+		return err
+	}
+	return msg.Ack()
+}
+
+// sayAlways says what is noted: at the start, when poked, and again after a failure.
+func (r *Redactor) sayAlways(ctx context.Context) {
+	for {
+		delay := time.Hour
+		if err := r.say(ctx); err != nil && ctx.Err() == nil {
+			r.Log.Warn("cannot tell clients of a redaction yet", "error", err, "retry", retry)
+			delay = retry
+		}
+		timer := time.NewTimer(delay)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-r.poke:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// say tells clients what is noted and forgets it. It may run twice at once: JetStream stores a Nats-Msg-Id
+// once.
+func (r *Redactor) say(ctx context.Context) error {
+	announcements, err := r.store.Announcements(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range announcements {
+		if err := r.sayOne(ctx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Redactor) sayOne(ctx context.Context, a record.Announcement) error {
+	namespace, err := contract.DecodeNamespace(a.Namespace)
+	if err != nil {
+		return err
+	}
+	subject, err := r.Subjects.To(contract.Emit, namespace, contract.All())
+	if err != nil {
+		return err
+	}
+	event, err := json.Marshal([]any{contract.EventRedacted, map[string]string{"user": a.User}})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, sayWait)
+	defer cancel()
+	id := "redacted:" + a.Namespace + ":" + url.QueryEscape(a.User) + ":" + a.Newest.String()
+	if _, err := r.js.Publish(ctx, subject, event, jetstream.WithMsgID(id)); err != nil {
+		return fmt.Errorf("publish on %s: %w", subject, err)
+	}
+	return r.store.Announced(ctx, a)
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// Metrics of a [Redactor].
+type Metrics struct{ redacted prometheus.Counter }
+
+// NewMetrics registers the metrics.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{redacted: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "natter", Subsystem: "history", Name: "redacted_total",
+		Help: "Stored messages redacted, since their sender was deleted."})}
+	r.MustRegister(m.redacted)
+	return m
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Runs every fuzz test of the module, one after the other: test/fuzz.sh 20s
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+time=${1:-20s}
+while IFS=: read -r file line; do
+	name=$(sed -E 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/' <<<"$line")
+	echo "== $name in $(dirname "$file")"
+	go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" "./$(dirname "$file")"
+done < <(git grep -E '^func Fuzz[A-Za-z0-9_]*\(' -- '*_test.go')

@@ -1,0 +1,115 @@
+/**
+ * Pages of a room's history: the newest when it is entered, what was missed while there was no connection,
+ * and older ones on demand.
+ */
+import { RequestError } from '../shared/connection.js';
+import { compareIds } from './timeline.js';
+
+/**
+ * @typedef {import('./room.js').Room} Room
+ * @typedef {import('./timeline.js').Item} Item
+ * @typedef {import('../shared/connection.js').Connection} Connection
+ * @typedef {import('../shared/types.js').HistoryPage} HistoryPage
+ */
+
+const pageSize = 50;
+const gapPages = 4; // a longer gap is not worth loading at once
+
+/**
+ * Brings the newest messages, and everything between them and what is here already. If that is too much,
+ * what is here is forgotten, and scrolling up brings it again: there is never a hole in what is shown.
+ *
+ * @param {Connection} connection
+ * @param {Room} room
+ * @returns {Promise<Item[]>} what was missed since the connection broke
+ */
+export async function catchUp(connection, room) {
+  const known = room.gapFrom;
+  /** @type {Item[]} */
+  const missed = [];
+  await loading(room, async () => {
+    let before = '';
+    for (let pages = 0; ; pages++) {
+      const page = await ask(connection, room, before);
+      const items = add(room, page);
+      if (known) missed.unshift(...items.filter((item) => item.id && compareIds(item.id, known) > 0));
+      before = page.messages[0]?.stamp.id ?? before;
+      if (!known || !page.more) {
+        room.more = page.more;
+        break;
+      }
+      if (compareIds(before, known) <= 0) break; // room.more stays as it was for the older ones
+      if (pages + 1 === gapPages) {
+        room.timeline.dropBefore(before);
+        room.more = true;
+        break;
+      }
+    }
+    room.gapFrom = undefined;
+    room.loaded = true;
+  });
+  return missed;
+}
+
+/**
+ * @param {Connection} connection
+ * @param {Room} room
+ */
+export async function loadOlder(connection, room) {
+  if (room.loading || !room.more || room.state !== 'in') return;
+  await loading(room, async () => {
+    const page = await ask(connection, room, room.timeline.oldest ?? '');
+    add(room, page);
+    room.more = page.more;
+  });
+}
+
+/**
+ * @param {Room} room
+ * @param {() => Promise<void>} work
+ */
+async function loading(room, work) {
+  room.loading = true;
+  room.historyProblem = '';
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    room.historyProblem = error.message;
+  } finally {
+    room.loading = false;
+  }
+}
+
+/**
+ * @param {Connection} connection
+ * @param {Room} room
+ * @param {string} before
+ * @returns {Promise<HistoryPage>}
+ */
+async function ask(connection, room, before) {
+  const request = { room: room.name, limit: pageSize, ...(before ? { before } : {}) };
+  const page = await connection.request('history', request);
+  return { messages: Array.isArray(page.messages) ? page.messages : [], more: page.more === true };
+}
+
+/**
+ * @param {Room} room
+ * @param {HistoryPage} page
+ */
+function add(room, page) {
+  const items = page.messages.map(({ event, stamp, redacted }) => room.timeline.add({ text: textOf(event), stamp, redacted }));
+  return items.filter((item) => item !== undefined);
+}
+
+/**
+ * The text of an event that anyone may have posted: a service is free to post something else to a room.
+ *
+ * @param {unknown[]} event
+ */
+export function textOf(event) {
+  const [, first, second] = event;
+  const said = second === undefined ? first : second;
+  if (said === undefined) return '';
+  return typeof said === 'string' ? said : JSON.stringify(said);
+}

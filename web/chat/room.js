@@ -1,0 +1,79 @@
+/**
+ * A room that the person has open: what it is called, whether the server has let us in, and what is known
+ * of it.
+ */
+import { Timeline } from './timeline.js';
+
+/**
+ * @typedef {import('../shared/types.js').Stamp} Stamp
+ * @typedef {import('../shared/types.js').Member} Member
+ */
+
+const typingLasts = 4000; // milliseconds after the last sign
+
+export class Room {
+  /** @type {'out' | 'joining' | 'in' | 'away' | 'refused'} away: was in when the connection broke */
+  state = 'out';
+  /** Why the server refused us. */
+  problem = '';
+  /** Whether the newest page of history is here. */
+  loaded = false;
+  /** Whether there are older messages than those here. */
+  more = false;
+  loading = false;
+  /** Why history could not be had. */
+  historyProblem = '';
+  /** @type {string | undefined} the newest message before the connection broke, until the gap is filled */
+  gapFrom = undefined;
+  unread = 0;
+  /** @type {string | undefined} key of the first unread message when the room was opened */
+  mark = undefined;
+  /** @type {Member[] | undefined} undefined: not known */
+  members = undefined;
+  /** @type {Map<string, {name: string, timer: number}>} by socket id */
+  typing = new Map();
+  /** What was written and not sent. */
+  draft = '';
+
+  /**
+   * @param {string} name
+   * @param {(stamp: Stamp) => boolean} isOwn
+   */
+  constructor(name, isOwn) {
+    this.name = name;
+    this.timeline = new Timeline(isOwn);
+  }
+
+  /** @param {Stamp} stamp */
+  arrived(stamp) {
+    if (!this.members || !stamp.socket || this.members.some((member) => member.id === stamp.socket)) return;
+    this.members = [...this.members, { id: stamp.socket, name: stamp.name, user: stamp.user }];
+  }
+
+  /** @param {Stamp} stamp */
+  went(stamp) {
+    this.members = this.members?.filter((member) => member.id !== stamp.socket);
+  }
+
+  /**
+   * @param {Stamp} stamp
+   * @param {() => void} expired
+   */
+  types(stamp, expired) {
+    if (!stamp.socket) return;
+    clearTimeout(this.typing.get(stamp.socket)?.timer);
+    const socket = stamp.socket;
+    const timer = setTimeout(() => this.stopsTyping(socket) && expired(), typingLasts);
+    this.typing.set(socket, { name: stamp.name || 'Someone', timer: Number(timer) });
+  }
+
+  /**
+   * @param {string | undefined} socket
+   * @returns {boolean} whether it was typing
+   */
+  stopsTyping(socket) {
+    if (!socket) return false;
+    clearTimeout(this.typing.get(socket)?.timer);
+    return this.typing.delete(socket);
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * What was said in one room, in the order in which it was stored, each message once: live delivery,
+ * history and our own pending messages all end up here.
+ *
+ * @typedef {import('../shared/types.js').Stamp} Stamp
+ *
+ * @typedef {object} Item
+ * @property {string} key stays the same for as long as the item is shown
+ * @property {string} [id] the message's id; none while it is pending or if it is not stored
+ * @property {string} text
+ * @property {Stamp} stamp
+ * @property {'sending' | 'stored' | 'failed'} state
+ * @property {boolean} own
+ * @property {boolean} redacted
+ * @property {boolean} toAll said to everyone, not only to this room
+ * @property {boolean} sent given to the connection: nobody may send it again by themselves
+ * @property {string} [problem] why it failed
+ */
+
+let pendingCount = 0;
+
+export class Timeline {
+  /** @type {Item[]} stored ones by id, then pending ones as they were written */
+  items = [];
+  /** @type {Map<string, Item>} */
+  #byId = new Map();
+
+  /** @param {(stamp: Stamp) => boolean} isOwn */
+  constructor(isOwn) {
+    this.isOwn = isOwn;
+  }
+
+  /** @returns {string | undefined} */
+  get oldest() {
+    return this.items.find((item) => item.id)?.id;
+  }
+
+  /** @returns {string | undefined} */
+  get newest() {
+    return this.items.findLast((item) => item.id)?.id;
+  }
+
+  /**
+   * @param {{text: string, stamp: Stamp, redacted?: boolean, toAll?: boolean}} message
+   * @returns {Item | undefined} the item if the message is new here; undefined if it was known, or was a
+   *   pending one of our own that is stored now
+   */
+  add({ text, stamp, redacted = false, toAll = false }) {
+    const known = stamp.id ? this.#byId.get(stamp.id) : undefined;
+    if (known) {
+      known.stamp = stamp;
+      if (redacted) this.#redact(known);
+      return undefined;
+    }
+    const pending = toAll ? undefined : this.items.find((item) => isEcho(item, text, stamp));
+    if (pending) {
+      this.confirm(pending, stamp);
+      return undefined;
+    }
+    /** @type {Item} */
+    const item = {
+      key: stamp.id ?? `live:${++pendingCount}`,
+      id: stamp.id,
+      text,
+      stamp,
+      state: 'stored',
+      own: this.isOwn(stamp),
+      redacted,
+      toAll,
+      sent: true,
+    };
+    if (redacted) item.text = '';
+    this.#place(item);
+    return item;
+  }
+
+  /**
+   * @param {string} text
+   * @param {Stamp} stamp what the gateway will say, as far as we know
+   * @returns {Item}
+   */
+  pend(text, stamp) {
+    /** @type {Item} */
+    const item = {
+      key: `pending:${++pendingCount}`,
+      text,
+      stamp,
+      state: 'sending',
+      own: true,
+      redacted: false,
+      toAll: false,
+      sent: false,
+    };
+    this.items.push(item);
+    return item;
+  }
+
+  /**
+   * Our message was stored: as its ack, its echo or history says, whichever comes first.
+   *
+   * @param {Item} item
+   * @param {Partial<Stamp> & {id?: string}} stamp
+   */
+  confirm(item, stamp) {
+    if (item.id) {
+      if (item.id === stamp.id) item.stamp = { ...item.stamp, ...stamp };
+      return;
+    }
+    this.remove(item);
+    if (stamp.id && this.#byId.has(stamp.id)) return; // its echo stands here already
+    item.id = stamp.id;
+    item.stamp = { ...item.stamp, ...stamp };
+    item.state = 'stored';
+    item.problem = undefined;
+    this.#place(item);
+  }
+
+  /**
+   * @param {Item} item
+   * @param {string} problem
+   */
+  fail(item, problem) {
+    if (item.state !== 'sending') return;
+    item.state = 'failed';
+    item.problem = problem;
+  }
+
+  /** @param {Item} item */
+  remove(item) {
+    this.items = this.items.filter((other) => other !== item);
+    if (item.id) this.#byId.delete(item.id);
+  }
+
+  /**
+   * Forgets what is older than the id, because there is a gap before it.
+   *
+   * @param {string} id
+   */
+  dropBefore(id) {
+    for (const item of this.items) if (item.id && compareIds(item.id, id) < 0) this.remove(item);
+  }
+
+  /**
+   * @param {string} user
+   * @returns {boolean} whether something was said by that user
+   */
+  redact(user) {
+    const theirs = this.items.filter((item) => item.stamp.user === user && item.state === 'stored');
+    theirs.forEach((item) => this.#redact(item));
+    return theirs.length > 0;
+  }
+
+  /** @param {Item} item */
+  #redact(item) {
+    item.redacted = true;
+    item.text = '';
+  }
+
+  /** @param {Item} item */
+  #place(item) {
+    const { id } = item;
+    if (id) this.#byId.set(id, item);
+    const later = this.items.findIndex((other) => (other.id && id ? compareIds(other.id, id) > 0 : other.state !== 'stored'));
+    if (later < 0) this.items.push(item);
+    else this.items.splice(later, 0, item);
+  }
+}
+
+/**
+ * Whether a message is a pending item of ours, told by the sender's socket and the text: the protocol of the
+ * room has no other mark that both have.
+ *
+ * @param {Item} item
+ * @param {string} text
+ * @param {Stamp} stamp
+ */
+function isEcho(item, text, stamp) {
+  return item.state !== 'stored' && item.sent && item.text === text && !!stamp.socket && item.stamp.socket === stamp.socket;
+}
+
+/**
+ * Orders ids of the form "<stream creation in base 36>-<sequence>".
+ *
+ * @param {string} a
+ * @param {string} b
+ */
+export function compareIds(a, b) {
+  const [epochA, sequenceA] = split(a);
+  const [epochB, sequenceB] = split(b);
+  return epochA - epochB || sequenceA - sequenceB;
+}
+
+/** @param {string} id */
+function split(id) {
+  const [epoch, sequence] = id.split('-');
+  return [parseInt(epoch, 36), Number(sequence)];
+}
