@@ -62,7 +62,7 @@ func TestPermissions(t *testing.T) {
 	micro := newServer(t, nc) // announces itself
 	start(t, micro)
 	start(t, server)
-	equal(t, "registered", g.namespace("/shop"), `{"use":["orders"]}`)
+	equal(t, "registered", g.namespace("/shop"), `{"registered":["orders"]}`)
 	if a := g.enter("/shop", "orders", `{}`, patience); a == nil || !a.OK {
 		t.Errorf("entry: %+v", a)
 	}
