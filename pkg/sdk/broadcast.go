@@ -129,13 +129,14 @@ func (b Broadcast) Post(ctx context.Context, event string, args ...any) (id stri
 	return id, nil
 }
 
-// Join puts the sockets into rooms. When it returns, what is emitted to the rooms from then on reaches them.
-// Errors: those of Emit.
+// Join puts the sockets into rooms. When it returns, what is emitted or posted to the rooms from then on reaches
+// them: both are stored in one order. Volatile, EmitWithAck and FetchSockets are not in that order and may, for a
+// moment, still find the sockets where they were. Errors: those of Emit.
 func (b Broadcast) Join(ctx context.Context, rooms ...string) error {
 	return b.move(ctx, "join", rooms)
 }
 
-// Leave takes the sockets out of rooms. Errors: those of Emit.
+// Leave takes the sockets out of rooms, in the same order as Join. Errors: those of Emit.
 func (b Broadcast) Leave(ctx context.Context, rooms ...string) error {
 	return b.move(ctx, "leave", rooms)
 }
