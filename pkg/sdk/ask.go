@@ -23,6 +23,8 @@ type Answer struct {
 // EmitWithAck says an event to the clients and gathers their acks, in no order. It returns when all have
 // answered, or with [ErrTimeout] and the answers that came in time. Nobody there is no error: no answers.
 //
+// An ack with binary attachments comes without arguments: gateways gather acks as JSON.
+//
 // It waits for [Broadcast.Timeout], or [Options.AckTimeout]. It is not stored: only who is connected is asked.
 //
 // Errors: [ErrTimeout], [ErrNoGateway], those of the context, encoding and connection; answers may be returned
@@ -36,16 +38,12 @@ func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) (
 	expected := make(map[string]int) // by gateway: an answer in parts says it in each
 	err = b.gather(ctx, msg, func(reply *nats.Msg) error {
 		h := contract.Header(reply.Header)
-		text, attachments, err := contract.SplitPayload(h, reply.Data)
-		if err != nil {
-			return err
-		}
 		var part []contract.Answer
-		if err := json.Unmarshal(text, &part); err != nil {
+		if err := json.Unmarshal(reply.Data, &part); err != nil {
 			return fmt.Errorf("answer of gateway %s: %w", contract.Last(h, contract.HeaderGateway), err)
 		}
 		for _, a := range part {
-			ack := Args{attachments: attachments}
+			var ack Args
 			if err := json.Unmarshal(a.Ack, &ack.values); err != nil {
 				return fmt.Errorf("ack of socket %s: %w", a.ID, err)
 			}

@@ -17,8 +17,8 @@ import (
 
 // part is one message of a gateway's answer.
 type part struct {
-	gateway, expected, part, attachments string
-	payload                              string
+	gateway, expected, part string
+	payload                 string
 }
 
 // answer makes a gateway that answers requests on the subjects of the kind with the parts.
@@ -34,7 +34,7 @@ func (g *gateway) answer(kind contract.Kind, gateways int, requests chan<- *nats
 			reply.Data = []byte(p.payload)
 			for key, value := range map[string]string{
 				contract.HeaderGateway: p.gateway, contract.HeaderGateways: strconv.Itoa(gateways), contract.HeaderExpected: p.expected,
-				contract.HeaderPart: p.part, contract.HeaderAttachments: p.attachments,
+				contract.HeaderPart: p.part,
 			} {
 				if value != "" {
 					reply.Header.Set(key, value)
@@ -120,15 +120,15 @@ func TestSocketEmitWithAck(t *testing.T) {
 	answered := make(chan error, 1)
 	server.Of("/").On("ask me", func(ctx context.Context, s *sdk.Socket, _ sdk.Args) (sdk.Ack, error) {
 		args, err := s.EmitWithAck(ctx, "q")
-		if err == nil && string(args.Bytes(1)) != "abc" {
-			err = errors.New("the attachment is not abc")
+		if err == nil && args.String(1) != "abc" {
+			err = errors.New("the second argument is not abc")
 		}
 		answered <- err
 		return nil, nil
 	})
 	start(t, server)
 	requests := make(chan *nats.Msg, 1)
-	g.answer(contract.Ask, 1, requests, part{gateway: "gw1", expected: "1", attachments: "3", payload: `[{"id":"` + id + `","ack":[1,{"_placeholder":true,"num":0}]}]abc`})
+	g.answer(contract.Ask, 1, requests, part{gateway: "gw1", expected: "1", payload: `[{"id":"` + id + `","ack":[1,"abc"]}]`})
 	g.say("/", "ask me", id, `["ask me"]`)
 	must(t, receive(t, answered))
 	equal(t, "subject", receive(t, requests).Subject, "natter.ask._.socket."+id)

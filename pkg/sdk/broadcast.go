@@ -129,15 +129,16 @@ func (b Broadcast) Post(ctx context.Context, event string, args ...any) (id stri
 	return id, nil
 }
 
-// Join puts the sockets into rooms. When it returns, what is emitted to the rooms from then on reaches them.
-// Errors: those of Emit; the rooms before the one that failed are joined.
+// Join puts the sockets into rooms. When it returns, what is emitted or posted to the rooms from then on reaches
+// them: both are stored in one order. Volatile, EmitWithAck and FetchSockets are not in that order and may, for a
+// moment, still find the sockets where they were. Errors: those of Emit.
 func (b Broadcast) Join(ctx context.Context, rooms ...string) error {
-	return b.each(ctx, "join", rooms)
+	return b.move(ctx, "join", rooms)
 }
 
-// Leave takes the sockets out of rooms. Errors: those of Emit; the rooms before the one that failed are left.
+// Leave takes the sockets out of rooms, in the same order as Join. Errors: those of Emit.
 func (b Broadcast) Leave(ctx context.Context, rooms ...string) error {
-	return b.each(ctx, "leave", rooms)
+	return b.move(ctx, "leave", rooms)
 }
 
 // Disconnect takes the sockets out of the namespace; with closeConnection, the connection under them is closed
@@ -149,16 +150,18 @@ func (b Broadcast) Disconnect(ctx context.Context, closeConnection bool) error {
 	return b.do(ctx, "disconnect")
 }
 
-func (b Broadcast) each(ctx context.Context, action string, rooms []string) error {
-	for _, room := range rooms {
+func (b Broadcast) move(ctx context.Context, action string, rooms []string) error {
+	if len(rooms) == 0 {
+		return nil
+	}
+	args := make([]any, len(rooms))
+	for i, room := range rooms {
 		if _, err := contract.EncodeToken(room); err != nil {
 			return fmt.Errorf("%s: room: %w", action, err)
 		}
-		if err := b.do(ctx, action, room); err != nil {
-			return err
-		}
+		args[i] = room
 	}
-	return nil
+	return b.do(ctx, action, args...)
 }
 
 func (b Broadcast) do(ctx context.Context, action string, args ...any) error {

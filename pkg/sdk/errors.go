@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -36,7 +37,7 @@ var (
 // returns one acks {"ok":false,"code":…,"message":…}, with "data" if there is any. Any other error stays
 // inside: it is logged, and the client hears nothing.
 type Refusal struct {
-	Code    string // one of the contract's codes, such as contract.CodeInvalid
+	Code    string // one of the contract's codes, such as contract.CodeInvalid; "": contract.CodeForbidden
 	Message string
 	Data    any   // encoded as JSON; nil for none
 	cause   error // for the log
@@ -61,5 +62,5 @@ func (r *Refusal) ack() Ack {
 	return Ack{struct {
 		contract.Refusal
 		Data any `json:"data,omitempty"`
-	}{contract.Refuse(r.Code, r.Message), r.Data}}
+	}{contract.Refuse(cmp.Or(r.Code, contract.CodeForbidden), r.Message), r.Data}}
 }

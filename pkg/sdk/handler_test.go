@@ -35,6 +35,9 @@ func TestAck(t *testing.T) {
 	ns.On("refuse", func(context.Context, *sdk.Socket, sdk.Args) (sdk.Ack, error) {
 		return nil, sdk.Refuse("not you", map[string]int{"left": 0})
 	})
+	ns.On("not found", func(context.Context, *sdk.Socket, sdk.Args) (sdk.Ack, error) {
+		return nil, fmt.Errorf("looking: %w", &sdk.Refusal{Code: contract.CodeNotFound, Message: "no such order"})
+	})
 	ns.On("who am i", func(_ context.Context, s *sdk.Socket, _ sdk.Args) (sdk.Ack, error) {
 		return sdk.Ack{s.ID(), s.User(), s.Name(), s.Namespace()}, nil
 	})
@@ -57,6 +60,7 @@ func TestAck(t *testing.T) {
 		{event: "sum", payload: `["sum",1,"x"]`, ack: `[{"ok":false,"code":"invalid","message":"argument 1 cannot be a string"}]`},
 		{event: "empty", payload: `["empty"]`, ack: `[]`},
 		{event: "refuse", payload: `["refuse"]`, ack: `[{"ok":false,"code":"forbidden","message":"not you","data":{"left":0}}]`},
+		{event: "not found", payload: `["not found"]`, ack: `[{"ok":false,"code":"not_found","message":"no such order"}]`},
 		{event: "who am i", payload: `["who am i"]`, ack: `["` + socket + `","u1","Ann","/shop"]`},
 		{event: "twice", payload: `["twice"]`, ack: `[1]`},
 		{

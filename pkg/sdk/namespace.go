@@ -25,10 +25,9 @@ type Middleware func(ctx context.Context, c *Client) error
 // methods of [Broadcast]. Registering panics once the server was started, since it would have no effect.
 type Namespace struct {
 	Broadcast
-	server   *Server
-	name     string
-	declared bool
-	config   contract.Namespace
+	server *Server
+	name   string
+	config contract.Namespace
 
 	uses          []use
 	events        map[string][]Handler
@@ -52,7 +51,10 @@ func (n *Namespace) Name() string { return n.name }
 func (n *Namespace) Use(m Middleware) { n.UseAs(n.server.opts.Name, m) }
 
 // UseAs adds a middleware under a name of its own: gateways ask each name once, in the order in which the
-// namespace's configuration lists them.
+// namespace's configuration lists them, first those of its "use", then those that services registered.
+//
+// A name stays registered when the service ends, and clients wait until it is back: who was let in by it must
+// not get in without it. An operator who wants it gone takes it out of the bucket of namespaces.
 func (n *Namespace) UseAs(name string, m Middleware) {
 	n.add("middleware "+name, name, func() {
 		i := slices.IndexFunc(n.uses, func(u use) bool { return u.name == name })

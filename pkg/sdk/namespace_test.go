@@ -88,7 +88,7 @@ func TestRegister(t *testing.T) {
 	must(t, err)
 	_, err = g.kv.PutString(ctx, "done", `{"use":["orders","auth"]}`)
 	must(t, err)
-	_, err = g.kv.PutString(ctx, "plain", `{"events":{"x":{"action":"refuse"}}}`)
+	_, err = g.kv.PutString(ctx, "plain", `{"registered":["first"],"events":{"x":{"action":"refuse"}}}`)
 	must(t, err)
 
 	server := newServer(t, srv.Connect(t))
@@ -102,10 +102,10 @@ func TestRegister(t *testing.T) {
 	start(t, server)
 	server.Of("/late") // only for emitting
 	for name, want := range map[string]string{
-		"/admin": `{"use":["orders"],"role":"admin"}`,
-		"/chat":  `{"future":{"x":1},"guests":true,"use":["auth","orders"]}`,
+		"/admin": `{"registered":["orders"],"role":"admin"}`,
+		"/chat":  `{"future":{"x":1},"guests":true,"registered":["orders"],"use":["auth"]}`,
 		"/done":  `{"use":["orders","auth"]}`,
-		"/plain": `{"events":{"x":{"action":"refuse"}},"use":["orders"]}`,
+		"/plain": `{"events":{"x":{"action":"refuse"}},"registered":["first","orders"]}`,
 		"/":      `{}`,
 		"/a b":   `{}`,
 		"/late":  jetstream.ErrKeyNotFound.Error(),
@@ -132,11 +132,11 @@ func TestRegisterConcurrently(t *testing.T) {
 	var got contract.Namespace
 	eventually(t, "all registered", func() bool {
 		must(t, json.Unmarshal([]byte(g.namespace("/x")), &got))
-		return len(got.Use) == len(names)
+		return len(got.Registered) == len(names)
 	})
-	slices.Sort(got.Use)
-	if !slices.Equal(got.Use, names) {
-		t.Errorf("use %q, want %q", got.Use, names)
+	slices.Sort(got.Registered)
+	if !slices.Equal(got.Registered, names) {
+		t.Errorf("registered %q, want %q", got.Registered, names)
 	}
 }
 
@@ -170,5 +170,5 @@ func TestRegisterBesideMalformed(t *testing.T) {
 	}
 	start(t, server)
 	equal(t, "/a", g.namespace("/a"), `[1]`)
-	equal(t, "/d", g.namespace("/d"), `{"use":["orders"]}`)
+	equal(t, "/d", g.namespace("/d"), `{"registered":["orders"]}`)
 }

@@ -96,11 +96,15 @@ func (s *Server) storeWithID(ctx context.Context, msg *nats.Msg, id string) (str
 	return contract.MessageID(epoch, ack.Sequence), nil
 }
 
+// epochAge is how long the stream is taken to be the same one.
+const epochAge = time.Minute
+
 // epochs remember when the stream was made.
 type epochs struct {
 	mu    sync.Mutex
 	epoch string
-	after uint64 // the stream's last sequence when it was looked up
+	after uint64    // the stream's last sequence when it was looked up
+	until time.Time // when it is looked up again
 }
 
 // of is the epoch of a sequence that was just stored. A sequence that is not beyond those known may come from
@@ -108,13 +112,13 @@ type epochs struct {
 func (e *epochs) of(sequence uint64, look func() (*jetstream.StreamInfo, error)) (string, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.epoch != "" && sequence > e.after {
+	if sequence > e.after && time.Now().Before(e.until) {
 		return e.epoch, nil
 	}
 	info, err := look()
 	if err != nil {
 		return "", err
 	}
-	e.epoch, e.after = contract.Epoch(info.Created), info.State.LastSeq
+	e.epoch, e.after, e.until = contract.Epoch(info.Created), info.State.LastSeq, time.Now().Add(epochAge)
 	return e.epoch, nil
 }

@@ -26,13 +26,19 @@ const (
 // wanted is the configuration with which the namespace is made if it is not there.
 func (n *Namespace) wanted() contract.Namespace {
 	c := n.config
-	c.Use = slices.Clone(c.Use)
+	c.Registered = n.missing(c)
+	return c
+}
+
+// missing is what the namespace's configuration registers, with the middlewares that it does not ask yet.
+func (n *Namespace) missing(c contract.Namespace) []string {
+	registered := slices.Clone(c.Registered)
 	for _, u := range n.uses {
-		if !slices.Contains(c.Use, u.name) {
-			c.Use = append(c.Use, u.name)
+		if !slices.Contains(c.Use, u.name) && !slices.Contains(registered, u.name) {
+			registered = append(registered, u.name)
 		}
 	}
-	return c
+	return registered
 }
 
 // register makes the namespaces known to the gateways; one that cannot be does not keep the others from it.
@@ -97,24 +103,16 @@ func (n *Namespace) publish(ctx context.Context, kv jetstream.KeyValue) error {
 // version does not know. nil: nothing to add.
 func (n *Namespace) amend(value []byte) ([]byte, error) {
 	var fields map[string]json.RawMessage
-	var names []string
-	err := json.Unmarshal(value, &fields)
-	if use, ok := fields["use"]; ok && err == nil {
-		err = json.Unmarshal(use, &names)
-	}
-	if err != nil || fields == nil {
+	var known contract.Namespace
+	if err := errors.Join(json.Unmarshal(value, &fields), json.Unmarshal(value, &known)); err != nil || fields == nil {
 		return nil, fmt.Errorf("the configuration is not what it should be, correct it: %.100q: %w", value, err)
 	}
-	had := len(names)
-	for _, u := range n.uses {
-		if !slices.Contains(names, u.name) {
-			names = append(names, u.name)
-		}
-	}
-	if len(names) == had {
+	registered := n.missing(known)
+	if len(registered) == len(known.Registered) {
 		return nil, nil
 	}
-	if fields["use"], err = encodeJSON(names); err != nil {
+	var err error
+	if fields["registered"], err = encodeJSON(registered); err != nil {
 		return nil, err
 	}
 	return encodeJSON(fields)

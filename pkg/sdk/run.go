@@ -65,7 +65,6 @@ func (s *Server) Start(ctx context.Context) error {
 	s.frozen = true
 	namespaces, invalid := maps.Clone(s.namespaces), slices.Clone(s.invalid)
 	s.mu.Unlock()
-	maps.DeleteFunc(namespaces, func(_ string, n *Namespace) bool { return !n.declared })
 	for _, n := range namespaces {
 		if err := n.wanted().Validate(n.name); err != nil {
 			invalid = append(invalid, err)
@@ -113,6 +112,10 @@ func (s *Server) start(ctx context.Context, namespaces map[string]*Namespace) er
 	s.mu.Lock()
 	s.run = r
 	s.mu.Unlock()
+	// From here on it is heard. While there is no connection there is nobody to hear it yet.
+	flush, cancel := context.WithTimeout(ctx, flushTimeout)
+	_ = s.nc.FlushWithContext(flush)
+	cancel()
 	registered := r.register(ctx)
 	go r.keep(registered)
 	return nil
@@ -187,6 +190,9 @@ func (r *run) dispatch() {
 	}
 }
 
+// flushTimeout bounds a round trip to the NATS server.
+const flushTimeout = 2 * time.Second
+
 // obey is how long handlers may take to return after their context was cancelled.
 const obey = time.Second
 
@@ -195,7 +201,8 @@ const obey = time.Second
 // handlers that do not return within a second of that are [ErrStillRunning]. The connection stays open, and
 // emitting goes on working.
 //
-// A second call returns what the first did. A server that was never started stops at once.
+// A second call returns what the first did. A server that was never started stops at once. A handler must not
+// call Stop, which waits for it.
 func (s *Server) Stop(ctx context.Context) error {
 	s.life.Lock()
 	defer s.life.Unlock()
@@ -215,7 +222,7 @@ func (r *run) stop(ctx context.Context) error {
 		_ = sub.Drain() // fails only if the connection is closed: then nothing comes any more
 	}
 	// Once the server has answered the flush, what it had sent before is in the inbox.
-	flush, cancel := context.WithTimeout(ctx, 2*time.Second)
+	flush, cancel := context.WithTimeout(ctx, flushTimeout)
 	_ = r.server.nc.FlushWithContext(flush) // while disconnected nothing comes either
 	cancel()
 	close(r.draining)

@@ -78,12 +78,11 @@ func (s *Server) Of(name string, config ...contract.Namespace) *Namespace {
 	if n == nil {
 		n = &Namespace{server: s, name: name, events: make(map[string][]Handler)}
 		n.Broadcast = Broadcast{server: s, namespace: name}
-		s.namespaces[name] = n
 	}
 	if s.frozen {
-		return n
+		return n // not kept: names may come from clients, without end
 	}
-	n.declared = true
+	s.namespaces[name] = n
 	if len(config) > 0 {
 		n.config = config[0]
 	}
