@@ -27,10 +27,13 @@ func TestBackpressure(t *testing.T) {
 		g.say("/", "n", socketID("gw1", n), `["n"]`)
 	}
 	must(t, g.nc.Flush())
-	// One in hand of the dispatcher; as many in its queue as in the connection's channel.
-	eventually(t, "what does not fit is dropped", func() bool { return server.Stats().Dropped == events-2*backlog-1 })
+	// One in hand of the dispatcher, a backlog in its lanes, and as many in the connection's channel.
+	eventually(t, "what does not fit is dropped", func() bool { return server.Stats().Dropped >= events-2*backlog-1 })
 	close(proceed)
-	eventually(t, "what fitted is handled", func() bool { return handled.Load() == 2*backlog+1 })
+	eventually(t, "the rest is handled", func() bool { return uint64(handled.Load())+server.Stats().Dropped == events })
+	if handled.Load() < backlog {
+		t.Errorf("%d events were handled, at least the backlog of %d must fit", handled.Load(), backlog)
+	}
 	equal(t, "an answer afterwards", string(g.request(g.event("/", "n", socketID("gw1", 1), `["n"]`)).Data), "[]")
 }
 
