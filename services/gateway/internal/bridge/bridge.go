@@ -210,7 +210,7 @@ func (b *Bridge) provision(ctx context.Context, wg *sync.WaitGroup) {
 }
 
 func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
-	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+	limited, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	o := b.opts
 	stream, err := provision.Main(limited, b.js, o.Subjects, o.StreamAge, o.Duplicates, o.Storage)
