@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
 )
@@ -172,7 +173,10 @@ func (b Broadcast) do(ctx context.Context, action string, args ...any) error {
 	}
 	if err == nil {
 		msg.Data = text
-		_, err = b.server.store(ctx, msg, "")
+		var ack *jetstream.PubAck
+		if ack, err = b.server.store(ctx, msg, ""); err == nil {
+			b.server.done.Store(ack.Sequence)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", action, err)

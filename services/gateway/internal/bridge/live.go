@@ -41,6 +41,11 @@ func (b *Bridge) readLive(ctx context.Context) {
 
 // stored handles one message of the main stream, live or fetched.
 func (b *Bridge) stored(ctx context.Context, msg *nats.Msg) {
+	if msg.Reply != "" { // a request that waited for its turn
+		b.hub.Barrier()
+		b.answerNow(msg)
+		return
+	}
 	h := contract.Header(msg.Header)
 	s, err := contract.ParseStored(h)
 	if err != nil {
