@@ -11,6 +11,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { after } from "node:test";
 import { connect as dialNats, headers } from "@nats-io/transport-node";
 import { chromium } from "playwright-core";
 import { io } from "socket.io-client";
@@ -31,6 +32,16 @@ const namespaces = "$KV.NATTER_NAMESPACES.";
 const startTimeout = 30_000;
 const stopTimeout = 20_000;
 export const timeout = 10_000; // for everything else
+
+// suite gives the tests of one describe, in whose body it is called, what each test
+// has as t: an end to which start and browser tie what they start.
+export function suite() {
+  const ends = [];
+  after(async () => {
+    for (const end of ends.reverse()) await end();
+  });
+  return { after: (end) => ends.push(end) };
+}
 
 // start runs Natter on free ports with an empty data folder, until the test (or
 // suite) is over; then it must end cleanly. More flags may be given.
@@ -124,15 +135,12 @@ export class Natter {
     await this.stop();
   }
 
-  // client makes a stock client for a namespace. It does not share a connection
-  // with other clients unless options ask for it, and closes with the process.
-  client(namespace = "/", options = {}) {
-    const socket = io(this.url + namespace, {
-      forceNew: true,
-      reconnectionDelay: 50,
-      reconnectionDelayMax: 200,
-      ...options,
-    });
+  // client makes a stock client for a namespace. It has a connection of its own,
+  // or shares that of the client given as beside. It closes with the process.
+  client(namespace = "/", { beside, ...options } = {}) {
+    const socket = beside
+      ? beside.io.socket(namespace, options)
+      : io(this.url + namespace, { forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 200, ...options });
     this.#clients.add(socket);
     return socket;
   }

@@ -2,12 +2,13 @@
 
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
-import { browser, next, start } from "../harness.mjs";
+import { browser, next, start, suite } from "../harness.mjs";
 
 describe("the client bundles in Chromium", () => {
   let natter;
   let chromium;
-  before(async (t) => {
+  const t = suite();
+  before(async () => {
     natter = await start(t);
     chromium = await browser(t);
   });

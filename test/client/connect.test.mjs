@@ -2,12 +2,13 @@
 
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
-import { connected, next, start, until } from "../harness.mjs";
+import { connected, next, start, suite, until } from "../harness.mjs";
 
 describe("connecting", () => {
   let natter;
   let backend;
-  before(async (t) => {
+  const t = suite();
+  before(async () => {
     natter = await start(t);
     backend = await natter.nats();
   });
@@ -66,12 +67,9 @@ describe("connecting", () => {
       }, `the namespace ${name}`);
     }
 
-    const shared = { forceNew: false, multiplex: true };
-    const main = await natter.connected("/", shared);
-    const news = await natter.connected("/news", shared);
-    const sport = await natter.connected("/sport/local", shared);
-    assert.equal(news.io, main.io);
-    assert.equal(sport.io, main.io);
+    const main = await natter.connected();
+    const news = await natter.connected("/news", { beside: main });
+    const sport = await natter.connected("/sport/local", { beside: main });
     assert.equal(new Set([main.id, news.id, sport.id]).size, 3, "each has an id of its own");
 
     const heard = { main: [], news: [], sport: [] };
@@ -95,10 +93,8 @@ describe("connecting", () => {
   });
 
   test("a refusal in one namespace does not touch the others", async () => {
-    const shared = { forceNew: false, multiplex: true };
-    const main = await natter.connected("/", shared);
-    const refused = natter.client("/missing", shared);
-    assert.equal(refused.io, main.io);
+    const main = await natter.connected();
+    const refused = natter.client("/missing", { beside: main });
     const [error] = await next(refused, "connect_error");
     assert.equal(error.message, "Invalid namespace");
     assert.equal((await main.timeout(10_000).emitWithAck("chat message", "still here")).ok, true);

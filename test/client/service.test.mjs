@@ -3,14 +3,15 @@
 
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
-import { collect, next, start, until } from "../harness.mjs";
+import { collect, next, start, suite, until } from "../harness.mjs";
 
 describe("a back end on NATS", () => {
   let natter;
   let backend;
   let ann;
   let bob;
-  before(async (t) => {
+  const t = suite();
+  before(async () => {
     natter = await start(t);
     backend = await natter.nats();
     ann = await natter.connected();
