@@ -73,6 +73,34 @@ describe("history on the chat page", () => {
     await ann.sees("news");
   });
 
+  test("a busy room does not fill the page without end, and nothing is lost by it", async () => {
+    const room = fresh("busy");
+    const ann = await site.chat("Ann", room);
+    const bob = await site.client("Bob", room);
+    const many = 650;
+    let stored;
+    for (let i = 1; i <= many; i++) stored = bob.timeout(20_000).emitWithAck("room message", room, text(i));
+    assert.equal((await stored).ok, true);
+    await ann.sees(text(many));
+    const shown = await ann.texts();
+    assert.ok(shown.length < many, `${shown.length} messages are on the page`);
+    assert.deepEqual(
+      shown,
+      Array.from({ length: shown.length }, (_, i) => text(many - shown.length + 1 + i)),
+    );
+    await until(async () => {
+      const page = await bob.timeout(10_000).emitWithAck("history", { room, limit: 1 });
+      return page.messages?.at(-1)?.event[2] === text(many);
+    }, "history to have everything");
+    await ann.page.locator("#log").evaluate((element) => (element.scrollTop = 0));
+    await until(async () => (await ann.texts()).length > shown.length, "older messages to come back");
+    const all = await ann.texts();
+    assert.deepEqual(
+      all,
+      Array.from({ length: all.length }, (_, i) => text(many - all.length + 1 + i)),
+    );
+  });
+
   test("a message heard live and found in history stands there once", async () => {
     const room = fresh("once");
     const ann = await site.chat("Ann", room);

@@ -8,7 +8,7 @@
  *   said {room, item}  a message came live
  */
 import { RequestError } from "../shared/connection.js";
-import { catchUp, loadOlder, textOf } from "./history.js";
+import { catchUp, loadOlder, settle, textOf } from "./history.js";
 import { Outbox } from "./outbox.js";
 import { isStamp, Presence } from "./presence.js";
 import { Room } from "./room.js";
@@ -136,6 +136,8 @@ export class Chat extends EventTarget {
   async #enter(room, stillIn = false) {
     const { id, phase } = this.connection;
     if (phase !== "connected") return;
+    room.settled = undefined;
+    room.firstLive = undefined;
     if (room.loaded) room.gapFrom ??= room.timeline.newest ?? "";
     if (!stillIn) {
       room.state = "joining";
@@ -157,14 +159,16 @@ export class Chat extends EventTarget {
     setTimeout(() => this.connection.id === id && room.state === "in" && this.#settle(room), settleDelay);
   }
 
-  /**
-   * History is written behind live delivery: what was said just before we came in may have been in neither.
-   *
-   * @param {Room} room
-   */
+  /** @param {Room} room */
   async #settle(room) {
-    room.gapFrom ??= room.settled ?? "";
-    await this.#catchUp(room, true);
+    try {
+      for (const item of await settle(this.connection, room)) this.#count(room, item);
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+      return; // that history is away was said when it was asked first
+    }
+    this.#tell("room", { room });
+    this.#tell("rooms");
   }
 
   /**
@@ -181,12 +185,9 @@ export class Chat extends EventTarget {
     if (passes) setTimeout(() => room.state === "out" && this.rooms.get(room.name) === room && this.#enter(room), retryDelay);
   }
 
-  /**
-   * @param {Room} room
-   * @param {boolean} [quietly]
-   */
-  async #catchUp(room, quietly) {
-    const loaded = catchUp(this.connection, room, quietly);
+  /** @param {Room} room */
+  async #catchUp(room) {
+    const loaded = catchUp(this.connection, room);
     this.#tell("room", { room });
     for (const item of await loaded) this.#count(room, item);
     this.#tell("room", { room });
@@ -200,7 +201,8 @@ export class Chat extends EventTarget {
     const at = args.findIndex(isStamp);
     const stamp = at < 0 ? { time: new Date().toISOString() } : /** @type {Stamp} */ (args[at]);
     const item = room.timeline.add({ text: textOf(["", ...args.slice(0, at < 0 ? 2 : at)]), stamp });
-    if (room.stopsTyping(stamp.socket)) this.#tell("people", { room });
+    room.firstLive ??= stamp.id;
+    this.presence.heard(room, stamp);
     this.#heard(room, item);
   }
 
@@ -217,6 +219,7 @@ export class Chat extends EventTarget {
    */
   #heard(room, item) {
     if (item) {
+      if (room !== this.active) room.trim();
       this.#count(room, item);
       this.#tell("said", { room, item });
       this.#tell("rooms");

@@ -21,19 +21,18 @@ const gapPages = 4; // a longer gap is not worth loading at once
  *
  * @param {Connection} connection
  * @param {Room} room
- * @param {boolean} [quietly] without saying that something is being fetched
  * @returns {Promise<Item[]>} what was missed since the connection broke
  */
-export async function catchUp(connection, room, quietly = false) {
+export async function catchUp(connection, room) {
   const known = room.gapFrom;
   /** @type {Item[]} */
   const missed = [];
-  await loading(room, quietly, async () => {
+  await loading(connection, room, async () => {
     let before = "";
     for (let pages = 0; ; pages++) {
       const page = await ask(connection, room, before);
       const items = add(room, page);
-      if (pages === 0) room.settled = page.messages.at(-1)?.stamp.id;
+      if (pages === 0) room.settled = page.messages.at(-1)?.stamp.id ?? "";
       if (known !== undefined) missed.unshift(...items.filter((item) => item.id && (!known || compareIds(item.id, known) > 0)));
       before = page.messages[0]?.stamp.id ?? before;
       if (known === undefined || !page.more) {
@@ -54,12 +53,28 @@ export async function catchUp(connection, room, quietly = false) {
 }
 
 /**
+ * Brings what lies between the newest message that history had when we came in and the first that we heard
+ * live: history is written behind live delivery, so that what was said just before was in neither.
+ *
+ * @param {Connection} connection
+ * @param {Room} room
+ * @returns {Promise<Item[]>} what was missed
+ */
+export async function settle(connection, room) {
+  const { settled } = room;
+  if (settled === undefined || room.loading) return [];
+  const page = await ask(connection, room, room.firstLive ?? "");
+  if (room.settled !== settled) return []; // cut back meanwhile: what is missing is older than what is shown
+  return add(room, page).filter((item) => item.id && (!settled || compareIds(item.id, settled) > 0));
+}
+
+/**
  * @param {Connection} connection
  * @param {Room} room
  */
 export async function loadOlder(connection, room) {
   if (room.loading || !room.more || room.state !== "in") return;
-  await loading(room, false, async () => {
+  await loading(connection, room, async () => {
     const page = await ask(connection, room, room.timeline.oldest ?? "");
     add(room, page);
     room.more = page.more;
@@ -67,20 +82,21 @@ export async function loadOlder(connection, room) {
 }
 
 /**
+ * @param {Connection} connection
  * @param {Room} room
- * @param {boolean} quietly
  * @param {() => Promise<void>} work
  */
-async function loading(room, quietly, work) {
-  if (!quietly) room.loading = true;
+async function loading(connection, room, work) {
+  room.loading = true;
   room.historyProblem = "";
   try {
     await work();
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
-    room.historyProblem = error.message;
+    // Without a connection there is nothing to tell: the room is caught up with when it is back.
+    if (connection.phase === "connected") room.historyProblem = error.message;
   } finally {
-    if (!quietly) room.loading = false;
+    room.loading = false;
   }
 }
 

@@ -56,6 +56,7 @@ export class MessagesView {
       this.#list.replaceChildren();
       this.#follow();
     }
+    if (this.#follows) room?.trim();
     const anchor = this.#anchor();
     const kept = new Map();
     const elements = rowsOf(room).map((row) => {

@@ -1,12 +1,14 @@
 /**
  * Who is in the rooms, and who is typing: as those who come and go are announced, and as the server says
- * when it is asked. Announcements may be lost, so that every one of them is a reason to ask.
+ * when it is asked. Announcements may be lost: each is a reason to ask, and so are half a minute without one
+ * and words of somebody unknown.
  *
  * @typedef {import("./room.js").Room} Room
  * @typedef {import("../shared/types.js").Stamp} Stamp
  */
 
 const askDelay = 300; // milliseconds: many come and go at once after a restart
+const askEvery = 30_000; // milliseconds
 
 export class Presence {
   /** @type {Map<Room, number>} */
@@ -21,6 +23,7 @@ export class Presence {
     this.connection = connection;
     this.rooms = rooms;
     this.changed = changed;
+    setInterval(() => this.#askAll(), askEvery);
     connection.on("joined", (room, stamp) => this.#came(room, stamp, true));
     connection.on("left", (room, stamp) => this.#came(room, stamp, false));
     connection.on("typing", (room, stamp) => this.#typing(room, stamp));
@@ -33,6 +36,24 @@ export class Presence {
   ask(room, delay = 0) {
     clearTimeout(this.#timers.get(room));
     this.#timers.set(room, Number(setTimeout(() => this.#ask(room), delay)));
+  }
+
+  /**
+   * Somebody said something: they are in the room, whether or not their coming was heard.
+   *
+   * @param {Room} room
+   * @param {Stamp} stamp
+   */
+  heard(room, stamp) {
+    const stopped = room.stopsTyping(stamp.socket);
+    const unknown = stamp.socket && room.members && !room.members.some((member) => member.id === stamp.socket);
+    if (stopped) this.changed(room);
+    if (unknown) this.ask(room, askDelay);
+  }
+
+  #askAll() {
+    if (document.visibilityState !== "visible" || this.connection.phase !== "connected") return;
+    for (const room of this.rooms.values()) if (room.members) this.ask(room);
   }
 
   /** @param {Room} room there is no connection: nothing is known */

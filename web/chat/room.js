@@ -9,6 +9,9 @@ import { Timeline } from "./timeline.js";
  * @typedef {import("../shared/types.js").Member} Member
  */
 
+// A busy room is cut back to the fewest when it has more than the most.
+const mostKept = 600;
+const fewestKept = 300;
 const typingLasts = 4000; // milliseconds after the last sign
 
 export class Room {
@@ -25,8 +28,10 @@ export class Room {
   historyProblem = "";
   /** @type {string | undefined} the newest message before the connection broke ("" if there was none), until the gap is filled */
   gapFrom = undefined;
-  /** @type {string | undefined} the newest message that history had when we came in, if any */
+  /** @type {string | undefined} the newest message that history had when we came in ("" if it had none) */
   settled = undefined;
+  /** @type {string | undefined} the first message that was heard since we came in */
+  firstLive = undefined;
   unread = 0;
   /** @type {string | undefined} key of the first unread message when the room was opened */
   mark = undefined;
@@ -44,6 +49,16 @@ export class Room {
   constructor(name, isOwn) {
     this.name = name;
     this.timeline = new Timeline(isOwn);
+  }
+
+  /** Forgets old messages that nobody looks at: history has them when they are wanted. */
+  trim() {
+    const { items } = this.timeline;
+    const oldest = items.length > mostKept ? items.slice(-fewestKept).find((item) => item.id)?.id : undefined;
+    if (!oldest || this.loading) return;
+    this.timeline.dropBefore(oldest);
+    this.more = true;
+    this.settled = undefined;
   }
 
   /** @param {Stamp} stamp */

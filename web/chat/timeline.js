@@ -137,7 +137,11 @@ export class Timeline {
    * @param {string} id
    */
   dropBefore(id) {
-    for (const item of this.items) if (item.id && compareIds(item.id, id) < 0) this.remove(item);
+    this.items = this.items.filter((item) => {
+      const gone = item.id !== undefined && compareIds(item.id, id) < 0;
+      if (gone) this.#byId.delete(item.id ?? "");
+      return !gone;
+    });
   }
 
   /**
