@@ -131,8 +131,8 @@ func (b Broadcast) Post(ctx context.Context, event string, args ...any) (id stri
 }
 
 // Join puts the sockets into rooms. When it returns, what is emitted or posted to the rooms from then on reaches
-// them: both are stored in one order. Volatile, EmitWithAck and FetchSockets are not in that order and may, for a
-// moment, still find the sockets where they were. Errors: those of Emit.
+// them: both are stored in one order. EmitWithAck and FetchSockets of the same server find them there too; Volatile
+// is not in that order and may, for a moment, still find the sockets where they were. Errors: those of Emit.
 func (b Broadcast) Join(ctx context.Context, rooms ...string) error {
 	return b.move(ctx, "join", rooms)
 }
