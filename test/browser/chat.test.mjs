@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { afterEach, before, describe, test } from "node:test";
-import { suite, until } from "../harness.mjs";
+import { suite, token, until } from "../harness.mjs";
 import { fresh, open } from "./pages.mjs";
 
 describe("the chat page", () => {
@@ -142,6 +142,22 @@ describe("the chat page", () => {
     bob.emit("chat message", text);
     await ann.sees(text);
     assert.equal(await ann.page.locator(".message").filter({ hasText: text }).locator(".tag").textContent(), "to everyone");
+  });
+
+  test("what a service says is shown as a service's", async () => {
+    const room = fresh("served");
+    const ann = await site.chat("Ann", room);
+    const service = await site.natter.nats();
+    await service.emit("/", `room.${token(room)}`, ["room message", room, "Build 412 is up."], { verb: "post" });
+    await ann.sees("Build 412 is up.");
+    const message = ann.page.locator(".message.service");
+    assert.equal(await message.locator(".who").textContent(), "Service");
+    // A service may say anything: it is shown as it is.
+    await service.emit("/", `room.${token(room)}`, ["room message", room, { build: 413, ok: [true, null] }], { verb: "post" });
+    await ann.sees('{"build":413,"ok":[true,null]}');
+    await service.emit("/", `room.${token(room)}`, ["room message"], { verb: "post" });
+    await ann.say("still here");
+    await ann.sees("still here");
   });
 
   test("a room that the server refuses says so, and can be taken off the list", async () => {

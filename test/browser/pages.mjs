@@ -1,7 +1,4 @@
 // People in front of the pages: what a test says they do, and what they see.
-//
-// NATTER_URL names a server that runs already, with the user admin and the password
-// NATTER_ADMIN_PASSWORD; without it Natter is started.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -9,14 +6,13 @@ import { mkdirSync } from "node:fs";
 import { io } from "socket.io-client";
 import { browser, connected, start, until } from "../harness.mjs";
 
-export const adminPassword = process.env.NATTER_ADMIN_PASSWORD ?? "correct horse battery";
+export const adminPassword = "correct horse battery";
 const artifacts = new URL("../artifacts/", import.meta.url).pathname;
 
 // open starts what the tests of a describe need: the product and a browser.
 export async function open(t) {
-  const { url } = process.env.NATTER_URL ? { url: process.env.NATTER_URL } : await start(t, "--admin-password", adminPassword);
-  const chromium = await browser(t);
-  return new Site(url, chromium);
+  const natter = await start(t, "--admin-password", adminPassword);
+  return new Site(natter, await browser(t));
 }
 
 // fresh makes a name that no earlier test used.
@@ -26,8 +22,9 @@ export class Site {
   #visitors = [];
   #clients = [];
 
-  constructor(url, chromium) {
-    this.url = url;
+  constructor(natter, chromium) {
+    this.natter = natter;
+    this.url = natter.url;
     this.chromium = chromium;
   }
 

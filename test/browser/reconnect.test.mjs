@@ -103,6 +103,26 @@ describe("the chat page without a connection", () => {
     await until(async () => (await lost.count()) === 0, "the message to be stored");
   });
 
+  test("a server that dies and comes back finds everybody again", async () => {
+    const room = fresh("restart");
+    const ann = await site.chat("Ann", room);
+    const bob = await site.chat("Bob", room);
+    await bob.say("before");
+    await ann.page.locator(".message").filter({ hasText: "before" }).waitFor();
+    await bob.page.locator(".message.own").getByText("Stored").waitFor();
+
+    await site.natter.kill();
+    await ann.page.locator("#banner").getByText("Reconnecting…").waitFor();
+    await ann.say("while it was away");
+    await site.natter.start();
+    await bob.sees("while it was away");
+    await until(async () => (await ann.people()).join() === "Ann,Bob", "both to be back");
+    await bob.say("after");
+    await ann.sees("after");
+    assert.deepEqual(await ann.texts(), ["before", "while it was away", "after"]);
+    assert.equal(await ann.page.locator("#banner").isVisible(), false);
+  });
+
   test("a connection that an administrator closes stays closed until the person wants it", async () => {
     const room = fresh("closed");
     const name = fresh("Ann");
