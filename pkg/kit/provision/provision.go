@@ -75,7 +75,7 @@ func Events(ctx context.Context, js jetstream.JetStream, s contract.Subjects, st
 
 func stream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
 	cfg.Storage = jetstream.FileStorage
-	made, err := js.CreateOrUpdateStream(ctx, cfg)
+	made, err := Repeat(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.CreateOrUpdateStream(ctx, cfg) })
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", cfg.Name, explain(err))
 	}
@@ -105,11 +105,30 @@ func Gateways(ctx context.Context, js jetstream.JetStream, s contract.Subjects, 
 // Bucket makes a key-value bucket on file storage.
 func Bucket(ctx context.Context, js jetstream.JetStream, cfg jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
 	cfg.Storage = jetstream.FileStorage
-	kv, err := js.CreateOrUpdateKeyValue(ctx, cfg)
+	kv, err := Repeat(ctx, func(ctx context.Context) (jetstream.KeyValue, error) { return js.CreateOrUpdateKeyValue(ctx, cfg) })
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", cfg.Bucket, explain(err))
 	}
 	return kv, nil
+}
+
+const (
+	repeatAfter = 3 * time.Second
+	repeatMost  = 5
+)
+
+// Repeat asks JetStream again where no answer came: of two services that make the same stream of a cluster at
+// the same moment, neither hears that it was made. What is asked for must change nothing the second time.
+func Repeat[T any](ctx context.Context, ask func(context.Context) (T, error)) (result T, err error) {
+	for range repeatMost {
+		attempt, cancel := context.WithTimeout(ctx, repeatAfter)
+		result, err = ask(attempt)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			break
+		}
+	}
+	return result, err
 }
 
 // explain adds what to do to the errors that a new deployment meets first.

@@ -28,10 +28,40 @@ func (b *Bridge) readRequests(ctx context.Context) {
 				b.skip("request", msg.Subject, 0, errNoReplySubject)
 				continue
 			}
-			if err := b.request(msg); err != nil {
-				b.refuse(msg, err)
+			if contract.Last(contract.Header(msg.Header), contract.HeaderAfter) != "" {
+				b.answerLater(ctx, msg)
+				continue
 			}
+			b.answerNow(msg)
 		}
+	}
+}
+
+// answerLater has the reader of live messages answer, in its turn after all that was stored by now: when a
+// fence has answered, that has arrived there. Only what [Bridge.readLive] gets by this way has a reply subject.
+func (b *Bridge) answerLater(ctx context.Context, msg *nats.Msg) {
+	select {
+	case b.who <- struct{}{}:
+	default:
+		b.refuse(msg, contract.CodeUnavailable, errAsking)
+		return
+	}
+	go func() {
+		defer func() { <-b.who }()
+		if _, err := b.fence.wait(ctx); err != nil {
+			b.refuse(msg, contract.CodeUnavailable, err)
+			return
+		}
+		select {
+		case b.live <- msg:
+		case <-ctx.Done():
+		}
+	}()
+}
+
+func (b *Bridge) answerNow(msg *nats.Msg) {
+	if err := b.request(msg); err != nil {
+		b.refuse(msg, contract.CodeInvalid, err)
 	}
 }
 
@@ -203,15 +233,15 @@ func (b *Bridge) answer(msg *nats.Msg, p contract.Parsed, elements []json.RawMes
 	}
 }
 
-// refuse answers a malformed request.
-func (b *Bridge) refuse(msg *nats.Msg, reason error) {
+// refuse answers a request that is malformed, or cannot be answered now.
+func (b *Bridge) refuse(msg *nats.Msg, code string, reason error) {
 	b.skip("request", msg.Subject, 0, reason)
-	data, err := json.Marshal(contract.Refuse(contract.CodeInvalid, reason.Error()))
+	data, err := json.Marshal(contract.Refuse(code, reason.Error()))
 	if err != nil {
 		return
 	}
 	b.respond(&nats.Msg{Subject: msg.Reply, Data: data, Header: nats.Header{
-		contract.HeaderError:    {contract.CodeInvalid},
+		contract.HeaderError:    {code},
 		contract.HeaderGateway:  {b.opts.Gateway},
 		contract.HeaderGateways: {strconv.Itoa(b.gateways.count())},
 	}})
