@@ -7,12 +7,12 @@ import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as dialNats } from "@nats-io/transport-node";
-import { client, connected, timeout } from "../harness.mjs";
+import { client, connected, program, timeout } from "../harness.mjs";
 import { Process, answers, freePorts } from "../process.mjs";
 
 export const root = new URL("../..", import.meta.url).pathname;
-// bin is the path of a program that test/node.sh has built.
-export const bin = (name) => join(root, name === "nats" || name === "nats-server" ? ".tools" : "bin", name);
+// bin is the path of a program that test/node.sh or make has built.
+export const bin = (name) => (name === "natter" ? program : join(root, name.startsWith("nats") ? ".tools" : "bin", name));
 
 // A short lease, so that a gateway that was killed is soon known to be gone; long
 // enough for a machine that is busy.
