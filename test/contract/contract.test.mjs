@@ -15,10 +15,6 @@ const text = source("docs/contract.md");
 const { blocks, examples } = parse(text);
 const tools = fileURLToPath(new URL("../../.tools", import.meta.url));
 
-test("the nats CLI is there", () => {
-  assert.ok(existsSync(join(tools, "nats")), "the nats CLI is not in .tools\nrun: make nats");
-});
-
 describe("the examples of docs/contract.md", () => {
   let natter;
   let backend;
@@ -26,6 +22,7 @@ describe("the examples of docs/contract.md", () => {
   let executed = 0;
   const t = suite();
   before(async () => {
+    assert.ok(existsSync(join(tools, "nats")), "the nats CLI is not in .tools\nrun: make nats");
     home = await mkdtemp(join(tmpdir(), "natter-nats-cli-"));
     t.after(() => rm(home, { recursive: true, force: true }));
     // The password is the one that the document says.

@@ -14,7 +14,7 @@ import { difference, pattern } from "./match.mjs";
 
 const run = promisify(execFile);
 const AsyncFunction = (async () => {}).constructor;
-const patience = 5_000;
+const patience = 10_000;
 
 // Commands that go on until they are stopped, and questions whose answer follows what was stored a
 // moment later.
@@ -27,6 +27,7 @@ export class Example {
   #backend;
   #heard = { ann: [], bob: [], cid: [] };
   #running = [];
+  #printed = [];
   #opened = [];
   #configured = [];
   #marks = 0;
@@ -72,9 +73,11 @@ export class Example {
         .map((name) => difference(shown[name], this.#heard[name], this.vars) && `${name}: ${difference(shown[name], this.#heard[name], this.vars)}`)
         .filter(Boolean)
         .join("\n");
+    for (const p of this.#printed) await this.#settled(p.problem, `what the code in line ${p.line} prints`);
     await this.#settled(heard, "what the clients hear");
     await this.#fence();
     assert.equal(heard(), "", "nothing else is heard");
+    for (const p of this.#printed) assert.equal(p.problem(), "", "nothing else is printed");
   }
 
   async #settled(problem, what) {
@@ -171,8 +174,7 @@ export class Example {
     };
     await new AsyncFunction("io", "console", ...Object.keys(this.clients), block.lines.join("\n"))(io, console, ...Object.values(this.clients));
     const shown = block.lines.filter((line) => line.startsWith("// ")).map((line) => line.slice(3));
-    const problem = () => difference(shown, printed, this.vars);
-    await this.#settled(problem, `what the code in line ${block.line} prints`);
+    this.#printed.push({ line: block.line, problem: () => difference(shown, printed, this.vars) });
   }
 
   #hears(block, shown) {
