@@ -72,6 +72,14 @@ describe("docs/contract.md names all that pkg/contract has", () => {
     const rows = cells("Subjects", 0).map((subject) => subject.split(".")[1]);
     assert.deepEqual([...new Set(rows)].sort(), [...kinds].sort());
   });
+  test("a section for each kind, all in one form", () => {
+    for (const kind of constants("subject.go", /^\t\w+ +Kind = "(\w+)"/gm)) {
+      const section = text.split(`\n## ${kind}\n`)[1]?.split("\n## ")[0] ?? assert.fail(`there is no section "${kind}"`);
+      const form = [...section.matchAll(/^- \*\*([\w ]+)\*\*/gm)].map((m) => m[1]);
+      assert.deepEqual(form, ["Subject", "Published by", "Payload", "Headers", "Errors", "Guarantee", "Limits"], kind);
+      assert.match(section, /^#### /m, `${kind} has an example`);
+    }
+  });
   test("headers", () => {
     const names = constants("header.go", /^\tHeader\w+ += "(Natter-\w+)"/gm);
     assert.ok(names.length > 5);
@@ -87,6 +95,10 @@ describe("docs/contract.md names all that pkg/contract has", () => {
     const actions = constants("namespace.go", /^\tAction\w+ +Action = "(\w+)"/gm);
     assert.ok(actions.length > 5);
     assert.deepEqual(cells("Rules", 0).sort(), [...actions].sort());
+  });
+  test("links lead to headings", () => {
+    const anchors = [...text.matchAll(/^#+ (.+)$/gm)].map((m) => m[1].toLowerCase().replace(/[^\w -]/g, "").replaceAll(" ", "-"));
+    for (const [, link] of text.matchAll(/\]\(#([^)]+)\)/g)) assert.ok(anchors.includes(link), `#${link}`);
   });
   test("tokens", () => {
     for (const [name, written] of table(text, "Names in subjects")) {

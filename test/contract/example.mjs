@@ -41,10 +41,10 @@ export class Example {
   }
 
   // prepare connects the clients that the document introduces: Ann in the room red, Bob in red and
-  // blue, Cid in none.
+  // blue, Cid in none. By WebSocket, since a client between two polls misses what is volatile.
   async prepare() {
     for (const [name, rooms] of [["Ann", ["red"]], ["Bob", ["red", "blue"]], ["Cid", []]]) {
-      const socket = await this.#natter.connected("/", { auth: { name } });
+      const socket = await this.#natter.connected("/", { auth: { name }, transports: ["websocket"] });
       for (const room of rooms) await this.#backend.do("/", `socket.${socket.id}`, ["join", room]);
       this.clients[name.toLowerCase()] = socket;
     }
