@@ -11,7 +11,7 @@ BENCH    ?= .
 BUNDLES  := web/node_modules/.package-lock.json
 CLIENTS  := test/node_modules/.package-lock.json
 
-.PHONY: help run deps build check test test-go test-client test-contract test-browser fuzz bench clean nats
+.PHONY: help run deps build check test test-go test-client test-contract test-browser picture fuzz bench clean nats
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-contract: $(CLIENTS) $(BUNDLES) nats ## Every example of docs/contract.md, 
 test-browser: $(CLIENTS) $(BUNDLES) ## Chromium against a running Natter
 	@test/system.sh
 	test/node.sh browser
+
+picture: $(CLIENTS) $(BUNDLES) ## Take the README's picture of the chat page again
+	test/node.sh . ../test/picture.mjs
 
 fuzz: ## Run every fuzz test for FUZZTIME (20s)
 	@test/fuzz.sh $(FUZZTIME)

@@ -15,7 +15,7 @@ type Handshake struct {
 	Secure  bool              `json:"secure"`  // whether the connection is encrypted
 	URL     string            `json:"url"`     // path and query of the request
 	Query   map[string]string `json:"query"`
-	Auth    json.RawMessage   `json:"auth"` // what the client gave as auth, {} if nothing
+	Auth    json.RawMessage   `json:"auth,omitempty"` // what the client gave as auth, {} if nothing; in [Entry] alone
 }
 
 // Entry is the payload of a [Use] request.
@@ -53,7 +53,7 @@ type SocketInfo struct {
 	Roles     []string        `json:"roles,omitempty"`
 	Rooms     []string        `json:"rooms"` // without the room of its own id
 	Data      json.RawMessage `json:"data,omitempty"`
-	Handshake Handshake       `json:"handshake"` // auth is left out: it holds tokens
+	Handshake Handshake       `json:"handshake"` // without auth, cookies and authorization: they hold tokens
 }
 
 // Answer is one client's ack in the answers to [Ask].

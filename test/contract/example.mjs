@@ -16,10 +16,9 @@ const run = promisify(execFile);
 const AsyncFunction = (async () => {}).constructor;
 const patience = 10_000;
 
-// Commands that go on until they are stopped, and questions whose answer follows what was stored a
-// moment later.
+// Commands that go on until they are stopped, and questions about what history stores a moment later.
 const waits = /^nats (sub|reply) /;
-const follows = /^nats req (--raw )?natter\.(history|list)\./;
+const follows = /^nats req (--raw )?natter\.history\./;
 
 export class Example {
   #natter;

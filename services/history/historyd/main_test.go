@@ -23,7 +23,11 @@ import (
 	"github.com/natter-io/natter/pkg/natstest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// A server that is shut down while it looks for a missing source gives up only when its timeout comes.
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*stream).trySetupSourceConsumer.func3"))
+}
 
 // deadline bounds every wait. JetStream takes up to ten seconds to copy from a stream that was made again.
 const deadline = 60 * time.Second

@@ -28,10 +28,40 @@ func (b *Bridge) readRequests(ctx context.Context) {
 				b.skip("request", msg.Subject, 0, errNoReplySubject)
 				continue
 			}
-			if err := b.request(msg); err != nil {
-				b.refuse(msg, err)
+			if contract.Last(contract.Header(msg.Header), contract.HeaderAfter) != "" {
+				b.answerLater(ctx, msg)
+				continue
 			}
+			b.answerNow(msg)
 		}
+	}
+}
+
+// answerLater has the reader of live messages answer, in its turn after all that was stored by now: when a
+// fence has answered, that has arrived there. Only what [Bridge.readLive] gets by this way has a reply subject.
+func (b *Bridge) answerLater(ctx context.Context, msg *nats.Msg) {
+	select {
+	case b.who <- struct{}{}:
+	default:
+		b.refuse(msg, contract.CodeUnavailable, errAsking)
+		return
+	}
+	go func() {
+		defer func() { <-b.who }()
+		if _, err := b.fence.wait(ctx); err != nil {
+			b.refuse(msg, contract.CodeUnavailable, err)
+			return
+		}
+		select {
+		case b.live <- msg:
+		case <-ctx.Done():
+		}
+	}()
+}
+
+func (b *Bridge) answerNow(msg *nats.Msg) {
+	if err := b.request(msg); err != nil {
+		b.refuse(msg, contract.CodeInvalid, err)
 	}
 }
 
@@ -66,13 +96,20 @@ func (b *Bridge) request(msg *nats.Msg) error {
 		a.left[s] = struct{}{}
 	}
 	// The timer is the last one that can finish it, so it starts first.
+	a.mu.Lock()
 	a.timer = time.AfterFunc(timeout, a.finish)
+	a.mu.Unlock()
 	for _, s := range members {
 		if !s.Ask(id, m, a) {
 			a.drop(s)
 		}
 	}
-	a.finishIfComplete()
+	if a.finishIfComplete() {
+		// The deadline may have come before the last one was asked, who must not owe the ack for ever.
+		for _, s := range members {
+			s.Forget(id)
+		}
+	}
 	b.opts.Metrics.Delivered(contract.Ask)
 	return nil
 }
@@ -101,14 +138,18 @@ func (a *asking) Answered(s *session.Socket, args []byte, attachments [][]byte) 
 		a.bridge.opts.Metrics.Dropped("binary ack to an ask")
 		args = []byte("[]")
 	}
-	answer, err := json.Marshal(contract.Answer{ID: s.ID(), Ack: args})
+	answer := encodeAnswer(s.ID(), args)
 	a.mu.Lock()
 	delete(a.left, s)
-	if err == nil {
-		a.answers = append(a.answers, answer)
-	}
+	a.answers = append(a.answers, answer)
 	a.mu.Unlock()
 	a.finishIfComplete()
+}
+
+// encodeAnswer writes a [contract.Answer] with the ack's JSON as it stands, byte for byte.
+func encodeAnswer(id string, ack []byte) json.RawMessage {
+	b := socketio.AppendString([]byte(`{"id":`), id)
+	return append(append(append(b, `,"ack":`...), ack...), '}')
 }
 
 func (a *asking) Gone(s *session.Socket) {
@@ -123,13 +164,15 @@ func (a *asking) drop(s *session.Socket) {
 	delete(a.left, s)
 }
 
-func (a *asking) finishIfComplete() {
+// finishIfComplete reports whether it is finished, now or by its deadline before.
+func (a *asking) finishIfComplete() bool {
 	a.mu.Lock()
 	complete := len(a.left) == 0
 	a.mu.Unlock()
 	if complete {
 		a.finish()
 	}
+	return complete
 }
 
 func (a *asking) finish() {
@@ -141,8 +184,8 @@ func (a *asking) finish() {
 	a.done = true
 	left, answers := a.left, a.answers
 	a.left = nil
-	a.mu.Unlock()
 	a.timer.Stop()
+	a.mu.Unlock()
 	for s := range left {
 		s.Forget(a.id)
 	}
@@ -203,15 +246,15 @@ func (b *Bridge) answer(msg *nats.Msg, p contract.Parsed, elements []json.RawMes
 	}
 }
 
-// refuse answers a malformed request.
-func (b *Bridge) refuse(msg *nats.Msg, reason error) {
+// refuse answers a request that is malformed, or cannot be answered now.
+func (b *Bridge) refuse(msg *nats.Msg, code string, reason error) {
 	b.skip("request", msg.Subject, 0, reason)
-	data, err := json.Marshal(contract.Refuse(contract.CodeInvalid, reason.Error()))
+	data, err := json.Marshal(contract.Refuse(code, reason.Error()))
 	if err != nil {
 		return
 	}
 	b.respond(&nats.Msg{Subject: msg.Reply, Data: data, Header: nats.Header{
-		contract.HeaderError:    {contract.CodeInvalid},
+		contract.HeaderError:    {code},
 		contract.HeaderGateway:  {b.opts.Gateway},
 		contract.HeaderGateways: {strconv.Itoa(b.gateways.count())},
 	}})

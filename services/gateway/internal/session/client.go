@@ -99,14 +99,29 @@ func (c *Client) Message(data []byte, binary bool) {
 	} else {
 		p, err = c.decoder.Text(data)
 	}
-	if err == nil && p != nil {
+	switch {
+	case err != nil:
+	case p != nil:
 		err = c.packet(p)
+	case !binary:
+		err = c.expects(c.decoder.Pending())
 	}
 	if err != nil {
 		c.srv.opts.Metrics.Malformed("parse error")
 		c.srv.opts.Log.Debug("closing a connection that violates the protocol", "connection", c.conn.ID()[:4]+"…", "error", err)
 		c.conn.Close(transport.ReasonForcedClose)
 	}
+}
+
+// expects says whether the attachments of a packet may come: only for someone who is in the namespace.
+func (c *Client) expects(head *socketio.Packet) error {
+	if head == nil {
+		return nil
+	}
+	if s := c.socket(head.Namespace); (s == nil || !s.connected()) && !c.left(head.Namespace) {
+		return errNotConnected
+	}
+	return nil
 }
 
 var (
