@@ -217,7 +217,7 @@ func TestClientOwesABoundedNumberOfAcks(t *testing.T) {
 	s := g.connect()
 	var done []<-chan []*nats.Msg
 	for i := range 4 {
-		done = append(done, d.asked(d.message(contract.Ask, "/", nil, fmt.Sprintf("[\"q\",%d]", i), contract.HeaderTimeout, "2s")))
+		done = append(done, d.asked(d.message(contract.Ask, "/", nil, fmt.Sprintf("[\"q\",%d]", i), contract.HeaderTimeout, "800ms")))
 		if i < 3 {
 			s.want(fmt.Sprintf(`["q",%d]`, i))
 		}

@@ -278,6 +278,17 @@ func (c *client) send(text string) {
 	}
 }
 
+// raw writes a WebSocket text frame as it stands.
+func (c *client) raw(text string) {
+	c.t.Helper()
+	l := c.link.(*wsLink)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.conn.WriteMessage(ws.TextMessage, []byte(text)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 func (c *client) sendBinary(data []byte) {
 	c.t.Helper()
 	if err := c.link.write(engineio.Packet{Type: engineio.Message, Binary: true, Data: data}); err != nil {

@@ -3,6 +3,7 @@ package gatewayd_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -100,7 +101,7 @@ func TestEventNamesReachServicesAndBack(t *testing.T) {
 	s := g.dial().enter("/bare", "")
 	heard := make(chan *nats.Msg, 100)
 	d.serve("natter.on.bare.>", func(m *nats.Msg) string {
-		if p, err := (contract.Subjects{}).Parse(m.Subject); err == nil && p.Event != contract.EventDisconnecting && p.Event != contract.EventDisconnect {
+		if p, err := (contract.Subjects{}).Parse(m.Subject); err == nil && !slices.Contains([]string{contract.EventConnect, contract.EventDisconnecting, contract.EventDisconnect}, p.Event) {
 			heard <- m
 		}
 		return string(m.Data)

@@ -48,6 +48,7 @@ func New(cfg Config, log *slog.Logger, options ...nats.Option) (*Service, error)
 	if err := errors.Join(cfg.NATS.Validate(), cfg.Validate()); err != nil {
 		return nil, fmt.Errorf("history: %w", err)
 	}
+	log = log.With("service", Name)
 	h := health.New(cfg.Health, log)
 	return &Service{
 		cfg: cfg, log: log, nats: options, health: h,
