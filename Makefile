@@ -11,7 +11,7 @@ BENCH    ?= .
 BUNDLES  := web/node_modules/.package-lock.json
 CLIENTS  := test/node_modules/.package-lock.json
 
-.PHONY: help run deps build check test test-go test-client test-contract test-services test-browser picture fuzz bench clean nats nats-server
+.PHONY: help run deps build check test test-go test-client test-contract test-services test-examples test-browser picture fuzz bench clean nats nats-server
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ check: ## gofmt and go vet
 	@files=$$(git ls-files '*.go' | xargs -r gofmt -l); [ -z "$$files" ] || { echo "not gofmt-ed:"; echo "$$files"; exit 1; }
 	go vet ./...
 
-test: deps check test-go test-client test-contract test-services test-browser ## Everything: Go, stock clients, the contract, processes, browser
+test: deps check test-go test-client test-contract test-services test-examples test-browser ## Everything: Go, stock clients, the contract, processes, examples, browser
 
 test-go: ## The Go tests, with the race detector
 	go test -race ./...
@@ -42,6 +42,9 @@ test-contract: $(CLIENTS) $(BUNDLES) nats ## Every example of docs/contract.md, 
 
 test-services: $(CLIENTS) $(BUNDLES) nats nats-server ## The services as processes of their own, with a stock nats-server
 	test/node.sh services
+
+test-examples: $(CLIENTS) $(BUNDLES) nats ## The examples, each with a stock client
+	test/node.sh examples
 
 test-browser: $(CLIENTS) $(BUNDLES) ## Chromium against a running Natter
 	@test/system.sh

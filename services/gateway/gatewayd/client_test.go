@@ -145,7 +145,13 @@ type socket struct {
 	next  uint64
 }
 
-func (g *gateway) url(scheme, path string) string { return scheme + "://" + g.Addr().String() + path }
+func (g *gateway) url(scheme, path string) string {
+	address := g.mounted
+	if address == "" {
+		address = g.Addr().String()
+	}
+	return scheme + "://" + address + path
+}
 
 const engineQuery = "/socket.io/?EIO=4&transport="
 
