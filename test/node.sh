@@ -15,7 +15,7 @@ if [ -z "${TEST_PROGRAM:-}" ]; then
 	programs=(.)
 	case "$folder" in
 	services) programs+=(./services/... ./examples/...) ;;
-	examples) programs+=(./examples/...) ;;
+	examples | asyncapi) programs+=(./examples/...) ;;
 	esac
 	(cd .. && go build -race -o bin/ "${programs[@]}")
 fi
