@@ -47,6 +47,7 @@ test-services: $(CLIENTS) $(BUNDLES) nats nats-server ## The services as process
 	test/node.sh services
 
 test-examples: $(CLIENTS) $(BUNDLES) nats ## The examples, each with a stock client
+	@test/system.sh
 	test/node.sh examples
 
 test-browser: $(CLIENTS) $(BUNDLES) ## Chromium against a running Natter

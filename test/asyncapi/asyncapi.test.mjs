@@ -60,6 +60,7 @@ describe("docs/asyncapi.yaml", () => {
       if (unseen.length > 0 && verifier.faults.length === 0) throw new Error(`nobody said: ${unseen.join(", ")}`);
       return verifier;
     }, "everything that the document has");
+    await dice.stop();
     assert.equal(faults.length, 0, `${faults.length} of ${recorder.said.length} messages are not as the document says:\n${faults.slice(0, 10).join("\n")}`);
     t.diagnostic(`${recorder.said.length} messages are as the document says`);
   });
