@@ -30,9 +30,12 @@ describe("docs/asyncapi.yaml", () => {
     for (const [name, { address }] of Object.entries(document.channels)) assert.ok(used.has(`#/channels/${name}`), `${name} (${address}) has no operation`);
   });
 
-  test("is of the contract's version and knows all its headers", () => {
+  test("is of the contract's version and knows all its kinds and headers", () => {
     const source = (path) => readFileSync(fileURLToPath(new URL(`../../pkg/contract/${path}`, import.meta.url)), "utf8");
     assert.equal(document.info.version, source("doc.go").match(/^const Version = "(.+)"$/m)[1]);
+    const kinds = [...source("subject.go").matchAll(/^\t\w+ +Kind = "(\w+)"/gm)].map(([, kind]) => kind);
+    assert.ok(kinds.length > 5);
+    for (const kind of kinds) assert.ok(Object.values(document.channels).some(({ address }) => address?.startsWith(`natter.${kind}.`)), kind);
     const headers = [...source("header.go").matchAll(/^\tHeader\w+ += "(Natter-\w+)"/gm)].map(([, name]) => name);
     assert.ok(headers.length > 5);
     const text = JSON.stringify(document);
