@@ -101,8 +101,12 @@ func (c *Client) Message(data []byte, binary bool) {
 	} else {
 		p, err = c.decoder.Text(data)
 	}
-	if err == nil && p != nil {
+	switch {
+	case err != nil:
+	case p != nil:
 		err = c.packet(p)
+	case !binary: // the first attachment is still to come, and not worth keeping for whoever is not in
+		_, err = c.recipient(c.decoder.Pending().Namespace)
 	}
 	if err != nil {
 		c.srv.opts.Metrics.Malformed("parse error")
@@ -123,13 +127,9 @@ func (c *Client) packet(p *socketio.Packet) error {
 	if p.Type == socketio.Connect {
 		return c.connect(p)
 	}
-	s := c.socket(p.Namespace)
-	if s == nil || !s.connected() {
-		// A socket that the server has just disconnected: what was under way is not an offence.
-		if c.left(p.Namespace) {
-			return nil
-		}
-		return errNotConnected
+	s, err := c.recipient(p.Namespace)
+	if s == nil {
+		return err
 	}
 	switch p.Type {
 	case socketio.Event, socketio.BinaryEvent:
@@ -143,6 +143,19 @@ func (c *Client) packet(p *socketio.Packet) error {
 	default:
 		return errServerPacket
 	}
+}
+
+// recipient is the socket that a packet is for; nil without an error if the server has just disconnected it,
+// so that what was under way is not an offence.
+func (c *Client) recipient(namespace string) (*Socket, error) {
+	s := c.socket(namespace)
+	switch {
+	case s != nil && s.connected():
+		return s, nil
+	case c.left(namespace):
+		return nil, nil
+	}
+	return nil, errNotConnected
 }
 
 func (c *Client) connect(p *socketio.Packet) error {
