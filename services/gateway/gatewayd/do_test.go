@@ -167,11 +167,15 @@ func TestEmitThenDisconnectArrivesInOrder(t *testing.T) {
 // life follows the events of sockets' lives in a namespace, as services hear them.
 func (d *deployment) life(namespace string) <-chan *nats.Msg {
 	d.t.Helper()
-	subject, err := contract.Subjects{}.OnAny(namespace)
-	if err != nil {
-		d.t.Fatal(err)
+	var subjects []string
+	for _, event := range []string{contract.EventConnect, contract.EventDisconnecting, contract.EventDisconnect} {
+		subject, err := contract.Subjects{}.OnAny(namespace, event)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		subjects = append(subjects, subject)
 	}
-	return d.listen(subject)
+	return d.listen(subjects...)
 }
 
 // wantEnd takes the next two events of a socket's life, which must be its end with the reason.

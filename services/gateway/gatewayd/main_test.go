@@ -246,12 +246,14 @@ func (d *deployment) do(namespace string, rooms []string, payload string, header
 	return d.store(d.message(contract.Do, namespace, rooms, payload, header...))
 }
 
-// listen subscribes to a subject, as nats sub does.
-func (d *deployment) listen(subject string) <-chan *nats.Msg {
+// listen subscribes to subjects, as nats sub does.
+func (d *deployment) listen(subjects ...string) <-chan *nats.Msg {
 	d.t.Helper()
 	ch := make(chan *nats.Msg, 8192)
-	if _, err := d.nc.ChanSubscribe(subject, ch); err != nil {
-		d.t.Fatal(err)
+	for _, subject := range subjects {
+		if _, err := d.nc.ChanSubscribe(subject, ch); err != nil {
+			d.t.Fatal(err)
+		}
 	}
 	if err := d.nc.Flush(); err != nil {
 		d.t.Fatal(err)
