@@ -22,7 +22,7 @@ const (
 )
 
 // Client is one connection with the sockets that it carries, one for each namespace. Locks: a client's is
-// taken before its sockets'; neither is held while the backend or the hub is called.
+// taken before its sockets' mu; neither is held while the backend or the hub is called.
 type Client struct {
 	srv     *Server
 	conn    *transport.Conn
