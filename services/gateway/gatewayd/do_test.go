@@ -40,7 +40,8 @@ func without(events []string, name string) []string {
 
 // TestJoinThenEmitNeverMisses orders joins into fresh rooms and emits to them without waiting for anything.
 func TestJoinThenEmitNeverMisses(t *testing.T) {
-	const rounds = 300
+	t.Parallel()
+	const rounds = 200
 	d := deploy(t)
 	gws := d.gateways(2)
 	sockets := []*socket{gws[0].connect(), gws[1].connect()}
@@ -83,8 +84,9 @@ func TestJoinThenEmitNeverMisses(t *testing.T) {
 	}
 }
 
-// TestJoinOfManyReachesBoth joins sockets of two gateways at once and emits from another connection.
+// TestJoinThenEmitFromDifferentPublishers joins sockets of two gateways at once and emits from another connection.
 func TestJoinThenEmitFromDifferentPublishers(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2)
 	sockets := []*socket{gws[0].connect(), gws[1].connect()}
@@ -108,6 +110,7 @@ func TestJoinThenEmitFromDifferentPublishers(t *testing.T) {
 }
 
 func TestLeaveTakesEffectBetweenTwoEmits(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2)
 	sockets := []*socket{gws[0].connect(), gws[1].connect()}
@@ -132,6 +135,7 @@ func TestLeaveTakesEffectBetweenTwoEmits(t *testing.T) {
 }
 
 func TestEmitThenDisconnectArrivesInOrder(t *testing.T) {
+	t.Parallel()
 	for _, transport := range []string{"websocket", "polling"} {
 		t.Run(transport, func(t *testing.T) {
 			d := deploy(t)
@@ -214,6 +218,7 @@ func begin(t testing.TB, life <-chan *nats.Msg, s *socket) *socket {
 }
 
 func TestDisconnectReachesRoomsUsersAndAll(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	d.admit("/guarded", func(e contract.Entry) string {
 		var a struct{ Token string }
@@ -266,6 +271,7 @@ func wantEndOf(t testing.TB, life <-chan *nats.Msg, s *socket, reason string) {
 // TestDisconnectOfTheConnectionEndsEveryNamespace is disconnectSockets(true): the client hears in each
 // namespace that it is out, and so does not come back by itself.
 func TestDisconnectOfTheConnectionEndsEveryNamespace(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	c := g.dial()
@@ -281,6 +287,7 @@ func TestDisconnectOfTheConnectionEndsEveryNamespace(t *testing.T) {
 // TestDisconnectMeetsSocketsThatAreAboutToEnter orders disconnections of a room while sockets enter it: who
 // has heard what was said before one, does not hear what is said after it.
 func TestDisconnectMeetsSocketsThatAreAboutToEnter(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	var n atomic.Int64
@@ -318,6 +325,7 @@ func TestDisconnectMeetsSocketsThatAreAboutToEnter(t *testing.T) {
 }
 
 func TestReasonsThatServicesHear(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	life := d.life("/bare")
 	for _, c := range []struct {
@@ -342,6 +350,7 @@ func TestReasonsThatServicesHear(t *testing.T) {
 }
 
 func TestCommandsOutsideTheContractAreSkipped(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	s := g.connect()
@@ -370,6 +379,7 @@ func TestCommandsOutsideTheContractAreSkipped(t *testing.T) {
 }
 
 func TestEventsOutsideTheContractAreSkipped(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	s := g.connect()

@@ -42,6 +42,7 @@ const (
 )
 
 func TestSignInIsForwarded(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	asked := make(chan map[string]string, 10)
@@ -88,6 +89,7 @@ func TestSignInIsForwarded(t *testing.T) {
 }
 
 func TestSignInRefusesWhatIsNoSignIn(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	asked := d.listen("natter.auth.login")
@@ -123,6 +125,7 @@ func TestSignInRefusesWhatIsNoSignIn(t *testing.T) {
 }
 
 func TestSignInWithoutAnAuthService(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	res, body := g.do("POST", login, `{"name":"a","password":"b"}`, "Content-Type", jsonBody)
@@ -153,6 +156,7 @@ func bundles(t testing.TB) string {
 }
 
 func TestPathsOfTheHTTPServer(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway(func(c *gatewayd.Config) { c.ServeClient, c.ClientDir = true, bundles(t) })
 	bare := d.gateway()
@@ -198,6 +202,7 @@ func TestPathsOfTheHTTPServer(t *testing.T) {
 }
 
 func TestOtherOriginsAreNotLetInByDefault(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	for _, c := range []struct {
 		g             *gateway
@@ -216,6 +221,7 @@ func TestOtherOriginsAreNotLetInByDefault(t *testing.T) {
 
 // TestHugeRequestsAreRefused sends more than a client may.
 func TestHugeRequestsAreRefused(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway(func(c *gatewayd.Config) { c.MaxHTTPBufferSize = 10_000 })
 	s := g.poll().enter("/", "")

@@ -198,6 +198,7 @@ func TestGatewayStopsWhileNATSIsAway(t *testing.T) {
 
 // TestWhatJetStreamRefusesIsNotAcked has JetStream refuse what clients post.
 func TestWhatJetStreamRefusesIsNotAcked(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	s := g.connect()

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -16,6 +15,7 @@ import (
 )
 
 func TestRulesRefuse(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway(func(c *gatewayd.Config) {
 		c.MaxRooms = 3
@@ -102,6 +102,7 @@ func TestRulesRefuse(t *testing.T) {
 // TestOversizedMessagesAreRefused sends messages around NATS's max_payload, over which NATS would close the
 // gateway's connection: each is either refused, or acked and heard by everyone.
 func TestOversizedMessagesAreRefused(t *testing.T) {
+	t.Parallel()
 	const limit = 64 << 10
 	d := deploy(t, natstest.WithOptions(func(o *embed.Options) { o.MaxPayload = limit }))
 	gws := d.gateways(2, func(c *gatewayd.Config) { c.MaxHTTPBufferSize = 4 * limit })
@@ -179,6 +180,7 @@ func (g *gateway) awaitNamespace(name string) *socket {
 }
 
 func TestConfigurationAppliesLive(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2)
 	s := gws[1].connect()
@@ -235,6 +237,7 @@ func TestConfigurationAppliesLive(t *testing.T) {
 
 // TestHistoryIsPassedOn plays the history service.
 func TestHistoryIsPassedOn(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	s := g.connect()
@@ -262,8 +265,9 @@ func TestHistoryIsPassedOn(t *testing.T) {
 
 // TestServicesAnswerEvents plays services that answer, badly and not at all.
 func TestServicesAnswerEvents(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(func(c *gatewayd.Config) { c.AckTimeout = 500 * time.Millisecond })
+	g := d.gateway()
 	s := g.dial().enter("/bare", "")
 	for _, reply := range []string{`hello`, `{}`, `null`, `["a"`, "[\"\xff\"]"} {
 		sub := d.serve("natter.on.bare.bad.>", func(*nats.Msg) string { return reply })

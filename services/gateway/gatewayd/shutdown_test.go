@@ -16,6 +16,7 @@ import (
 
 // TestStopClosesTransportsAndTellsTheOthers stops one gateway of two. Its lease would last for long.
 func TestStopClosesTransportsAndTellsTheOthers(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2, func(c *gatewayd.Config) { c.Lease = time.Minute })
 	life := d.life("/bare")
@@ -77,8 +78,9 @@ func TestStopClosesTransportsAndTellsTheOthers(t *testing.T) {
 	stays.wantHeard(`["goes on"]`)
 }
 
-// TestStopWithManyClients stops a gateway in the middle of everything.
+// TestStopInTheMiddleOfEverything stops a gateway in the middle of everything.
 func TestStopInTheMiddleOfEverything(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	for i := range 30 {
@@ -94,6 +96,7 @@ func TestStopInTheMiddleOfEverything(t *testing.T) {
 }
 
 func TestPortInUse(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	var cfg gatewayd.Config

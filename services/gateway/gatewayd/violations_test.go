@@ -18,6 +18,7 @@ func text(packet string) string { return "4" + packet }
 
 // TestViolationsEndTheirConnectionAlone sends what no client may send, each over a connection of its own.
 func TestViolationsEndTheirConnectionAlone(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	life := d.life("/bare")
@@ -106,6 +107,7 @@ func TestViolationsEndTheirConnectionAlone(t *testing.T) {
 }
 
 func TestLegalOddities(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	events := d.listen("natter.on.bare.>")
@@ -132,6 +134,7 @@ func TestLegalOddities(t *testing.T) {
 
 // TestBeforeItsFirstNamespaceAClientCanDoNothing sends to namespaces before it is let in.
 func TestBeforeItsFirstNamespaceAClientCanDoNothing(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	events := d.listen("natter.on.>")
@@ -154,8 +157,9 @@ func TestBeforeItsFirstNamespaceAClientCanDoNothing(t *testing.T) {
 }
 
 func TestClientsThatEnterNothingAreClosed(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(func(c *gatewayd.Config) { c.ConnectTimeout = 200 * time.Millisecond })
+	g := d.gateway(func(c *gatewayd.Config) { c.ConnectTimeout = 700 * time.Millisecond })
 	in := g.connect()
 	for _, dial := range []func() *client{g.dial, g.poll} {
 		dial().wantOver()
@@ -169,6 +173,7 @@ func TestClientsThatEnterNothingAreClosed(t *testing.T) {
 }
 
 func TestConnectionHasABoundedNumberOfNamespaces(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway(func(c *gatewayd.Config) { c.MaxNamespaces = 2 })
 	c := g.dial()
@@ -182,6 +187,7 @@ func TestConnectionHasABoundedNumberOfNamespaces(t *testing.T) {
 
 // TestSlowClientIsDisconnected has a client that stops reading among others in its rooms.
 func TestSlowClientIsDisconnected(t *testing.T) {
+	t.Parallel()
 	const size, most = 60_000, 1000
 	d := deploy(t)
 	g := d.gateway(func(c *gatewayd.Config) { c.MaxQueueBytes = 4 * size; c.Workers = 1 })
@@ -236,6 +242,7 @@ func TestSlowClientIsDisconnected(t *testing.T) {
 
 // TestIDsCannotBeGuessed looks at what clients are called.
 func TestIDsCannotBeGuessed(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	c := g.dial()
