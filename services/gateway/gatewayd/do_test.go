@@ -168,55 +168,6 @@ func TestEmitThenDisconnectArrivesInOrder(t *testing.T) {
 	}
 }
 
-// life follows the events of sockets' lives in a namespace, as services hear them.
-func (d *deployment) life(namespace string) <-chan *nats.Msg {
-	d.t.Helper()
-	var subjects []string
-	for _, event := range []string{contract.EventConnect, contract.EventDisconnecting, contract.EventDisconnect} {
-		subject, err := contract.Subjects{}.OnAny(namespace, event)
-		if err != nil {
-			d.t.Fatal(err)
-		}
-		subjects = append(subjects, subject)
-	}
-	return d.listen(subjects...)
-}
-
-// wantEnd takes the next two events of a socket's life, which must be its end with the reason.
-func wantEnd(t testing.TB, life <-chan *nats.Msg, s *socket, reason string, rooms ...string) {
-	t.Helper()
-	for _, name := range []string{contract.EventDisconnecting, contract.EventDisconnect} {
-		msg := recv(t, name, life)
-		p, err := contract.Subjects{}.Parse(msg.Subject)
-		if err != nil || p.Event != name || p.Socket != s.id {
-			t.Fatalf("services heard %s %s, want %s of %s", msg.Subject, msg.Data, name, s.id)
-		}
-		var args []any
-		if err := json.Unmarshal(msg.Data, &args); err != nil || len(args) < 2 || args[0] != name || args[1] != reason {
-			t.Fatalf("services heard %s, want the reason %q", msg.Data, reason)
-		}
-		if name == contract.EventDisconnecting && fmt.Sprint(args[2]) != fmt.Sprint(rooms) {
-			t.Fatalf("services heard %s, want the rooms %q", msg.Data, rooms)
-		}
-	}
-}
-
-// begin enters a namespace and takes the connect event.
-func begin(t testing.TB, life <-chan *nats.Msg, s *socket) *socket {
-	t.Helper()
-	msg := recv(t, "connect", life)
-	p, err := contract.Subjects{}.Parse(msg.Subject)
-	if err != nil || p.Event != contract.EventConnect || p.Socket != s.id {
-		t.Fatalf("services heard %s %s, want connect of %s", msg.Subject, msg.Data, s.id)
-	}
-	var args []json.RawMessage
-	var c contract.Connected
-	if json.Unmarshal(msg.Data, &args) != nil || len(args) != 2 || json.Unmarshal(args[1], &c) != nil || c.ID != s.id || c.Recovered {
-		t.Fatalf("services heard %s", msg.Data)
-	}
-	return s
-}
-
 func TestDisconnectReachesRoomsUsersAndAll(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
@@ -256,16 +207,6 @@ func TestDisconnectReachesRoomsUsersAndAll(t *testing.T) {
 	d.do("/guarded", nil, `["disconnect",false]`)
 	again.wantOut()
 	wantEnd(t, life, again, "server namespace disconnect", contract.UserRoom("ann"))
-}
-
-// wantEndOf is wantEnd for a socket in rooms whose order is not known.
-func wantEndOf(t testing.TB, life <-chan *nats.Msg, s *socket, reason string) {
-	t.Helper()
-	for _, name := range []string{contract.EventDisconnecting, contract.EventDisconnect} {
-		if msg := recv(t, name, life); !strings.Contains(msg.Subject, "."+name+"."+s.id) || !strings.Contains(string(msg.Data), quote(reason)) {
-			t.Fatalf("services heard %s %s, want %s of %s: %s", msg.Subject, msg.Data, name, s.id, reason)
-		}
-	}
 }
 
 // TestDisconnectOfTheConnectionEndsEveryNamespace is disconnectSockets(true): the client hears in each
@@ -322,95 +263,4 @@ func TestDisconnectMeetsSocketsThatAreAboutToEnter(t *testing.T) {
 		}
 		s.close()
 	}
-}
-
-func TestReasonsThatServicesHear(t *testing.T) {
-	t.Parallel()
-	d := deploy(t)
-	life := d.life("/bare")
-	for _, c := range []struct {
-		reason string
-		end    func(g *gateway, s *socket)
-	}{
-		{"client namespace disconnect", func(_ *gateway, s *socket) { s.send("1/bare,") }},
-		{"transport close", func(_ *gateway, s *socket) { s.close() }},
-		{"forced close", func(_ *gateway, s *socket) { s.send("2/bare,{}") }},
-		{"parse error", func(_ *gateway, s *socket) { s.raw("x") }},
-		{"server namespace disconnect", func(g *gateway, s *socket) { d.do("/bare", nil, `["disconnect"]`) }},
-		{"server shutting down", func(g *gateway, s *socket) { g.stop() }},
-	} {
-		g := d.gateway()
-		s := begin(t, life, g.dial().enter("/bare", ""))
-		d.do("/bare", []string{s.id}, `["join","red"]`)
-		s.heard()
-		c.end(g, s)
-		wantEnd(t, life, s, c.reason, "red")
-		g.stop()
-	}
-}
-
-func TestCommandsOutsideTheContractAreSkipped(t *testing.T) {
-	t.Parallel()
-	d := deploy(t)
-	g := d.gateway()
-	s := g.connect()
-	id := "gw." + strings.Repeat("x", contract.SocketIDLength)
-	bad := []*nats.Msg{}
-	for _, payload := range []string{
-		``, `hello`, `[]`, `{}`, `null`, `["jump"]`, `[1]`, `["join"]`, `["leave"]`, `["join",1]`, `["join",null]`, `["join","red",7]`,
-		`["join","` + strings.Repeat("r", 129) + `"]`, `["join",` + quote(id) + `]`, `["leave",` + quote(id) + `]`,
-		`["disconnect",1]`, `["disconnect","yes"]`, `["disconnect",true,false]`, `["disconnect",null]`,
-	} {
-		bad = append(bad, d.message(contract.Do, "/", nil, payload))
-	}
-	many := nats.NewMsg("natter.do._.many")
-	many.Data = []byte(`["disconnect"]`)
-	bad = append(bad, many, d.message(contract.Do, "/", nil, `["disconnect"]`, contract.HeaderExcept, "not a token"))
-	for i, msg := range bad {
-		d.store(msg)
-		s.wantHeard()
-		if n := g.metric("natter_gateway_messages_skipped_total", "do"); n != float64(i+1) {
-			t.Fatalf("%s %v was not skipped: %v", msg.Data, msg.Header, n)
-		}
-	}
-	if infos := d.list("/", nil); len(infos[s.id].Rooms) != 0 {
-		t.Fatalf("the socket is in %q", infos[s.id].Rooms)
-	}
-}
-
-func TestEventsOutsideTheContractAreSkipped(t *testing.T) {
-	t.Parallel()
-	d := deploy(t)
-	g := d.gateway()
-	s := g.connect()
-	skipped := 0.0
-	for _, c := range []struct {
-		payload string
-		header  []string
-	}{
-		{payload: ``}, {payload: `hello`}, {payload: `[]`}, {payload: `{}`}, {payload: `["a"`}, {payload: `["a"]]`}, {payload: `[{}]`}, {payload: `[null]`},
-		{payload: `["connect"]`}, {payload: `["disconnect"]`}, {payload: `["newListener"]`}, {payload: "[\"\xff\"]"},
-		{payload: `["a",{"_placeholder":true,"num":1}]x`, header: []string{contract.HeaderAttachments, "1"}},
-		{payload: `["a"]`, header: []string{contract.HeaderAttachments, "99"}},
-		{payload: `["a"]`, header: []string{contract.HeaderAttachments, "1,1,1,1,1,1,1,1,1,1,1"}},
-		{payload: `["a"]`, header: []string{contract.HeaderAttachments, "x"}},
-		{payload: `["a"]`, header: []string{contract.HeaderExcept, "a b"}},
-	} {
-		for _, kind := range []contract.Kind{contract.Emit, contract.Post, contract.Volatile} {
-			msg := d.message(kind, "/", nil, c.payload, c.header...)
-			if kind == contract.Volatile {
-				if err := d.nc.PublishMsg(msg); err != nil {
-					t.Fatal(err)
-				}
-				s.heardVolatile()
-			} else {
-				d.store(msg)
-				s.wantHeard()
-			}
-			if skipped++; g.metric("natter_gateway_messages_skipped_total") != skipped {
-				t.Fatalf("%s %s %v was not skipped", kind, c.payload, c.header)
-			}
-		}
-	}
-	s.wantHeard()
 }
