@@ -3,14 +3,17 @@ package gatewayd_test
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/config"
+	"github.com/natter-io/natter/pkg/kit/embed"
 	"github.com/natter-io/natter/services/gateway/gatewayd"
 )
 
@@ -65,15 +68,9 @@ func TestStopClosesTransportsAndTellsTheOthers(t *testing.T) {
 	if infos := d.list("/bare", nil); len(infos) != 1 || infos[stays.id].ID == "" {
 		t.Fatalf("sockets: %+v", infos)
 	}
-	if subs := d.nats.SubscriptionDetails(); len(subs) == 0 {
-		t.Fatal("no subscriptions")
-	} else {
-		for _, sub := range subs {
-			if strings.HasSuffix(sub.Client, gws[0].ID()) {
-				t.Errorf("%s is still subscribed to %s", sub.Client, sub.Subject)
-			}
-		}
-	}
+	wait(t, "the end of its subscriptions", func() bool {
+		return !slices.ContainsFunc(d.nats.SubscriptionDetails(), func(sub embed.Subscription) bool { return strings.HasSuffix(sub.Client, gws[0].ID()) })
+	})
 	d.emit("/bare", nil, `["goes on"]`)
 	stays.wantHeard(`["goes on"]`)
 }
@@ -91,7 +88,11 @@ func TestStopInTheMiddleOfEverything(t *testing.T) {
 		g.dial().ask("/guarded", "")
 	}
 	d.traffic("red")
-	d.asked(d.message(contract.List, "/", nil, ""))
+	for _, kind := range []contract.Kind{contract.List, contract.Ask} { // which nobody waits for
+		if err := d.nc.PublishRequest(d.subject(kind, "/"), nats.NewInbox(), []byte(`["q"]`)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	g.stop()
 }
 
