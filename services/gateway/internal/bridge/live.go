@@ -170,7 +170,9 @@ func roomsOf(args []any) ([]string, error) {
 func (b *Bridge) joinAt(ctx context.Context, members []*session.Socket, room string, sequence uint64) {
 	path, err := b.rooms.path(members[0].Namespace(), contract.To(room))
 	if err == nil {
-		err = b.settleAt(ctx, path, sequence)
+		if err = b.settleAt(ctx, path, sequence); err == nil {
+			defer b.rooms.release(path) // settleAt's own hold; the members have theirs
+		}
 	}
 	for _, s := range members {
 		if err == nil {
@@ -181,9 +183,6 @@ func (b *Bridge) joinAt(ctx context.Context, members []*session.Socket, room str
 				"socket", s.ID(), "room", room, "error", err)
 			s.CloseTransport()
 		}
-	}
-	if err == nil {
-		b.rooms.release(path) // settleAt's own hold; the members have theirs
 	}
 }
 
