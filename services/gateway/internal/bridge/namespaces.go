@@ -154,6 +154,9 @@ func watch(ctx context.Context, kv jetstream.KeyValue, log *slog.Logger) <-chan 
 	go func() {
 		for ctx.Err() == nil {
 			w, err := kv.WatchAll(ctx)
+			if err != nil && ctx.Err() != nil {
+				return
+			}
 			if err != nil {
 				log.Warn("following a bucket failed, trying again", "bucket", kv.Bucket(), "error", err)
 				select {

@@ -167,6 +167,14 @@ func (b *Bridge) useOnce(ctx context.Context, subject string, request []byte) (c
 	if a.OK == nil {
 		return contract.Admission{}, errors.New(`not an admission: "ok" is missing`)
 	}
+	for _, room := range a.Rooms {
+		if contract.IsSocketID(room) {
+			return contract.Admission{}, fmt.Errorf("not an admission: rooms: %q has the form of a socket id", room)
+		}
+		if _, err := contract.EncodeToken(room); err != nil {
+			return contract.Admission{}, fmt.Errorf("not an admission: rooms: %w", err)
+		}
+	}
 	a.Admission.OK = *a.OK
 	return a.Admission, nil
 }

@@ -96,13 +96,20 @@ func (b *Bridge) request(msg *nats.Msg) error {
 		a.left[s] = struct{}{}
 	}
 	// The timer is the last one that can finish it, so it starts first.
+	a.mu.Lock()
 	a.timer = time.AfterFunc(timeout, a.finish)
+	a.mu.Unlock()
 	for _, s := range members {
 		if !s.Ask(id, m, a) {
 			a.drop(s)
 		}
 	}
-	a.finishIfComplete()
+	if a.finishIfComplete() {
+		// The deadline may have come before the last one was asked, who must not owe the ack for ever.
+		for _, s := range members {
+			s.Forget(id)
+		}
+	}
 	b.opts.Metrics.Delivered(contract.Ask)
 	return nil
 }
@@ -131,14 +138,18 @@ func (a *asking) Answered(s *session.Socket, args []byte, attachments [][]byte) 
 		a.bridge.opts.Metrics.Dropped("binary ack to an ask")
 		args = []byte("[]")
 	}
-	answer, err := json.Marshal(contract.Answer{ID: s.ID(), Ack: args})
+	answer := encodeAnswer(s.ID(), args)
 	a.mu.Lock()
 	delete(a.left, s)
-	if err == nil {
-		a.answers = append(a.answers, answer)
-	}
+	a.answers = append(a.answers, answer)
 	a.mu.Unlock()
 	a.finishIfComplete()
+}
+
+// encodeAnswer writes a [contract.Answer] with the ack's JSON as it stands, byte for byte.
+func encodeAnswer(id string, ack []byte) json.RawMessage {
+	b := socketio.AppendString([]byte(`{"id":`), id)
+	return append(append(append(b, `,"ack":`...), ack...), '}')
 }
 
 func (a *asking) Gone(s *session.Socket) {
@@ -153,13 +164,15 @@ func (a *asking) drop(s *session.Socket) {
 	delete(a.left, s)
 }
 
-func (a *asking) finishIfComplete() {
+// finishIfComplete reports whether it is finished, now or by its deadline before.
+func (a *asking) finishIfComplete() bool {
 	a.mu.Lock()
 	complete := len(a.left) == 0
 	a.mu.Unlock()
 	if complete {
 		a.finish()
 	}
+	return complete
 }
 
 func (a *asking) finish() {
@@ -171,8 +184,8 @@ func (a *asking) finish() {
 	a.done = true
 	left, answers := a.left, a.answers
 	a.left = nil
-	a.mu.Unlock()
 	a.timer.Stop()
+	a.mu.Unlock()
 	for s := range left {
 		s.Forget(a.id)
 	}

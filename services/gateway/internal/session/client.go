@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -225,6 +227,18 @@ func (c *Client) others(s *Socket) bool {
 		}
 	}
 	return false
+}
+
+// disconnect puts the client out of all its namespaces, so that it comes back to none by itself, and closes
+// the connection.
+func (c *Client) disconnect() {
+	c.mu.Lock()
+	sockets := slices.Collect(maps.Values(c.sockets))
+	c.mu.Unlock()
+	for _, s := range sockets {
+		s.Disconnect(false)
+	}
+	c.conn.Close(ReasonForcedClose)
 }
 
 // Closed ends the sockets of a connection that is gone.

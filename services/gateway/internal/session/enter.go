@@ -140,10 +140,15 @@ func (s *Socket) join(ctx context.Context) error {
 		return ctx.Err()
 	}
 	s.state = connected
+	expelled := s.expelled
 	s.mu.Unlock()
 	s.client.hasEntered()
 	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info()})
 	s.Send(transport.NewMessage(socketio.AppendConnect(nil, s.namespace, s.id, "")))
+	if expelled {
+		s.Disconnect(false)
+		return nil
+	}
 	if !s.expires.IsZero() {
 		s.mu.Lock()
 		if s.state == connected {
@@ -156,9 +161,7 @@ func (s *Socket) join(ctx context.Context) error {
 
 // undo takes back what join has done so far.
 func (s *Socket) undo() {
-	for _, room := range s.client.srv.hub.Remove(s) {
-		s.client.srv.backend.Release(s.namespace, room)
-	}
+	s.leaveAll()
 	s.client.srv.backend.Exit(s.namespace)
 }
 

@@ -30,10 +30,12 @@ type Socket struct {
 	rooms     []string  // those that middlewares grant; the hub knows the current ones
 	expires   time.Time // when the admission ends; zero: never
 
-	mu     sync.Mutex
-	state  state
-	asked  map[uint64]Asker // acks that the client owes, by id
-	expiry *time.Timer
+	mu    sync.Mutex
+	state state
+	// expelled is set when it was put out before it was in.
+	expelled bool
+	asked    map[uint64]Asker // acks that the client owes, by id
+	expiry   *time.Timer
 }
 
 // state of a socket: entering → connected → closed, or entering → closed.
@@ -128,16 +130,40 @@ func (s *Socket) acked(p *socketio.Packet) {
 	asker.Answered(s, args, p.Attachments)
 }
 
-// Disconnect puts the client out of the namespace, or closes its whole connection, after all that was sent
-// before. A client that is put out does not come back by itself.
+// Disconnect puts the client out of the namespace, or out of all namespaces and closes its connection, after
+// all that was sent before. A client that is put out does not come back by itself.
 func (s *Socket) Disconnect(connection bool) {
+	if connection {
+		s.client.disconnect()
+		return
+	}
+	if s.expel() {
+		return
+	}
 	if !s.connected() {
 		return
 	}
 	s.Send(transport.NewMessage(socketio.AppendDisconnect(nil, s.namespace)))
 	s.end(ReasonServerDisconnect, true)
-	if connection {
-		s.client.conn.Close(ReasonForcedClose)
+}
+
+// expel sees to it that a socket which is about to be told that it is in is put out right after, and hears
+// nothing until then. It returns false if that moment has passed.
+func (s *Socket) expel() bool {
+	s.mu.Lock()
+	s.expelled = s.expelled || s.state == entering
+	expelled := s.expelled && s.state == entering
+	s.mu.Unlock()
+	if expelled {
+		s.leaveAll()
+	}
+	return expelled
+}
+
+// leaveAll takes the socket out of the hub.
+func (s *Socket) leaveAll() {
+	for _, room := range s.client.srv.hub.Remove(s) {
+		s.client.srv.backend.Release(s.namespace, room)
 	}
 }
 
