@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -147,6 +148,10 @@ func Repeat[T any](ctx context.Context, ask func(context.Context) (T, error)) (r
 func explain(err error) error {
 	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
 		return fmt.Errorf("%w: start nats-server with -js, or enable JetStream for the account", err)
+	}
+	// A server without JetStream leaves its requests unanswered, as a cluster does that has no leader yet.
+	if errors.Is(err, nats.ErrNoResponders) {
+		return fmt.Errorf("%w: JetStream is not there: start nats-server with -js, or wait until its cluster is complete", err)
 	}
 	return err
 }

@@ -144,8 +144,10 @@ func TestBuckets(t *testing.T) {
 }
 
 func TestWithoutJetStreamSaysWhatToDo(t *testing.T) {
-	if err := explain(jetstream.ErrJetStreamNotEnabled); !strings.Contains(err.Error(), "-js") || !errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
-		t.Error(err)
+	for _, cause := range []error{jetstream.ErrJetStreamNotEnabled, nats.ErrNoResponders} {
+		if err := explain(cause); !strings.Contains(err.Error(), "-js") || !errors.Is(err, cause) {
+			t.Error(err)
+		}
 	}
 }
 
