@@ -254,7 +254,13 @@ func (e *event) service() *contract.Refusal {
 	if e.packet.HasID {
 		ack = e.reply
 	}
+	e.socket.life.Lock()
+	if !e.socket.connected() { // meanwhile, and services know
+		e.socket.life.Unlock()
+		return nil
+	}
 	err := e.socket.client.srv.backend.On(e.socket, e.name, e.packet.Data, e.packet.Attachments, ack)
+	e.socket.life.Unlock()
 	switch {
 	case err == nil:
 		return nil
