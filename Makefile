@@ -11,7 +11,7 @@ BENCH    ?= .
 BUNDLES  := web/node_modules/.package-lock.json
 CLIENTS  := test/node_modules/.package-lock.json
 
-.PHONY: help run deps build check test test-go test-client test-browser fuzz bench clean nats
+.PHONY: help run deps build check test test-go test-client test-contract test-services test-browser picture fuzz bench clean nats nats-server
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ help: ## Show this list
 run: $(BUNDLES) ## Start everything in one process; settings: make run ARGS="--help"
 	go run . $(ARGS)
 
-deps: $(BUNDLES) $(CLIENTS) nats ## Fetch what the tests need, Chromium included
+deps: $(BUNDLES) $(CLIENTS) nats nats-server ## Fetch what the tests need, Chromium included
 	@test/system.sh
 
 build: ## Build every program into bin/
@@ -29,7 +29,7 @@ check: ## gofmt and go vet
 	@files=$$(git ls-files '*.go' | xargs -r gofmt -l); [ -z "$$files" ] || { echo "not gofmt-ed:"; echo "$$files"; exit 1; }
 	go vet ./...
 
-test: deps check test-go test-client test-browser ## Everything: Go, stock clients, browser
+test: deps check test-go test-client test-contract test-services test-browser ## Everything: Go, stock clients, the contract, processes, browser
 
 test-go: ## The Go tests, with the race detector
 	go test -race ./...
@@ -37,9 +37,18 @@ test-go: ## The Go tests, with the race detector
 test-client: $(CLIENTS) $(BUNDLES) ## The stock JavaScript client against a running Natter
 	test/node.sh client
 
+test-contract: $(CLIENTS) $(BUNDLES) nats ## Every example of docs/contract.md, with the nats CLI
+	test/node.sh contract
+
+test-services: $(CLIENTS) $(BUNDLES) nats nats-server ## The services as processes of their own, with a stock nats-server
+	test/node.sh services
+
 test-browser: $(CLIENTS) $(BUNDLES) ## Chromium against a running Natter
 	@test/system.sh
 	test/node.sh browser
+
+picture: $(CLIENTS) $(BUNDLES) ## Take the README's picture of the chat page again
+	test/node.sh . ../test/picture.mjs
 
 fuzz: ## Run every fuzz test for FUZZTIME (20s)
 	@test/fuzz.sh $(FUZZTIME)
@@ -50,6 +59,9 @@ bench: ## Run the benchmarks; BENCH=regexp chooses
 nats: ## Build the nats command line tool into .tools/
 	@go version -m .tools/nats 2>/dev/null | grep -qF "$(NATS_CLI)" \
 		|| GOBIN="$$PWD/.tools" go install github.com/nats-io/natscli/nats@$(NATS_CLI)
+
+nats-server: ## Build nats-server into .tools/, in the version that go.mod has
+	go build -o .tools/nats-server github.com/nats-io/nats-server/v2
 
 clean: ## Remove what was built and fetched; what was said stays, in .data/
 	rm -rf bin .tools web/node_modules test/node_modules test/artifacts

@@ -81,7 +81,7 @@ func serveOn(ctx context.Context, broker *embed.Server, cfg Config, log *slog.Lo
 	if err != nil {
 		return err
 	}
-	gatewayConfig.Settings, gatewayConfig.Health.Listen = cfg.Settings, ""
+	gatewayConfig.Settings, gatewayConfig.NATS.URL, gatewayConfig.Health.Listen = cfg.Settings, broker.ClientURL(), ""
 	gateway, err := gatewayd.New(gatewayConfig, log, gatewayd.WithNATS(broker.InProcess()))
 	if err != nil {
 		return err
@@ -90,7 +90,8 @@ func serveOn(ctx context.Context, broker *embed.Server, cfg Config, log *slog.Lo
 	if err != nil {
 		return err
 	}
-	authConfig.AdminPassword, authConfig.ResetAdmin, authConfig.Health.Listen = cfg.AdminPassword, cfg.ResetAdmin, ""
+	authConfig.AdminPassword, authConfig.ResetAdmin = cfg.AdminPassword, cfg.ResetAdmin
+	authConfig.NATS.URL, authConfig.Health.Listen = broker.ClientURL(), ""
 	auth, err := authd.New(authConfig, log, authd.WithNATS(broker.InProcess()), authd.OnFirstAdmin(signIn.password))
 	if err != nil {
 		return err
@@ -99,7 +100,8 @@ func serveOn(ctx context.Context, broker *embed.Server, cfg Config, log *slog.Lo
 	if err != nil {
 		return err
 	}
-	historyConfig.Database, historyConfig.Health.Listen = filepath.Join(cfg.Data, "history.db"), ""
+	historyConfig.Database = filepath.Join(cfg.Data, "history.db")
+	historyConfig.NATS.URL, historyConfig.Health.Listen = broker.ClientURL(), ""
 	history, err := historyd.New(historyConfig, log, broker.InProcess())
 	if err != nil {
 		return err

@@ -5,19 +5,20 @@
 // with a deadline that fails the test and says what was awaited.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
 import { connect as dialNats, headers } from "@nats-io/transport-node";
 import { chromium } from "playwright-core";
 import { io } from "socket.io-client";
+import { Process, answers, freePorts } from "./process.mjs";
+import { timeout, until, within } from "./wait.mjs";
+
+export { timeout, until, within };
 
 // How the program is called. Everything that depends on its settings is here.
-const program = process.env.TEST_PROGRAM ?? new URL("../bin/natter", import.meta.url).pathname;
+export const program = process.env.TEST_PROGRAM ?? new URL("../bin/natter", import.meta.url).pathname;
 const flags = ({ port, natsPort, healthPort, dir }) => [
   "--listen", `127.0.0.1:${port}`,
   "--nats-port", String(natsPort),
@@ -29,10 +30,6 @@ const flags = ({ port, natsPort, healthPort, dir }) => [
 export const fastHeartbeat = ["--ping-interval", "300ms", "--ping-timeout", "200ms"];
 // The bucket that namespaces are configured in.
 const namespaces = "$KV.NATTER_NAMESPACES.";
-
-const startTimeout = 30_000;
-const stopTimeout = 20_000;
-export const timeout = 10_000; // for everything else
 
 // suite gives the tests of one describe, in whose body it is called, what each test
 // has as t: an end to which start and browser tie what they start.
@@ -61,72 +58,17 @@ export async function start(t, ...extra) {
   return natter;
 }
 
-export class Natter {
-  #process;
-  #ended; // resolves to { code, signal }
+// Natter is the program as a process, and those who talk to it. After a stop or
+// kill it starts again on the same ports, with the same data.
+export class Natter extends Process {
   #clients = new Set();
   #connections = new Set();
-  output = "";
 
   constructor(place, extra = []) {
+    super(program, [...flags(place), ...extra], { name: "Natter", cwd: place.dir, ready: answers(`http://127.0.0.1:${place.healthPort}/readyz`) });
     this.place = place;
-    this.extra = extra;
     this.url = `http://127.0.0.1:${place.port}`;
     this.natsUrl = `nats://127.0.0.1:${place.natsPort}`;
-  }
-
-  // start starts the process and waits until it says that it is ready. After a
-  // stop or kill it starts again on the same ports, with the same data.
-  async start() {
-    const child = spawn(program, [...flags(this.place), ...this.extra], { cwd: this.place.dir, stdio: ["ignore", "pipe", "pipe"] });
-    this.#process = child;
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8").on("data", (text) => (this.output += text));
-    }
-    this.#ended = new Promise((resolve) => {
-      child.once("error", (error) => resolve({ error }));
-      child.once("close", (code, signal) => resolve({ code, signal }));
-    });
-    const early = this.#ended.then((end) => {
-      throw new Error(`${program} ended before it was ready: ${describe(end)}\n${this.#tail()}`);
-    });
-    early.catch(() => {}); // it ends at last; by then this is no news
-    const ready = until(
-      async () => (await fetch(`http://127.0.0.1:${this.place.healthPort}/readyz`)).ok,
-      "Natter to be ready",
-      startTimeout,
-    );
-    try {
-      await Promise.race([ready, early]);
-    } catch (error) {
-      child.kill("SIGKILL");
-      throw new Error(`${error.message}\n${this.#tail()}`);
-    }
-  }
-
-  // stop ends the process as a service manager does. It must end by itself, with
-  // status 0 and without a panic or a data race.
-  async stop() {
-    if (!this.#process) return;
-    this.#process.kill("SIGTERM");
-    let end;
-    try {
-      end = await within(this.#ended, "Natter to stop after SIGTERM", stopTimeout);
-    } catch (error) {
-      this.#process.kill("SIGKILL");
-      throw new Error(`${error.message}\n${this.#tail()}`);
-    } finally {
-      this.#process = undefined;
-    }
-    const clean = end.code === 0 && !/WARNING: DATA RACE|^panic: |^fatal error: /m.test(this.output);
-    assert.ok(clean, `Natter did not stop cleanly: ${describe(end)}\n${this.#tail()}`);
-  }
-
-  // kill ends the process without a warning.
-  async kill() {
-    this.#process.kill("SIGKILL");
-    await within(this.#ended, "the killed process to end");
-    this.#process = undefined;
   }
 
   // close ends the clients and connections that tests left open, then the process.
@@ -139,9 +81,7 @@ export class Natter {
   // client makes a stock client for a namespace. It has a connection of its own,
   // or shares that of the client given as beside. It closes with the process.
   client(namespace = "/", { beside, ...options } = {}) {
-    const socket = beside
-      ? beside.io.socket(namespace, options)
-      : io(this.url + namespace, { forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 200, ...options });
+    const socket = beside ? beside.io.socket(namespace, options) : client(this.url, namespace, options);
     this.#clients.add(socket);
     return socket;
   }
@@ -159,10 +99,12 @@ export class Natter {
     this.#connections.add(connection);
     return new Backend(connection);
   }
+}
 
-  #tail() {
-    return `--- the end of its output ---\n${this.output.slice(-8000)}`;
-  }
+// client makes a stock client with a connection of its own, which loses no time when
+// it connects again.
+export function client(url, namespace = "/", options = {}) {
+  return io(url + namespace, { forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 200, ...options });
 }
 
 // Backend is what a service in any language does with a NATS client: nothing here
@@ -289,35 +231,6 @@ export function collect(emitter, event) {
   return { all, of: (n) => until(() => all.length >= n && all, `${n} times the event ${event}`) };
 }
 
-// until waits for a condition to become true and returns what it gave; an error
-// counts as false.
-export async function until(condition, what, ms = timeout) {
-  const deadline = Date.now() + ms;
-  for (let last; ; ) {
-    try {
-      const value = await condition();
-      if (value) return value;
-    } catch (error) {
-      last = error;
-    }
-    if (Date.now() > deadline) throw new Error(`waited ${ms} ms for ${what}${last ? `: ${last.cause ?? last}` : ""}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-// within gives a promise a deadline.
-export async function within(promise, what, ms = timeout) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${ms} ms for ${what}`)), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 // browser starts Chromium until the test is over.
 export async function browser(t) {
   const launched = await chromium.launch({
@@ -335,14 +248,3 @@ export async function browser(t) {
   t.after(() => launched.close());
   return launched;
 }
-
-// freePorts asks the system for ports that nobody listens on.
-async function freePorts(n) {
-  const servers = Array.from({ length: n }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => once(server.close(), "close")));
-  return ports;
-}
-
-const describe = ({ code, signal, error }) => (error ? error.message : signal ? `killed by ${signal}` : `status ${code}`);

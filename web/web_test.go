@@ -123,7 +123,7 @@ func TestPolicyKeepsForeignHostsOut(t *testing.T) {
 func TestReferencesAreServed(t *testing.T) {
 	t.Parallel()
 	h := Handler()
-	references := regexp.MustCompile(`(?:src|href)="([^"#:]+)"|from '([^']+)'|import\('([^']+)'\)|url\("?([^")]+)"?\)`)
+	references := regexp.MustCompile(`(?:src|href)="([^"#:]+)"|from "([^"]+)"|import\(["']([^"']+)["']\)|url\("?([^")]+)"?\)`)
 	checked := 0
 	eachFile(t, func(name, text string) {
 		for _, match := range references.FindAllStringSubmatch(text, -1) {

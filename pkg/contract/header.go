@@ -27,6 +27,9 @@ const (
 	HeaderStamp = "Natter-Stamp"
 	// HeaderTimeout is how long an ask or a list may take, as a Go duration ("2s", "250ms").
 	HeaderTimeout = "Natter-Timeout"
+	// HeaderAfter, in a request to Ask or List, is a sequence of the main stream: gateways answer once what
+	// was stored up to it has taken effect, such as a join that was ordered just before.
+	HeaderAfter = "Natter-After"
 	// HeaderGateway is the id of the gateway that answers an ask or a list.
 	HeaderGateway = "Natter-Gateway"
 	// HeaderGateways says in each answer to an ask or a list how many gateways there are to answer.
@@ -153,6 +156,18 @@ func JoinPayload(json []byte, attachments [][]byte) []byte {
 		payload = append(payload, a...)
 	}
 	return payload
+}
+
+// ParseAfter reads [HeaderAfter]: 0 when it is missing.
+func ParseAfter(h Header) (sequence uint64, err error) {
+	value := Last(h, HeaderAfter)
+	if value == "" {
+		return 0, nil
+	}
+	if sequence, err = strconv.ParseUint(value, 10, 64); err != nil {
+		return 0, fmt.Errorf("%w: %s: %s is not the sequence of a stored message", ErrBadHeader, HeaderAfter, clip(value))
+	}
+	return sequence, nil
 }
 
 // ParseTimeout reads [HeaderTimeout]: fallback when it is missing, at most max.

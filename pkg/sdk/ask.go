@@ -106,6 +106,9 @@ func (b Broadcast) gather(ctx context.Context, msg *nats.Msg, each func(*nats.Ms
 		return errors.Join(ErrTimeout, ctx.Err())
 	}
 	msg.Header.Set(contract.HeaderTimeout, (timeout - min(timeout/10, 250*time.Millisecond)).String())
+	if done := b.server.done.Load(); done != 0 {
+		msg.Header.Set(contract.HeaderAfter, strconv.FormatUint(done, 10))
+	}
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := gather.All(limited, b.server.nc, msg, each)

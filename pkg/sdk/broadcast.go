@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
 )
@@ -130,8 +131,8 @@ func (b Broadcast) Post(ctx context.Context, event string, args ...any) (id stri
 }
 
 // Join puts the sockets into rooms. When it returns, what is emitted or posted to the rooms from then on reaches
-// them: both are stored in one order. Volatile, EmitWithAck and FetchSockets are not in that order and may, for a
-// moment, still find the sockets where they were. Errors: those of Emit.
+// them: both are stored in one order. EmitWithAck and FetchSockets of the same server find them there too; Volatile
+// is not in that order and may, for a moment, still find the sockets where they were. Errors: those of Emit.
 func (b Broadcast) Join(ctx context.Context, rooms ...string) error {
 	return b.move(ctx, "join", rooms)
 }
@@ -172,7 +173,10 @@ func (b Broadcast) do(ctx context.Context, action string, args ...any) error {
 	}
 	if err == nil {
 		msg.Data = text
-		_, err = b.server.store(ctx, msg, "")
+		var ack *jetstream.PubAck
+		if ack, err = b.server.store(ctx, msg, ""); err == nil {
+			b.server.done.Store(ack.Sequence)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", action, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -28,6 +29,7 @@ type Server struct {
 	log      *slog.Logger
 	epochs   epochs
 	stats    counters
+	done     atomic.Uint64 // the sequence of the last order to gateways, which later questions are to see
 
 	life     sync.Mutex // held by Start and Stop, before mu
 	startErr error

@@ -111,26 +111,6 @@ describe("the end of a connection", () => {
 });
 
 describe("coming back", () => {
-  test("a client that lost its connection is recovered, with what it missed", async (t) => {
-    const natter = await start(t);
-    const backend = await natter.nats();
-    const socket = await natter.connected();
-    const heard = collect(socket, "news");
-    await backend.emit("/", "all", ["news", "before"]);
-    await heard.of(1); // only who has heard something can be recovered
-    const { id } = socket;
-
-    const back = next(socket, "connect");
-    socket.io.engine.close();
-    await backend.emit("/", "all", ["news", "missed"]);
-    await back;
-    assert.equal(socket.recovered, true);
-    assert.equal(socket.id, id);
-    await backend.emit("/", "all", ["news", "after"]);
-    await heard.of(3);
-    assert.deepEqual(heard.all.map(([text]) => text), ["before", "missed", "after"]);
-  });
-
   for (const end of ["stop", "kill"]) {
     test(`clients reconnect by themselves after a ${end} and a start`, async (t) => {
       const natter = await start(t);

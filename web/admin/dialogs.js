@@ -1,8 +1,8 @@
 /**
  * The dialogs of the admin page, and how it says that something went wrong or well.
  */
-import { RequestError } from '../shared/connection.js';
-import { byId, dialogById, formById, inputById } from '../shared/dom.js';
+import { RequestError } from "../shared/connection.js";
+import { byId, dialogById, formById, inputById } from "../shared/dom.js";
 
 /**
  * @param {string} id of an element of class "problem"
@@ -12,16 +12,16 @@ export function showProblem(id, text) {
   const problem = byId(id);
   const words = /** @type {HTMLElement} */ (problem.lastElementChild);
   words.textContent = text;
-  problem.hidden = text === '';
+  problem.hidden = text === "";
 }
 
 let toastTimer = 0;
 
 /** @param {string} text */
 export function toast(text) {
-  byId('toast').textContent = text;
+  byId("toast").textContent = text;
   clearTimeout(toastTimer);
-  toastTimer = Number(setTimeout(() => (byId('toast').textContent = ''), 5000));
+  toastTimer = Number(setTimeout(() => (byId("toast").textContent = ""), 5000));
 }
 
 /**
@@ -33,12 +33,12 @@ export function toast(text) {
 export function actionDialog(id, act) {
   const dialog = dialogById(id);
   const form = formById(`${id}-form`);
-  const submit = /** @type {HTMLButtonElement} */ (form.querySelector('[type=submit]'));
-  dialog.querySelector('[data-dismiss]')?.addEventListener('click', () => dialog.close());
-  form.addEventListener('submit', async (event) => {
+  const submit = /** @type {HTMLButtonElement} */ (form.querySelector("[type=submit]"));
+  dialog.querySelector("[data-dismiss]")?.addEventListener("click", () => dialog.close());
+  form.addEventListener("submit", async (event) => {
     event.preventDefault();
     submit.disabled = true;
-    showProblem(`${id}-problem`, '');
+    showProblem(`${id}-problem`, "");
     try {
       await act();
       dialog.close();
@@ -51,7 +51,7 @@ export function actionDialog(id, act) {
   });
   const open = () => {
     form.reset();
-    showProblem(`${id}-problem`, '');
+    showProblem(`${id}-problem`, "");
     dialog.showModal();
   };
   return { open };
@@ -66,11 +66,11 @@ let confirmation;
  * @param {{title: string, text: string, action: string, act: () => Promise<void>}} question
  */
 export function confirm({ title, text, action, act }) {
-  confirmation ??= actionDialog('confirm', () => confirmed());
+  confirmation ??= actionDialog("confirm", () => confirmed());
   confirmed = act;
-  byId('confirm-title').textContent = title;
-  byId('confirm-text').textContent = text;
-  byId('confirm-do').textContent = action;
+  byId("confirm-title").textContent = title;
+  byId("confirm-text").textContent = text;
+  byId("confirm-do").textContent = action;
   confirmation.open();
 }
 
@@ -78,11 +78,11 @@ export function confirm({ title, text, action, act }) {
  * @param {(account: {name: string, password: string, roles: string[]}) => Promise<void>} create
  */
 export function createDialog(create) {
-  return actionDialog('create', async () => {
-    const name = inputById('create-name').value.trim();
-    const password = inputById('create-password').value;
-    if (!name) throw new RequestError('invalid', 'The account needs a name.');
-    if (!password) throw new RequestError('invalid', 'The account needs a password.');
-    await create({ name, password, roles: inputById('create-admin').checked ? ['admin'] : [] });
+  return actionDialog("create", async () => {
+    const name = inputById("create-name").value.trim();
+    const password = inputById("create-password").value;
+    if (!name) throw new RequestError("invalid", "The account needs a name.");
+    if (!password) throw new RequestError("invalid", "The account needs a password.");
+    await create({ name, password, roles: inputById("create-admin").checked ? ["admin"] : [] });
   });
 }

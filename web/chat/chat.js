@@ -7,28 +7,27 @@
  *   people {room}      who is there, or who is typing
  *   said {room, item}  a message came live
  */
-import { RequestError } from '../shared/connection.js';
-import { catchUp, loadOlder, textOf } from './history.js';
-import { Outbox } from './outbox.js';
-import { Room } from './room.js';
+import { RequestError } from "../shared/connection.js";
+import { catchUp, loadOlder, settle, textOf } from "./history.js";
+import { Outbox } from "./outbox.js";
+import { isStamp, Presence } from "./presence.js";
+import { Room } from "./room.js";
 
 /**
- * @typedef {import('./timeline.js').Item} Item
- * @typedef {import('../shared/connection.js').Connection} Connection
- * @typedef {import('./identity.js').Identity} Identity
- * @typedef {import('../shared/types.js').Stamp} Stamp
+ * @typedef {import("./timeline.js").Item} Item
+ * @typedef {import("../shared/connection.js").Connection} Connection
+ * @typedef {import("./identity.js").Identity} Identity
+ * @typedef {import("../shared/types.js").Stamp} Stamp
  */
 
-const whoDelay = 300; // milliseconds: many come and go at once after a restart
 const retryDelay = 3000; // milliseconds
+const settleDelay = 1500; // milliseconds
 
 export class Chat extends EventTarget {
   /** @type {Map<string, Room>} */
   rooms = new Map();
   /** @type {Room | undefined} */
   active = undefined;
-  /** @type {Map<Room, number>} */
-  #whoTimers = new Map();
 
   /**
    * @param {Connection} connection
@@ -38,16 +37,19 @@ export class Chat extends EventTarget {
     super();
     this.connection = connection;
     this.identity = identity;
-    this.outbox = new Outbox(connection, identity, (room) => this.#tell('room', { room }), (room) => this.#enter(room));
-    connection.addEventListener('up', (event) => this.#up(/** @type {CustomEvent} */ (event).detail.recovered));
-    connection.addEventListener('phase', () => this.#phase());
-    connection.on('room message', (...args) => this.#roomMessage(args));
-    connection.on('chat message', (...args) => this.#chatMessage(args));
-    connection.on('joined', (room, stamp) => this.#came(room, stamp, true));
-    connection.on('left', (room, stamp) => this.#came(room, stamp, false));
-    connection.on('typing', (room, stamp) => this.#typing(room, stamp));
-    connection.on('redacted', (fact) => this.#redacted(fact));
-    document.addEventListener('visibilitychange', () => this.#seen());
+    this.presence = new Presence(connection, this.rooms, (room) => this.#tell("people", { room }));
+    this.outbox = new Outbox(
+      connection,
+      identity,
+      (room) => this.#tell("room", { room }),
+      (room) => this.#enter(room),
+    );
+    connection.addEventListener("up", (event) => this.#up(/** @type {CustomEvent} */ (event).detail.recovered));
+    connection.addEventListener("phase", () => this.#phase());
+    connection.on("room message", (...args) => this.#roomMessage(args));
+    connection.on("chat message", (...args) => this.#chatMessage(args));
+    connection.on("redacted", (fact) => this.#redacted(fact));
+    document.addEventListener("visibilitychange", () => this.#seen());
   }
 
   /**
@@ -62,9 +64,9 @@ export class Chat extends EventTarget {
       this.active = room;
     }
     this.#seen();
-    this.#tell('rooms');
-    this.#tell('room', { room });
-    this.#tell('people', { room });
+    this.#tell("rooms");
+    this.#tell("room", { room });
+    this.#tell("people", { room });
   }
 
   /**
@@ -76,29 +78,29 @@ export class Chat extends EventTarget {
     if (!room) {
       room = new Room(name, (stamp) => this.identity.isOwn(stamp, this.connection.ids));
       this.rooms.set(name, room);
-      this.#tell('rooms');
+      this.#tell("rooms");
     }
-    if (room.state === 'out' || room.state === 'refused') this.#enter(room);
+    if (room.state === "out" || room.state === "refused") this.#enter(room);
     return room;
   }
 
   /** @param {Room} room */
   leave(room) {
     this.rooms.delete(room.name);
-    if (room.state === 'in') this.connection.request('leave', room.name).catch(() => {}); // the connection's end leaves too
-    room.state = 'out';
+    if (room.state === "in") this.connection.request("leave", room.name).catch(() => {}); // the connection's end leaves too
+    room.state = "out";
     if (this.active === room) {
       this.active = undefined;
       const [next] = this.rooms.values();
       if (next) return this.open(next.name);
     }
-    this.#tell('rooms');
+    this.#tell("rooms");
   }
 
   /** @param {Room} room */
   older(room) {
-    const work = loadOlder(this.connection, room).then(() => this.#tell('room', { room }));
-    this.#tell('room', { room });
+    const work = loadOlder(this.connection, room).then(() => this.#tell("room", { room }));
+    this.#tell("room", { room });
     return work;
   }
 
@@ -112,20 +114,18 @@ export class Chat extends EventTarget {
     else await this.#catchUp(room);
   }
 
-  /** Rooms are entered by those who are somebody. */
-  #up(/** @type {boolean} */ recovered) {
-    for (const room of this.rooms.values()) this.#enter(room, recovered && room.state === 'away');
+  /** @param {boolean} recovered connection state recovery has kept us in the rooms */
+  #up(recovered) {
+    for (const room of this.rooms.values()) this.#enter(room, recovered && room.state === "away");
   }
 
   #phase() {
-    if (this.connection.phase === 'connected') return;
+    if (this.connection.phase === "connected") return;
     for (const room of this.rooms.values()) {
-      if (room.state === 'in') room.state = 'away';
-      else if (room.state === 'joining') room.state = 'out';
-      room.members = undefined;
-      for (const socket of [...room.typing.keys()]) room.stopsTyping(socket);
-      this.#tell('room', { room });
-      this.#tell('people', { room });
+      if (room.state === "in") room.state = "away";
+      else if (room.state === "joining") room.state = "out";
+      this.presence.forget(room);
+      this.#tell("room", { room });
     }
   }
 
@@ -135,25 +135,40 @@ export class Chat extends EventTarget {
    */
   async #enter(room, stillIn = false) {
     const { id, phase } = this.connection;
-    if (phase !== 'connected') return;
-    if (room.loaded) room.gapFrom ??= room.timeline.newest;
+    if (phase !== "connected") return;
+    room.settled = undefined;
+    room.firstLive = undefined;
+    if (room.loaded) room.gapFrom ??= room.timeline.newest ?? "";
     if (!stillIn) {
-      room.state = 'joining';
-      this.#tell('room', { room });
+      room.state = "joining";
+      this.#tell("room", { room });
       try {
-        await this.connection.request('join', room.name);
+        await this.connection.request("join", room.name);
       } catch (error) {
         if (error instanceof RequestError) this.#notIn(room, error, id);
         return;
       }
       if (this.connection.id !== id || this.rooms.get(room.name) !== room) return;
     }
-    room.state = 'in';
-    room.problem = '';
-    this.#tell('room', { room });
+    room.state = "in";
+    room.problem = "";
+    this.#tell("room", { room });
     this.outbox.flush(room);
-    this.#who(room, 0);
+    this.presence.ask(room);
     await this.#catchUp(room);
+    setTimeout(() => this.connection.id === id && room.state === "in" && this.#settle(room), settleDelay);
+  }
+
+  /** @param {Room} room */
+  async #settle(room) {
+    try {
+      for (const item of await settle(this.connection, room)) this.#count(room, item);
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+      return; // that history is away was said when it was asked first
+    }
+    this.#tell("room", { room });
+    this.#tell("rooms");
   }
 
   /**
@@ -163,20 +178,20 @@ export class Chat extends EventTarget {
    */
   #notIn(room, error, id) {
     if (this.connection.id !== id) return; // the next connection enters it anew
-    const passes = ['lost', 'offline', 'unavailable', 'rate_limited'].includes(error.code);
-    room.state = passes ? 'out' : 'refused';
+    const passes = ["lost", "offline", "unavailable", "rate_limited"].includes(error.code);
+    room.state = passes ? "out" : "refused";
     room.problem = error.message;
-    this.#tell('room', { room });
-    if (passes) setTimeout(() => room.state === 'out' && this.rooms.get(room.name) === room && this.#enter(room), retryDelay);
+    this.#tell("room", { room });
+    if (passes) setTimeout(() => room.state === "out" && this.rooms.get(room.name) === room && this.#enter(room), retryDelay);
   }
 
   /** @param {Room} room */
   async #catchUp(room) {
     const loaded = catchUp(this.connection, room);
-    this.#tell('room', { room });
+    this.#tell("room", { room });
     for (const item of await loaded) this.#count(room, item);
-    this.#tell('room', { room });
-    this.#tell('rooms');
+    this.#tell("room", { room });
+    this.#tell("rooms");
   }
 
   /** @param {unknown[]} args room, text, stamp; then the offset of connection state recovery */
@@ -185,8 +200,9 @@ export class Chat extends EventTarget {
     if (!room) return;
     const at = args.findIndex(isStamp);
     const stamp = at < 0 ? { time: new Date().toISOString() } : /** @type {Stamp} */ (args[at]);
-    const item = room.timeline.add({ text: textOf(['', ...args.slice(0, at < 0 ? 2 : at)]), stamp });
-    if (room.stopsTyping(stamp.socket)) this.#tell('people', { room });
+    const item = room.timeline.add({ text: textOf(["", ...args.slice(0, at < 0 ? 2 : at)]), stamp });
+    room.firstLive ??= stamp.id;
+    this.presence.heard(room, stamp);
     this.#heard(room, item);
   }
 
@@ -194,7 +210,7 @@ export class Chat extends EventTarget {
   #chatMessage(args) {
     if (!this.active) return;
     const stamp = /** @type {Stamp} */ (args.find(isStamp) ?? { time: new Date().toISOString() });
-    this.#heard(this.active, this.active.timeline.add({ text: textOf(['', args[0]]), stamp, toAll: true }));
+    this.#heard(this.active, this.active.timeline.add({ text: textOf(["", args[0]]), stamp, toAll: true }));
   }
 
   /**
@@ -203,11 +219,12 @@ export class Chat extends EventTarget {
    */
   #heard(room, item) {
     if (item) {
+      if (room !== this.active) room.trim();
       this.#count(room, item);
-      this.#tell('said', { room, item });
-      this.#tell('rooms');
+      this.#tell("said", { room, item });
+      this.#tell("rooms");
     }
-    this.#tell('room', { room });
+    this.#tell("room", { room });
   }
 
   /**
@@ -215,67 +232,22 @@ export class Chat extends EventTarget {
    * @param {Item} item
    */
   #count(room, item) {
-    if (item.own || (room === this.active && document.visibilityState === 'visible')) return;
+    if (item.own || (room === this.active && document.visibilityState === "visible")) return;
     room.unread++;
     room.mark ??= item.key;
   }
 
   #seen() {
-    if (!this.active || document.visibilityState !== 'visible' || this.active.unread === 0) return;
+    if (!this.active || document.visibilityState !== "visible" || this.active.unread === 0) return;
     this.active.unread = 0;
-    this.#tell('rooms');
-  }
-
-  /**
-   * @param {string} name
-   * @param {Stamp} stamp
-   * @param {boolean} here
-   */
-  #came(name, stamp, here) {
-    const room = this.rooms.get(name);
-    if (!room || !isStamp(stamp) || stamp.socket === this.connection.id) return;
-    if (here) room.arrived(stamp);
-    else room.went(stamp);
-    room.stopsTyping(stamp.socket);
-    this.#tell('people', { room });
-    this.#who(room, whoDelay);
-  }
-
-  /**
-   * @param {string} name
-   * @param {Stamp} stamp
-   */
-  #typing(name, stamp) {
-    const room = this.rooms.get(name);
-    if (!room || !isStamp(stamp)) return;
-    room.types(stamp, () => this.#tell('people', { room }));
-    this.#tell('people', { room });
+    this.#tell("rooms");
   }
 
   /** @param {{user?: string}} fact */
   #redacted(fact) {
     const user = fact?.user;
     if (!user) return;
-    for (const room of this.rooms.values()) if (room.timeline.redact(user)) this.#tell('room', { room });
-  }
-
-  /**
-   * @param {Room} room
-   * @param {number} delay
-   */
-  #who(room, delay) {
-    clearTimeout(this.#whoTimers.get(room));
-    const ask = async () => {
-      this.#whoTimers.delete(room);
-      try {
-        const { members } = await this.connection.request('who', room.name);
-        if (Array.isArray(members) && room.state === 'in') room.members = members;
-        this.#tell('people', { room });
-      } catch {
-        // Who is there is shown as far as it is known; the next one who comes or goes asks again.
-      }
-    };
-    this.#whoTimers.set(room, Number(setTimeout(ask, delay)));
+    for (const room of this.rooms.values()) if (room.timeline.redact(user)) this.#tell("room", { room });
   }
 
   /**
@@ -285,9 +257,4 @@ export class Chat extends EventTarget {
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
-}
-
-/** @param {unknown} value */
-function isStamp(value) {
-  return typeof value === 'object' && value !== null && 'time' in value;
 }

@@ -2,14 +2,14 @@
  * Pages of a room's history: the newest when it is entered, what was missed while there was no connection,
  * and older ones on demand.
  */
-import { RequestError } from '../shared/connection.js';
-import { compareIds } from './timeline.js';
+import { RequestError } from "../shared/connection.js";
+import { compareIds } from "./timeline.js";
 
 /**
- * @typedef {import('./room.js').Room} Room
- * @typedef {import('./timeline.js').Item} Item
- * @typedef {import('../shared/connection.js').Connection} Connection
- * @typedef {import('../shared/types.js').HistoryPage} HistoryPage
+ * @typedef {import("./room.js").Room} Room
+ * @typedef {import("./timeline.js").Item} Item
+ * @typedef {import("../shared/connection.js").Connection} Connection
+ * @typedef {import("../shared/types.js").HistoryPage} HistoryPage
  */
 
 const pageSize = 50;
@@ -27,18 +27,19 @@ export async function catchUp(connection, room) {
   const known = room.gapFrom;
   /** @type {Item[]} */
   const missed = [];
-  await loading(room, async () => {
-    let before = '';
+  await loading(connection, room, async () => {
+    let before = "";
     for (let pages = 0; ; pages++) {
       const page = await ask(connection, room, before);
       const items = add(room, page);
-      if (known) missed.unshift(...items.filter((item) => item.id && compareIds(item.id, known) > 0));
+      if (pages === 0) room.settled = page.messages.at(-1)?.stamp.id ?? "";
+      if (known !== undefined) missed.unshift(...items.filter((item) => item.id && (!known || compareIds(item.id, known) > 0)));
       before = page.messages[0]?.stamp.id ?? before;
-      if (!known || !page.more) {
+      if (known === undefined || !page.more) {
         room.more = page.more;
         break;
       }
-      if (compareIds(before, known) <= 0) break; // room.more stays as it was for the older ones
+      if (known && compareIds(before, known) <= 0) break; // room.more stays as it was for the older ones
       if (pages + 1 === gapPages) {
         room.timeline.dropBefore(before);
         room.more = true;
@@ -52,30 +53,48 @@ export async function catchUp(connection, room) {
 }
 
 /**
+ * Brings what lies between the newest message that history had when we came in and the first that we heard
+ * live: history is written behind live delivery, so that what was said just before was in neither.
+ *
+ * @param {Connection} connection
+ * @param {Room} room
+ * @returns {Promise<Item[]>} what was missed
+ */
+export async function settle(connection, room) {
+  const { settled } = room;
+  if (settled === undefined || room.loading) return [];
+  const page = await ask(connection, room, room.firstLive ?? "");
+  if (room.settled !== settled) return []; // cut back meanwhile: what is missing is older than what is shown
+  return add(room, page).filter((item) => item.id && (!settled || compareIds(item.id, settled) > 0));
+}
+
+/**
  * @param {Connection} connection
  * @param {Room} room
  */
 export async function loadOlder(connection, room) {
-  if (room.loading || !room.more || room.state !== 'in') return;
-  await loading(room, async () => {
-    const page = await ask(connection, room, room.timeline.oldest ?? '');
+  if (room.loading || !room.more || room.state !== "in") return;
+  await loading(connection, room, async () => {
+    const page = await ask(connection, room, room.timeline.oldest ?? "");
     add(room, page);
     room.more = page.more;
   });
 }
 
 /**
+ * @param {Connection} connection
  * @param {Room} room
  * @param {() => Promise<void>} work
  */
-async function loading(room, work) {
+async function loading(connection, room, work) {
   room.loading = true;
-  room.historyProblem = '';
+  room.historyProblem = "";
   try {
     await work();
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
-    room.historyProblem = error.message;
+    // Without a connection there is nothing to tell: the room is caught up with when it is back.
+    if (connection.phase === "connected") room.historyProblem = error.message;
   } finally {
     room.loading = false;
   }
@@ -89,7 +108,7 @@ async function loading(room, work) {
  */
 async function ask(connection, room, before) {
   const request = { room: room.name, limit: pageSize, ...(before ? { before } : {}) };
-  const page = await connection.request('history', request);
+  const page = await connection.request("history", request);
   return { messages: Array.isArray(page.messages) ? page.messages : [], more: page.more === true };
 }
 
@@ -110,6 +129,6 @@ function add(room, page) {
 export function textOf(event) {
   const [, first, second] = event;
   const said = second === undefined ? first : second;
-  if (said === undefined) return '';
-  return typeof said === 'string' ? said : JSON.stringify(said);
+  if (said === undefined) return "";
+  return typeof said === "string" ? said : JSON.stringify(said);
 }

@@ -2,24 +2,24 @@
  * Who the person is: a name that guests choose and this browser remembers, or an account for as long as
  * the tab is open.
  */
-import { SessionStore } from '../shared/session.js';
+import { SessionStore } from "../shared/session.js";
 
 /**
- * @typedef {import('../shared/types.js').Session} Session
- * @typedef {import('../shared/types.js').Stamp} Stamp
+ * @typedef {import("../shared/types.js").Session} Session
+ * @typedef {import("../shared/types.js").Stamp} Stamp
  */
 
-const nameKey = 'natter.name';
-const idsKey = 'natter.sockets';
+const nameKey = "natter.name";
+const idsKey = "natter.sockets";
 const keptIds = 30;
 
 export class Identity {
-  #store = new SessionStore('natter.chat.session');
+  #store = new SessionStore("natter.chat.session");
   /** @type {Set<string>} ids that this tab had before it was reloaded */
-  #formerIds = new Set(JSON.parse(sessionStorage.getItem(idsKey) ?? '[]'));
+  #formerIds = new Set(JSON.parse(sessionStorage.getItem(idsKey) ?? "[]"));
 
   constructor() {
-    this.guestName = localStorage.getItem(nameKey) ?? '';
+    this.guestName = localStorage.getItem(nameKey) ?? "";
     this.session = this.#store.get();
   }
 

@@ -12,20 +12,20 @@
  * @returns {Link}
  */
 export function parseLink(hash) {
-  const params = new URLSearchParams(hash.replace(/^#/u, ''));
-  const theme = params.get('theme') ?? '';
+  const params = new URLSearchParams(hash.replace(/^#/u, ""));
+  const theme = params.get("theme") ?? "";
   return {
-    room: params.get('room') ?? '',
-    people: params.get('people') !== 'off',
-    theme: theme === 'light' || theme === 'dark' ? theme : '',
+    room: params.get("room") ?? "",
+    people: params.get("people") !== "off",
+    theme: theme === "light" || theme === "dark" ? theme : "",
   };
 }
 
 /** @param {Link} link */
 export function formatLink({ room, people, theme }) {
   const params = new URLSearchParams();
-  if (room) params.set('room', room);
-  if (!people) params.set('people', 'off');
-  if (theme) params.set('theme', theme);
-  return '#' + params;
+  if (room) params.set("room", room);
+  if (!people) params.set("people", "off");
+  if (theme) params.set("theme", theme);
+  return "#" + params;
 }

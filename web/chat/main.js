@@ -1,31 +1,33 @@
 /**
  * Puts the chat page together: who the person is, the connection, the rooms and the views on them.
  */
-import { Connection, missingClient } from '../shared/connection.js';
-import { byId } from '../shared/dom.js';
-import { Chat } from './chat.js';
-import { ComposerView } from './composer-view.js';
-import { Identity } from './identity.js';
-import { joinDialog, profileDialog, showProblem, welcomePage } from './dialogs.js';
-import { MessagesView } from './messages-view.js';
-import { Panels } from './panels.js';
-import { PeopleView } from './people-view.js';
-import { Place } from './place.js';
-import { RoomsView } from './rooms-view.js';
-import { StatusView } from './status-view.js';
+import { Connection, missingClient } from "../shared/connection.js";
+import { byId } from "../shared/dom.js";
+import { Chat } from "./chat.js";
+import { ComposerView } from "./composer-view.js";
+import { Identity } from "./identity.js";
+import { joinDialog, profileDialog, showProblem, welcomePage } from "./dialogs.js";
+import { MessagesView } from "./messages-view.js";
+import { Panels } from "./panels.js";
+import { PeopleView } from "./people-view.js";
+import { Place } from "./place.js";
+import { RoomsView } from "./rooms-view.js";
+import { StatusView } from "./status-view.js";
 
 const missing = await missingClient();
 if (missing) {
-  byId('welcome').hidden = false;
-  byId('welcome-form').querySelectorAll('input, button').forEach((control) => control.setAttribute('disabled', ''));
-  showProblem('welcome-problem', missing);
+  byId("welcome").hidden = false;
+  byId("welcome-form")
+    .querySelectorAll("input, button")
+    .forEach((control) => control.setAttribute("disabled", ""));
+  showProblem("welcome-problem", missing);
 } else {
   start();
 }
 
 function start() {
   const identity = new Identity();
-  const connection = new Connection('/', () => identity.auth());
+  const connection = new Connection("/", () => identity.auth());
   const chat = new Chat(connection, identity);
   const place = new Place(chat);
   const panels = new Panels(place);
@@ -37,16 +39,16 @@ function start() {
   new ComposerView(chat);
   new StatusView(chat, profile);
   new RoomsView(chat, panels, join);
-  byId('me').addEventListener('click', () => profile.open());
+  byId("me").addEventListener("click", () => profile.open());
 
-  connection.addEventListener('up', () => identity.remember(connection.ids));
+  connection.addEventListener("up", () => identity.remember(connection.ids));
 
   const enter = () => {
-    byId('welcome').hidden = true;
-    byId('app').hidden = false;
+    byId("welcome").hidden = true;
+    byId("app").hidden = false;
     connection.connect();
     place.restore();
-    if (!panels.narrow) byId('composer-text').focus();
+    if (!panels.narrow) byId("composer-text").focus();
   };
   if (identity.name) enter();
   else welcomePage(identity, place, enter);

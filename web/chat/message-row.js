@@ -2,14 +2,14 @@
  * One row of the conversation as an element. What others wrote becomes text nodes, and links if it says
  * http or https.
  */
-import { avatar, hue } from '../shared/avatar.js';
-import { h, icon } from '../shared/dom.js';
-import { clock, dayName, full, isValid } from '../shared/time.js';
+import { avatar, hue } from "../shared/avatar.js";
+import { h, icon } from "../shared/dom.js";
+import { clock, dayName, full, isValid } from "../shared/time.js";
 
 /**
- * @typedef {import('./rows.js').Row} Row
- * @typedef {import('./timeline.js').Item} Item
- * @typedef {import('./room.js').Room} Room
+ * @typedef {import("./rows.js").Row} Row
+ * @typedef {import("./timeline.js").Item} Item
+ * @typedef {import("./room.js").Room} Room
  */
 
 const address = /https?:\/\/[^\s<>"']+/giu;
@@ -17,23 +17,31 @@ const onlyEmoji = /^[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Regional_Indi
 
 /**
  * @param {Row} row
- * @param {import('./chat.js').Chat} chat
+ * @param {import("./chat.js").Chat} chat
  * @param {Room | undefined} room
  * @returns {HTMLElement}
  */
 export function messageRow(row, chat, room) {
-  if (row.kind === 'day') return h('li', { class: 'day' }, h('span', {}, dayName(row.time)));
-  if (row.kind === 'unread') return h('li', { class: 'unread-line' }, h('span', {}, 'New'));
+  if (row.kind === "day") return h("li", { class: "day" }, h("span", {}, dayName(row.time)));
+  if (row.kind === "unread") return h("li", { class: "unread-line" }, h("span", {}, "New"));
   const { item, first, last, time } = row;
-  if (!item || !room) return h('li');
+  if (!item || !room) return h("li");
   const service = !item.own && !item.stamp.socket;
-  const name = item.stamp.name || (service ? 'Service' : 'Guest');
-  const classes = ['message', item.own && 'own', first && 'first', last && 'last', service && 'service', item.redacted && 'redacted', item.state];
-  const element = h('li', { class: classes.filter(Boolean).join(' '), 'data-key': item.key, 'data-id': item.id });
-  element.style.setProperty('--hue', String(hue(item.stamp.user ?? name)));
+  const name = item.stamp.name || (service ? "Service" : "Guest");
+  const classes = [
+    "message",
+    item.own && "own",
+    first && "first",
+    last && "last",
+    service && "service",
+    item.redacted && "redacted",
+    item.state,
+  ];
+  const element = h("li", { class: classes.filter(Boolean).join(" "), "data-key": item.key, "data-id": item.id });
+  element.style.setProperty("--hue", String(hue(item.stamp.user ?? name)));
   if (first) {
     if (!item.own) element.append(avatar({ name, key: item.stamp.user ?? name, service }));
-    element.append(head(item, item.own ? 'You' : name, service, time));
+    element.append(head(item, item.own ? "You" : name, service, time));
   }
   element.append(bubble(item, time));
   if (item.own) element.append(state(item, chat, room, !!last));
@@ -47,13 +55,13 @@ export function messageRow(row, chat, room) {
  * @param {Date} time
  */
 function head(item, name, service, time) {
-  const tags = [service ? 'service' : '', item.toAll ? 'to everyone' : ''].filter(Boolean);
+  const tags = [service && item.stamp.name ? "service" : "", item.toAll ? "to everyone" : ""].filter(Boolean);
   return h(
-    'div',
-    { class: 'head' },
-    h('bdi', { class: 'who' }, name),
-    ...tags.map((tag) => h('span', { class: 'tag' }, tag)),
-    h('time', { datetime: isValid(time) ? time.toISOString() : undefined, title: full(time) }, clock(time)),
+    "div",
+    { class: "head" },
+    h("bdi", { class: "who" }, name),
+    ...tags.map((tag) => h("span", { class: "tag" }, tag)),
+    h("time", { datetime: isValid(time) ? time.toISOString() : undefined, title: full(time) }, clock(time)),
   );
 }
 
@@ -62,30 +70,30 @@ function head(item, name, service, time) {
  * @param {Date} time
  */
 function bubble(item, time) {
-  if (item.redacted) return h('div', { class: 'bubble' }, 'Removed: the sender’s account was deleted.');
+  if (item.redacted) return h("div", { class: "bubble" }, "Removed: the sender’s account was deleted.");
   const large = onlyEmoji.test(item.text) && /\S/u.test(item.text);
-  return h('div', { class: large ? 'bubble large' : 'bubble', dir: 'auto', title: full(time) }, ...linked(item.text));
+  return h("div", { class: large ? "bubble large" : "bubble", dir: "auto", title: full(time) }, ...linked(item.text));
 }
 
 /**
  * @param {Item} item
- * @param {import('./chat.js').Chat} chat
+ * @param {import("./chat.js").Chat} chat
  * @param {Room} room
  * @param {boolean} last
  */
 function state(item, chat, room, last) {
-  if (item.state === 'failed') {
+  if (item.state === "failed") {
     return h(
-      'div',
-      { class: 'state', role: 'alert' },
-      icon('alert'),
-      h('span', {}, `Not sent. ${item.problem ?? ''}`),
-      h('button', { type: 'button', class: 'link-button', onclick: () => chat.outbox.retry(room, item) }, 'Retry'),
-      h('button', { type: 'button', class: 'link-button', onclick: () => chat.outbox.discard(room, item) }, 'Discard'),
+      "div",
+      { class: "state", role: "alert" },
+      icon("alert"),
+      h("span", {}, `Not sent. ${item.problem ?? ""}`),
+      h("button", { type: "button", class: "link-button", onclick: () => chat.outbox.retry(room, item) }, "Retry"),
+      h("button", { type: "button", class: "link-button", onclick: () => chat.outbox.discard(room, item) }, "Discard"),
     );
   }
-  if (item.state === 'sending') return h('div', { class: 'state' }, icon('clock'), h('span', {}, 'Sending…'));
-  return h('div', { class: last ? 'state' : 'state visually-hidden' }, icon('check'), h('span', {}, 'Stored'));
+  if (item.state === "sending") return h("div", { class: "state" }, icon("clock"), h("span", {}, "Sending…"));
+  return h("div", { class: last ? "state" : "state visually-hidden" }, icon("check"), h("span", {}, "Stored"));
 }
 
 /**
@@ -97,9 +105,9 @@ function linked(text) {
   const parts = [];
   let end = 0;
   for (const match of text.matchAll(address)) {
-    const words = match[0].replace(/[.,;:!?)\]}»”’]+$/u, '');
+    const words = match[0].replace(/[.,;:!?)\]}»”’]+$/u, "");
     if (!URL.canParse(words)) continue;
-    parts.push(text.slice(end, match.index), h('a', { href: new URL(words).href, target: '_blank', rel: 'noopener noreferrer' }, words));
+    parts.push(text.slice(end, match.index), h("a", { href: new URL(words).href, target: "_blank", rel: "noopener noreferrer" }, words));
     end = match.index + words.length;
   }
   parts.push(text.slice(end));

@@ -2,18 +2,18 @@
  * The messages of the open room: rows by day and sender, and a scroll position that stays where the reader
  * is. At the end it follows what is said; elsewhere it stands still, whatever is put above or below.
  */
-import { arrange, byId, h, icon } from '../shared/dom.js';
-import { messageRow } from './message-row.js';
-import { rowsOf } from './rows.js';
+import { arrange, byId, h, icon } from "../shared/dom.js";
+import { messageRow } from "./message-row.js";
+import { rowsOf } from "./rows.js";
 
-/** @typedef {import('./room.js').Room} Room */
+/** @typedef {import("./room.js").Room} Room */
 
 const nearEnd = 60; // pixels
 const nearTop = 240; // pixels
 
 export class MessagesView {
-  #log = byId('log');
-  #list = byId('messages');
+  #log = byId("log");
+  #list = byId("messages");
   /** @type {Room | undefined} */
   #room = undefined;
   /** @type {Map<string, {signature: string, element: HTMLElement}>} */
@@ -23,16 +23,16 @@ export class MessagesView {
   #scheduled = false;
 
   /**
-   * @param {import('./chat.js').Chat} chat
+   * @param {import("./chat.js").Chat} chat
    * @param {{open: () => void}} join
    */
   constructor(chat, join) {
     this.chat = chat;
     this.join = join;
-    for (const type of ['rooms', 'room']) chat.addEventListener(type, () => this.#schedule());
-    chat.addEventListener('said', (event) => this.#said(/** @type {CustomEvent} */ (event).detail));
-    this.#log.addEventListener('scroll', () => this.#scrolled(), { passive: true });
-    byId('jump').addEventListener('click', () => {
+    for (const type of ["rooms", "room"]) chat.addEventListener(type, () => this.#schedule());
+    chat.addEventListener("said", (event) => this.#said(/** @type {CustomEvent} */ (event).detail));
+    this.#log.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    byId("jump").addEventListener("click", () => {
       this.#follow();
       this.#log.focus();
     });
@@ -56,6 +56,7 @@ export class MessagesView {
       this.#list.replaceChildren();
       this.#follow();
     }
+    if (this.#follows) room?.trim();
     const anchor = this.#anchor();
     const kept = new Map();
     const elements = rowsOf(room).map((row) => {
@@ -68,25 +69,28 @@ export class MessagesView {
     arrange(this.#list, elements);
     this.#showTop(room);
     this.#showEmpty(room, elements.length === 0);
-    if (room?.timeline.items.at(-1)?.state === 'sending') this.#follows = true;
+    if (room?.timeline.items.at(-1)?.state === "sending") this.#follows = true;
     if (this.#follows) this.#toEnd();
     else this.#hold(anchor);
     this.#showJump();
-    this.#log.setAttribute('aria-label', room ? `Messages in ${room.name}` : 'Messages');
+    this.#log.setAttribute("aria-label", room ? `Messages in ${room.name}` : "Messages");
     queueMicrotask(() => this.#wantOlder());
   }
 
   /** @param {Room | undefined} room */
   #showTop(room) {
-    const top = byId('top');
-    top.hidden = !room || room.state === 'refused';
+    const top = byId("top");
+    top.hidden = !room || room.state === "refused";
     if (!room || top.hidden) return;
     if (room.historyProblem) {
-      const again = h('button', { type: 'button', class: 'button small', onclick: () => this.chat.retryHistory(room) }, 'Try again');
-      top.replaceChildren(h('p', { class: 'problem' }, icon('alert'), `Earlier messages cannot be shown. ${room.historyProblem}`), again);
-    } else if (room.loading) top.replaceChildren(h('p', { class: 'hint' }, h('span', { class: 'spinner', 'aria-hidden': 'true' }), ' Fetching messages…'));
-    else if (room.more) top.replaceChildren(h('button', { type: 'button', class: 'button small', onclick: () => this.chat.older(room) }, 'Earlier messages'));
-    else if (room.loaded && room.timeline.items.length > 0) top.replaceChildren(h('p', { class: 'hint' }, 'This is where ', h('bdi', {}, room.name), ' begins.'));
+      const again = h("button", { type: "button", class: "button small", onclick: () => this.chat.retryHistory(room) }, "Try again");
+      top.replaceChildren(h("p", { class: "problem" }, icon("alert"), `Earlier messages cannot be shown. ${room.historyProblem}`), again);
+    } else if (room.loading)
+      top.replaceChildren(h("p", { class: "hint" }, h("span", { class: "spinner", "aria-hidden": "true" }), " Fetching messages…"));
+    else if (room.more)
+      top.replaceChildren(h("button", { type: "button", class: "button small", onclick: () => this.chat.older(room) }, "Earlier messages"));
+    else if (room.loaded && room.timeline.items.length > 0)
+      top.replaceChildren(h("p", { class: "hint" }, "This is where ", h("bdi", {}, room.name), " begins."));
     else top.replaceChildren();
   }
 
@@ -95,26 +99,35 @@ export class MessagesView {
    * @param {boolean} none
    */
   #showEmpty(room, none) {
-    const empty = byId('empty');
-    empty.hidden = !!room && room.state !== 'refused' && !(none && room.loaded && !room.loading);
+    const empty = byId("empty");
+    empty.hidden = !!room && room.state !== "refused" && !(none && room.loaded && !room.loading);
     if (empty.hidden) return;
     if (!room) {
-      const button = h('button', { type: 'button', class: 'button primary', onclick: () => this.join.open() }, 'Join a room');
-      empty.replaceChildren(icon('speech'), h('h2', {}, 'You are in no room'), h('p', { class: 'hint' }, 'Join one to read and to talk.'), button);
-    } else if (room.state === 'refused') {
-      const button = h('button', { type: 'button', class: 'button', onclick: () => this.chat.leave(room) }, 'Take it off the list');
-      empty.replaceChildren(icon('alert'), h('h2', {}, 'This room cannot be joined'), h('p', { class: 'hint' }, room.problem), button);
+      const button = h("button", { type: "button", class: "button primary", onclick: () => this.join.open() }, "Join a room");
+      empty.replaceChildren(
+        icon("speech"),
+        h("h2", {}, "You are in no room"),
+        h("p", { class: "hint" }, "Join one to read and to talk."),
+        button,
+      );
+    } else if (room.state === "refused") {
+      const button = h("button", { type: "button", class: "button", onclick: () => this.chat.leave(room) }, "Take it off the list");
+      empty.replaceChildren(icon("alert"), h("h2", {}, "This room cannot be joined"), h("p", { class: "hint" }, room.problem), button);
     } else {
-      empty.replaceChildren(icon('speech'), h('h2', {}, 'It is quiet here'), h('p', { class: 'hint' }, 'Say the first word, or copy a link to this room and send it to someone.'));
+      empty.replaceChildren(
+        icon("speech"),
+        h("h2", {}, "It is quiet here"),
+        h("p", { class: "hint" }, "Say the first word, or copy a link to this room and send it to someone."),
+      );
     }
   }
 
-  /** @param {{room: Room, item: import('./timeline.js').Item}} detail */
+  /** @param {{room: Room, item: import("./timeline.js").Item}} detail */
   #said({ room, item }) {
     if (room !== this.chat.active || item.own) return;
     if (!this.#follows) this.#below++;
-    const line = h('p', {}, `${item.stamp.name || 'Service'}: ${item.text}`);
-    const announcer = byId('announcer');
+    const line = h("p", {}, `${item.stamp.name || "Service"}: ${item.text}`);
+    const announcer = byId("announcer");
     announcer.append(line);
     while (announcer.childElementCount > 5) announcer.firstElementChild?.remove();
   }
@@ -129,7 +142,7 @@ export class MessagesView {
 
   #wantOlder() {
     const room = this.#room;
-    if (!room || room.loading || !room.more || !room.loaded || room.historyProblem || room.state !== 'in') return;
+    if (!room || room.loading || !room.more || !room.loaded || room.historyProblem || room.state !== "in") return;
     if (this.#log.scrollTop < nearTop) this.chat.older(room);
   }
 
@@ -145,18 +158,18 @@ export class MessagesView {
   }
 
   #showJump() {
-    const jump = byId('jump');
+    const jump = byId("jump");
     jump.hidden = this.#follows || !this.#room;
-    byId('jump-text').textContent = this.#below ? `${this.#below} new` : 'To the newest';
+    byId("jump-text").textContent = this.#below ? `${this.#below} new` : "To the newest";
   }
 
   /** The first row that the reader sees, and where. */
   #anchor() {
     if (this.#follows) return undefined;
     const frame = this.#log.getBoundingClientRect().top;
-    for (const element of this.#list.querySelectorAll('.message')) {
+    for (const element of this.#list.querySelectorAll(".message")) {
       const { top, bottom } = element.getBoundingClientRect();
-      if (bottom > frame) return { key: /** @type {HTMLElement} */ (element).dataset.key ?? '', top };
+      if (bottom > frame) return { key: /** @type {HTMLElement} */ (element).dataset.key ?? "", top };
     }
     return undefined;
   }

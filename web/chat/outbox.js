@@ -2,17 +2,17 @@
  * Messages on their way. What was written without a connection waits and is sent once; what was sent and
  * not answered is never sent again by itself, because it may have been stored.
  */
-import { RequestError } from '../shared/connection.js';
+import { RequestError } from "../shared/connection.js";
 
 /**
- * @typedef {import('./room.js').Room} Room
- * @typedef {import('./timeline.js').Item} Item
+ * @typedef {import("./room.js").Room} Room
+ * @typedef {import("./timeline.js").Item} Item
  */
 
 export class Outbox {
   /**
-   * @param {import('../shared/connection.js').Connection} connection
-   * @param {import('./identity.js').Identity} identity
+   * @param {import("../shared/connection.js").Connection} connection
+   * @param {import("./identity.js").Identity} identity
    * @param {(room: Room) => void} changed
    * @param {(room: Room) => void} enter asked when the server says that we are not in the room
    */
@@ -54,7 +54,7 @@ export class Outbox {
 
   /** @param {Room} room we are in it now: what waited goes out, in order */
   flush(room) {
-    for (const item of room.timeline.items) if (item.state === 'sending' && !item.sent) this.#post(room, item);
+    for (const item of room.timeline.items) if (item.state === "sending" && !item.sent) this.#post(room, item);
   }
 
   /**
@@ -62,16 +62,16 @@ export class Outbox {
    * @param {Item} item
    */
   async #post(room, item) {
-    if (room.state !== 'in') return; // flush comes
+    if (room.state !== "in") return; // flush comes
     item.sent = true;
     item.stamp.socket = this.connection.id;
     try {
-      const { id } = await this.connection.request('room message', room.name, item.text);
+      const { id } = await this.connection.request("room message", room.name, item.text);
       room.timeline.confirm(item, { id });
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
       room.timeline.fail(item, error.message);
-      if (error.code === 'forbidden') this.enter(room);
+      if (error.code === "forbidden") this.enter(room);
     }
     this.changed(room);
   }

@@ -2,29 +2,36 @@
  * A room that the person has open: what it is called, whether the server has let us in, and what is known
  * of it.
  */
-import { Timeline } from './timeline.js';
+import { Timeline } from "./timeline.js";
 
 /**
- * @typedef {import('../shared/types.js').Stamp} Stamp
- * @typedef {import('../shared/types.js').Member} Member
+ * @typedef {import("../shared/types.js").Stamp} Stamp
+ * @typedef {import("../shared/types.js").Member} Member
  */
 
+// A busy room is cut back to the fewest when it has more than the most.
+const mostKept = 600;
+const fewestKept = 300;
 const typingLasts = 4000; // milliseconds after the last sign
 
 export class Room {
   /** @type {'out' | 'joining' | 'in' | 'away' | 'refused'} away: was in when the connection broke */
-  state = 'out';
+  state = "out";
   /** Why the server refused us. */
-  problem = '';
+  problem = "";
   /** Whether the newest page of history is here. */
   loaded = false;
   /** Whether there are older messages than those here. */
   more = false;
   loading = false;
   /** Why history could not be had. */
-  historyProblem = '';
-  /** @type {string | undefined} the newest message before the connection broke, until the gap is filled */
+  historyProblem = "";
+  /** @type {string | undefined} the newest message before the connection broke ("" if there was none), until the gap is filled */
   gapFrom = undefined;
+  /** @type {string | undefined} the newest message that history had when we came in ("" if it had none) */
+  settled = undefined;
+  /** @type {string | undefined} the first message that was heard since we came in */
+  firstLive = undefined;
   unread = 0;
   /** @type {string | undefined} key of the first unread message when the room was opened */
   mark = undefined;
@@ -33,7 +40,7 @@ export class Room {
   /** @type {Map<string, {name: string, timer: number}>} by socket id */
   typing = new Map();
   /** What was written and not sent. */
-  draft = '';
+  draft = "";
 
   /**
    * @param {string} name
@@ -42,6 +49,16 @@ export class Room {
   constructor(name, isOwn) {
     this.name = name;
     this.timeline = new Timeline(isOwn);
+  }
+
+  /** Forgets old messages that nobody looks at: history has them when they are wanted. */
+  trim() {
+    const { items } = this.timeline;
+    const oldest = items.length > mostKept ? items.slice(-fewestKept).find((item) => item.id)?.id : undefined;
+    if (!oldest || this.loading) return;
+    this.timeline.dropBefore(oldest);
+    this.more = true;
+    this.settled = undefined;
   }
 
   /** @param {Stamp} stamp */
@@ -64,7 +81,7 @@ export class Room {
     clearTimeout(this.typing.get(stamp.socket)?.timer);
     const socket = stamp.socket;
     const timer = setTimeout(() => this.stopsTyping(socket) && expired(), typingLasts);
-    this.typing.set(socket, { name: stamp.name || 'Someone', timer: Number(timer) });
+    this.typing.set(socket, { name: stamp.name || "Someone", timer: Number(timer) });
   }
 
   /**

@@ -2,7 +2,7 @@
  * How messages are laid out as rows: a line for each day, one where the unread ones begin, and messages of
  * one sender together.
  *
- * @typedef {import('./timeline.js').Item} Item
+ * @typedef {import("./timeline.js").Item} Item
  *
  * @typedef {object} Row
  * @property {string} key
@@ -13,12 +13,12 @@
  * @property {boolean} [first] of its sender's group
  * @property {boolean} [last]
  */
-import { dayKey } from '../shared/time.js';
+import { dayKey } from "../shared/time.js";
 
 const groupGap = 5 * 60_000; // milliseconds
 
 /**
- * @param {import('./room.js').Room | undefined} room
+ * @param {import("./room.js").Room | undefined} room
  * @returns {Row[]}
  */
 export function rowsOf(room) {
@@ -32,14 +32,14 @@ export function rowsOf(room) {
     const before = items[at - 1];
     const newDay = !before || dayKey(new Date(before.stamp.time)) !== day;
     const today = dayKey(new Date());
-    if (newDay) rows.push({ key: `day:${day}:${item.key}`, signature: today, kind: 'day', time });
-    if (item.key === room.mark) rows.push({ key: 'unread', signature: '', kind: 'unread', time });
+    if (newDay) rows.push({ key: `day:${day}:${item.key}`, signature: today, kind: "day", time });
+    if (item.key === room.mark) rows.push({ key: "unread", signature: "", kind: "unread", time });
     const first = newDay || item.key === room.mark || !together(before, item);
     const after = items[at + 1];
     const last = !after || after.key === room.mark || !together(item, after);
     const { text, state, redacted, problem, stamp } = item;
     const signature = JSON.stringify([text, state, redacted, problem, stamp.name, stamp.time, first, last]);
-    rows.push({ key: item.key, signature, kind: 'message', time, item, first, last });
+    rows.push({ key: item.key, signature, kind: "message", time, item, first, last });
   });
   return rows;
 }
@@ -50,11 +50,16 @@ export function rowsOf(room) {
  */
 function together(a, b) {
   const gap = Date.parse(b.stamp.time) - Date.parse(a.stamp.time);
-  return sender(a) === sender(b) && a.toAll === b.toAll && Math.abs(gap) < groupGap && dayKey(new Date(a.stamp.time)) === dayKey(new Date(b.stamp.time));
+  return (
+    sender(a) === sender(b) &&
+    a.toAll === b.toAll &&
+    Math.abs(gap) < groupGap &&
+    dayKey(new Date(a.stamp.time)) === dayKey(new Date(b.stamp.time))
+  );
 }
 
 /** @param {Item} item */
 function sender({ own, stamp }) {
-  if (own) return 'own';
+  if (own) return "own";
   return stamp.user ? `user ${stamp.user}` : stamp.socket ? `socket ${stamp.socket} ${stamp.name}` : `service ${stamp.name}`;
 }

@@ -2,7 +2,7 @@
  * What was said in one room, in the order in which it was stored, each message once: live delivery,
  * history and our own pending messages all end up here.
  *
- * @typedef {import('../shared/types.js').Stamp} Stamp
+ * @typedef {import("../shared/types.js").Stamp} Stamp
  *
  * @typedef {object} Item
  * @property {string} key stays the same for as long as the item is shown
@@ -63,13 +63,13 @@ export class Timeline {
       id: stamp.id,
       text,
       stamp,
-      state: 'stored',
+      state: "stored",
       own: this.isOwn(stamp),
       redacted,
       toAll,
       sent: true,
     };
-    if (redacted) item.text = '';
+    if (redacted) item.text = "";
     this.#place(item);
     return item;
   }
@@ -85,7 +85,7 @@ export class Timeline {
       key: `pending:${++pendingCount}`,
       text,
       stamp,
-      state: 'sending',
+      state: "sending",
       own: true,
       redacted: false,
       toAll: false,
@@ -110,7 +110,7 @@ export class Timeline {
     if (stamp.id && this.#byId.has(stamp.id)) return; // its echo stands here already
     item.id = stamp.id;
     item.stamp = { ...item.stamp, ...stamp };
-    item.state = 'stored';
+    item.state = "stored";
     item.problem = undefined;
     this.#place(item);
   }
@@ -120,8 +120,8 @@ export class Timeline {
    * @param {string} problem
    */
   fail(item, problem) {
-    if (item.state !== 'sending') return;
-    item.state = 'failed';
+    if (item.state !== "sending") return;
+    item.state = "failed";
     item.problem = problem;
   }
 
@@ -137,7 +137,11 @@ export class Timeline {
    * @param {string} id
    */
   dropBefore(id) {
-    for (const item of this.items) if (item.id && compareIds(item.id, id) < 0) this.remove(item);
+    this.items = this.items.filter((item) => {
+      const gone = item.id !== undefined && compareIds(item.id, id) < 0;
+      if (gone) this.#byId.delete(item.id ?? "");
+      return !gone;
+    });
   }
 
   /**
@@ -145,7 +149,7 @@ export class Timeline {
    * @returns {boolean} whether something was said by that user
    */
   redact(user) {
-    const theirs = this.items.filter((item) => item.stamp.user === user && item.state === 'stored');
+    const theirs = this.items.filter((item) => item.stamp.user === user && item.state === "stored");
     theirs.forEach((item) => this.#redact(item));
     return theirs.length > 0;
   }
@@ -153,14 +157,14 @@ export class Timeline {
   /** @param {Item} item */
   #redact(item) {
     item.redacted = true;
-    item.text = '';
+    item.text = "";
   }
 
   /** @param {Item} item */
   #place(item) {
     const { id } = item;
     if (id) this.#byId.set(id, item);
-    const later = this.items.findIndex((other) => (other.id && id ? compareIds(other.id, id) > 0 : other.state !== 'stored'));
+    const later = this.items.findIndex((other) => (other.id && id ? compareIds(other.id, id) > 0 : other.state !== "stored"));
     if (later < 0) this.items.push(item);
     else this.items.splice(later, 0, item);
   }
@@ -175,7 +179,7 @@ export class Timeline {
  * @param {Stamp} stamp
  */
 function isEcho(item, text, stamp) {
-  return item.state !== 'stored' && item.sent && item.text === text && !!stamp.socket && item.stamp.socket === stamp.socket;
+  return item.state !== "stored" && item.sent && item.text === text && !!stamp.socket && item.stamp.socket === stamp.socket;
 }
 
 /**
@@ -192,6 +196,6 @@ export function compareIds(a, b) {
 
 /** @param {string} id */
 function split(id) {
-  const [epoch, sequence] = id.split('-');
+  const [epoch, sequence] = id.split("-");
   return [parseInt(epoch, 36), Number(sequence)];
 }

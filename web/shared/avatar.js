@@ -1,7 +1,7 @@
 /**
  * A colour and initials that a sender keeps, on every page and every machine.
  */
-import { h, icon } from './dom.js';
+import { h, icon } from "./dom.js";
 
 /**
  * @param {string} key what names the sender: an account, else a name
@@ -15,10 +15,10 @@ export function hue(key) {
 
 /** @param {string} name */
 export function initials(name) {
-  const words = name.trim().split(/[\s._-]+/u).filter(Boolean);
-  const letters = words.length > 1 ? [words[0], words[words.length - 1]] : words;
-  const first = letters.map((word) => graphemes(word)[0] ?? '').join('');
-  return first.toLocaleUpperCase() || '?';
+  const words = name.split(/[^\p{L}\p{N}\p{M}]+/u).filter(Boolean);
+  const chosen = words.length > 1 ? [words[0], words[words.length - 1]] : words;
+  const letters = chosen.map((word) => graphemes(word)[0]).join("");
+  return letters.toLocaleUpperCase() || graphemes(name.trim())[0] || "?";
 }
 
 /**
@@ -26,14 +26,14 @@ export function initials(name) {
  * @returns {HTMLElement}
  */
 export function avatar({ name, key, service }) {
-  const face = h('span', { class: service ? 'avatar service' : 'avatar', 'aria-hidden': 'true' });
-  face.append(service ? icon('service') : initials(name));
-  face.style.setProperty('--hue', String(hue(key)));
+  const face = h("span", { class: service ? "avatar service" : "avatar", "aria-hidden": "true" });
+  face.append(service ? icon("service") : initials(name));
+  face.style.setProperty("--hue", String(hue(key)));
   return face;
 }
 
 /** @param {string} text what a person sees as characters: 👩‍🚀 is one */
 function graphemes(text) {
-  if (!('Segmenter' in Intl)) return [...text];
+  if (!("Segmenter" in Intl)) return [...text];
   return [...new Intl.Segmenter().segment(text)].map((part) => part.segment);
 }

@@ -2,7 +2,7 @@
  * One Socket.IO connection to a namespace: what state it is in, said in words, and requests that are
  * answered. It uses the stock client, which the page loads as a script.
  */
-import { sentence } from './session.js';
+import { sentence } from "./session.js";
 
 /**
  * @typedef {'idle' | 'connecting' | 'connected' | 'reconnecting' | 'refused' | 'ended'} Phase
@@ -29,9 +29,9 @@ const answerTimeout = 10_000; // milliseconds
  */
 export class Connection extends EventTarget {
   /** @type {Phase} */
-  phase = 'idle';
+  phase = "idle";
   /** Why we are not connected, for people. */
-  reason = '';
+  reason = "";
   /** Ids that this page had, so that what it said before a reconnect is still its own. */
   ids = new Set();
 
@@ -47,9 +47,9 @@ export class Connection extends EventTarget {
       reconnectionDelayMax: 4000,
       auth: (/** @type {(data: object) => void} */ give) => give(auth()),
     });
-    this.socket.on('connect', () => this.#connected());
-    this.socket.on('disconnect', (/** @type {string} */ reason) => this.#disconnected(reason));
-    this.socket.on('connect_error', (/** @type {Error} */ error) => this.#failed(error));
+    this.socket.on("connect", () => this.#connected());
+    this.socket.on("disconnect", (/** @type {string} */ reason) => this.#disconnected(reason));
+    this.socket.on("connect_error", (/** @type {Error} */ error) => this.#failed(error));
   }
 
   /** @returns {string | undefined} */
@@ -60,13 +60,13 @@ export class Connection extends EventTarget {
   /** Connects, or connects anew so that what auth() says now counts. */
   connect() {
     this.socket.disconnect();
-    this.#enter('connecting', '');
+    this.#enter("connecting", "");
     this.socket.connect();
   }
 
   close() {
     this.socket.disconnect();
-    this.#enter('idle', '');
+    this.#enter("idle", "");
   }
 
   /**
@@ -84,7 +84,7 @@ export class Connection extends EventTarget {
    * @param {...unknown} args
    */
   whisper(event, ...args) {
-    if (this.phase === 'connected') this.socket.volatile.emit(event, ...args);
+    if (this.phase === "connected") this.socket.volatile.emit(event, ...args);
   }
 
   /**
@@ -97,36 +97,36 @@ export class Connection extends EventTarget {
    * @throws {RequestError}
    */
   async request(event, ...args) {
-    if (this.phase !== 'connected') throw new RequestError('offline', 'There is no connection now.');
+    if (this.phase !== "connected") throw new RequestError("offline", "There is no connection now.");
     let reply;
     try {
       reply = await this.socket.timeout(answerTimeout).emitWithAck(event, ...args);
     } catch {
-      const why = this.socket.connected ? 'The server did not answer in time.' : 'The connection broke before the server answered.';
-      throw new RequestError('lost', why);
+      const why = this.socket.connected ? "The server did not answer in time." : "The connection broke before the server answered.";
+      throw new RequestError("lost", why);
     }
     if (reply?.ok === true) return reply;
-    const message = typeof reply?.message === 'string' ? reply.message : 'the server refused without a reason';
-    throw new RequestError(String(reply?.code ?? 'unknown'), sentence(message));
+    const message = typeof reply?.message === "string" ? reply.message : "the server refused without a reason";
+    throw new RequestError(String(reply?.code ?? "unknown"), sentence(message));
   }
 
   #connected() {
     this.ids.add(this.socket.id);
-    this.#enter('connected', '');
-    this.dispatchEvent(new CustomEvent('up', { detail: { recovered: this.socket.recovered === true } }));
+    this.#enter("connected", "");
+    this.dispatchEvent(new CustomEvent("up", { detail: { recovered: this.socket.recovered === true } }));
   }
 
   /** @param {string} reason */
   #disconnected(reason) {
-    if (reason === 'io client disconnect') return;
-    if (reason === 'io server disconnect') this.#enter('ended', 'The server ended this connection.');
-    else this.#enter('reconnecting', lossReason(reason));
+    if (reason === "io client disconnect") return;
+    if (reason === "io server disconnect") this.#enter("ended", "The server ended this connection.");
+    else this.#enter("reconnecting", lossReason(reason));
   }
 
   /** @param {Error} error */
   #failed(error) {
-    if (this.socket.active) this.#enter('reconnecting', unreachable());
-    else this.#enter('refused', sentence(error.message));
+    if (this.socket.active) this.#enter("reconnecting", unreachable());
+    else this.#enter("refused", sentence(error.message));
   }
 
   /**
@@ -136,25 +136,25 @@ export class Connection extends EventTarget {
   #enter(phase, reason) {
     this.phase = phase;
     this.reason = reason;
-    this.dispatchEvent(new Event('phase'));
+    this.dispatchEvent(new Event("phase"));
   }
 }
 
 /** @param {string} reason as the stock client gives it: https://socket.io/docs/v4/client-socket-instance/#disconnect */
 function lossReason(reason) {
-  if (!navigator.onLine) return 'This device is offline.';
+  if (!navigator.onLine) return "This device is offline.";
   switch (reason) {
-    case 'ping timeout':
-      return 'The server stopped answering.';
-    case 'parse error':
-      return 'The server sent something that cannot be read.';
+    case "ping timeout":
+      return "The server stopped answering.";
+    case "parse error":
+      return "The server sent something that cannot be read.";
     default:
-      return 'The connection was lost.';
+      return "The connection was lost.";
   }
 }
 
 function unreachable() {
-  return navigator.onLine ? 'The server cannot be reached.' : 'This device is offline.';
+  return navigator.onLine ? "The server cannot be reached." : "This device is offline.";
 }
 
 /**
@@ -163,12 +163,12 @@ function unreachable() {
  * @returns {Promise<string | undefined>}
  */
 export async function missingClient() {
-  if ('io' in globalThis) return undefined;
+  if ("io" in globalThis) return undefined;
   try {
-    const answer = await fetch('/socket.io/socket.io.js');
+    const answer = await fetch("/socket.io/socket.io.js");
     if (!answer.ok) return sentence(await answer.text());
   } catch {
     // The server is gone: the sentence below says so.
   }
-  return 'The Socket.IO client could not be loaded. Reload the page when the server can be reached.';
+  return "The Socket.IO client could not be loaded. Reload the page when the server can be reached.";
 }

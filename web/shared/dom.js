@@ -30,8 +30,8 @@ export const formById = (id) => /** @type {HTMLFormElement} */ (byId(id));
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === 'function') element.addEventListener(name.slice(2), value);
-    else if (value === true) element.setAttribute(name, '');
+    if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value !== undefined) element.setAttribute(name, String(value));
   }
   for (const child of children) if (child !== undefined) element.append(child);
@@ -39,7 +39,7 @@ export function h(tag, attributes = {}, ...children) {
 }
 
 /** @param {string} name a file in icons/ that base.css knows */
-export const icon = (name) => h('span', { class: `icon icon-${name}`, 'aria-hidden': 'true' });
+export const icon = (name) => h("span", { class: `icon icon-${name}`, "aria-hidden": "true" });
 
 /**
  * Makes the list's children be the given ones, touching only what changed, so that focus and selection stay.

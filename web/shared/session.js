@@ -1,7 +1,7 @@
 /**
  * Signing in, and keeping the token until the tab is closed.
  *
- * @typedef {import('./types.js').Session} Session
+ * @typedef {import("./types.js").Session} Session
  */
 
 /** Why signing in failed, in words for the person who tries. */
@@ -19,17 +19,17 @@ export async function login(name, password) {
   /** @type {any} */
   let reply;
   try {
-    response = await fetch('/auth/login', {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
+    response = await fetch("/auth/login", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ name, password }),
     });
     reply = await response.json().catch(() => undefined);
   } catch {
-    throw new LoginError('The server cannot be reached. Try again in a moment.');
+    throw new LoginError("The server cannot be reached. Try again in a moment.");
   }
-  if (reply?.ok === true && typeof reply.token === 'string') return reply;
-  if (typeof reply?.message === 'string' && reply.message !== '') throw new LoginError(sentence(reply.message));
+  if (reply?.ok === true && typeof reply.token === "string") return reply;
+  if (typeof reply?.message === "string" && reply.message !== "") throw new LoginError(sentence(reply.message));
   throw new LoginError(`Signing in failed: the server answered ${response.status}.`);
 }
 
@@ -45,8 +45,8 @@ export class SessionStore {
   /** @returns {Session | undefined} the session, unless it has expired */
   get() {
     try {
-      const session = JSON.parse(sessionStorage.getItem(this.key) ?? 'null');
-      if (typeof session?.token !== 'string') return undefined;
+      const session = JSON.parse(sessionStorage.getItem(this.key) ?? "null");
+      if (typeof session?.token !== "string") return undefined;
       return Date.parse(session.expires) <= Date.now() ? undefined : session;
     } catch {
       return undefined;
@@ -69,6 +69,6 @@ export class SessionStore {
  */
 export function sentence(text) {
   const trimmed = text.trim();
-  const ended = /[.!?…]$/u.test(trimmed) ? trimmed : trimmed + '.';
+  const ended = /[.!?…]$/u.test(trimmed) ? trimmed : trimmed + ".";
   return ended.charAt(0).toLocaleUpperCase() + ended.slice(1);
 }

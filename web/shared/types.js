@@ -35,6 +35,10 @@
  * @property {string[]} [roles]
  * @property {string} created RFC 3339
  *
+ * @typedef {object} SocketList
+ * @property {Connected[]} sockets
+ * @property {boolean} [complete] false if a gateway did not answer in time, or there are too many to list
+ *
  * @typedef {object} Connected one connected socket, as administrators see it
  * @property {string} namespace
  * @property {string} id

@@ -238,8 +238,11 @@ func lockStore(dir string) (unlock func() error, err error) {
 		return nil, fmt.Errorf("embedded NATS: lock the store directory: %w", err)
 	}
 	if err := lockFile(f); err != nil {
-		return nil, errors.Join(&inUseError{ErrStoreInUse, fmt.Sprintf("%s is already in use by another running Natter (%v); "+
-			"stop it or choose another directory", dir, err)}, f.Close())
+		if !errors.Is(err, errLocked) {
+			return nil, errors.Join(fmt.Errorf("embedded NATS: lock the store directory %s: %w", dir, err), f.Close())
+		}
+		return nil, errors.Join(&inUseError{ErrStoreInUse, dir + " is already in use by another running Natter; " +
+			"stop it or choose another directory with --data"}, f.Close())
 	}
 	// Closing the file drops the lock. The file stays: removing it would let a
 	// third process lock a new one while a second waits on the old.

@@ -133,7 +133,8 @@ func TestStoreInUse(t *testing.T) {
 	dir := t.TempDir()
 	run(t, Options{StoreDir: dir})
 	_, err := Start(Options{StoreDir: dir})
-	if !errors.Is(err, ErrStoreInUse) || !strings.HasPrefix(err.Error(), dir+" is already in use by another running Natter") ||
+	if !errors.Is(err, ErrStoreInUse) || !strings.HasPrefix(err.Error(), dir+" is already in use by another running Natter; ") ||
+		!strings.HasSuffix(err.Error(), "--data") ||
 		strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %v", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +31,9 @@ const (
 	readTimeout  = 5 * time.Second
 	writeTimeout = 30 * time.Second
 )
+
+// ErrInUse says that somebody else listens on the address. Run wraps it.
+var ErrInUse = errors.New("already in use")
 
 // Options can be embedded in a service's configuration, under `embed:"" prefix:"health-" set:"health=ADDRESS"`,
 // where the address is the default.
@@ -176,8 +180,12 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	}
 	l, err := net.Listen("tcp", s.opts.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is %w: another service or program is running there; stop it or choose another address for the health pages with --health-listen",
+			s.opts.Listen, ErrInUse)
+	}
 	if err != nil {
-		return fmt.Errorf("health pages: %w: choose another address with the setting listen", err)
+		return fmt.Errorf("health pages: --health-listen: %w", err)
 	}
 	s.mu.Lock()
 	s.addr = l.Addr()

@@ -153,7 +153,7 @@ func TestAddressInUse(t *testing.T) {
 	}
 	defer l.Close()
 	err = New(Options{Listen: l.Addr().String()}, silent).Run(t.Context())
-	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) || !strings.Contains(err.Error(), "listen") {
+	if !errors.Is(err, ErrInUse) || !strings.HasPrefix(err.Error(), l.Addr().String()+" is already in use") || !strings.Contains(err.Error(), "--health-listen") {
 		t.Errorf("got %v", err)
 	}
 }

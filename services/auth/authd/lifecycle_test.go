@@ -278,7 +278,7 @@ func TestStopAnswersWhatHasArrived(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const requests = 20
+	const requests = 6
 	for range requests {
 		if err := c.PublishRequest("natter.auth.login", inbox, []byte(`{"name":"admin","password":"`+adminPassword+`"}`)); err != nil {
 			t.Fatal(err)

@@ -2,7 +2,6 @@ package authd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -55,23 +54,15 @@ func (s *Service) prepareOnce(ctx context.Context, nc *nats.Conn) (api.Parts, er
 		return api.Parts{}, fmt.Errorf("using JetStream: %w", err)
 	}
 	storage := provision.Storage{Replicas: s.cfg.Replicas, MaxBytes: -1}
-	_, err = repeat(ctx, func(ctx context.Context) (jetstream.Stream, error) {
-		return provision.Events(ctx, js, s.subjects, storage)
-	})
-	if err != nil {
+	if _, err := provision.Events(ctx, js, s.subjects, storage); err != nil {
 		return api.Parts{}, err
-	}
-	bucket := func(name, description string) (jetstream.KeyValue, error) {
-		return repeat(ctx, func(ctx context.Context) (jetstream.KeyValue, error) {
-			return buckets.Open(ctx, js, name, description, s.cfg.Replicas)
-		})
 	}
 	names := s.subjects.Names()
-	accountsKV, err := bucket(names.Accounts, "Accounts of users, with their password hashes.")
+	accountsKV, err := buckets.Open(ctx, js, names.Accounts, "Accounts of users, with their password hashes.", s.cfg.Replicas)
 	if err != nil {
 		return api.Parts{}, err
 	}
-	keysKV, err := bucket(names.AuthKeys, "The private key that signs tokens.")
+	keysKV, err := buckets.Open(ctx, js, names.AuthKeys, "The private key that signs tokens.", s.cfg.Replicas)
 	if err != nil {
 		return api.Parts{}, err
 	}
@@ -97,23 +88,4 @@ func (s *Service) prepareOnce(ctx context.Context, nc *nats.Conn) (api.Parts, er
 		Admin:      admin.New(nc, js, s.subjects, administration),
 		Hashing:    s.cfg.hashing(),
 	}, nil
-}
-
-const (
-	repeatAfter = 3 * time.Second
-	repeatMost  = 5
-)
-
-// repeat asks again where no answer came: of two instances that make the same stream of a cluster at the same
-// moment, neither hears that it was made. What it asks for must change nothing the second time.
-func repeat[T any](ctx context.Context, ask func(context.Context) (T, error)) (result T, err error) {
-	for range repeatMost {
-		attempt, cancel := context.WithTimeout(ctx, repeatAfter)
-		result, err = ask(attempt)
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
-			break
-		}
-	}
-	return result, err
 }

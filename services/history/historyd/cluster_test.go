@@ -1,6 +1,7 @@
 package historyd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -45,11 +46,15 @@ func TestClusterLosesItsLeader(t *testing.T) {
 	}
 }
 
+const publishWait = 2 * time.Second
+
 // sayUntilStored posts to red and returns the stamp, with the time that the main stream says.
 func (f *fixture) sayUntilStored(event string) (stamp contract.Stamp) {
 	f.t.Helper()
 	f.until("a post to be stored", func() error {
-		ack, err := f.js.Publish(f.ctx(), "natter.post._.room.red", []byte(event), jetstream.WithMsgID(event))
+		ctx, cancel := context.WithTimeout(f.ctx(), publishWait) // without a leader nobody answers
+		defer cancel()
+		ack, err := f.js.Publish(ctx, "natter.post._.room.red", []byte(event), jetstream.WithMsgID(event))
 		if err == nil {
 			stamp.ID = f.id(ack.Sequence)
 			stamp.Time, err = f.storedAt(ack.Sequence)

@@ -13,11 +13,13 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/pkg/kit/provision"
 )
 
 // Open makes the bucket if it is not there, and returns it. It keeps one value a key, on file storage.
 func Open(ctx context.Context, js jetstream.JetStream, name, description string, replicas int) (jetstream.KeyValue, error) {
-	_, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	config := jetstream.StreamConfig{
 		Name:              "KV_" + name,
 		Description:       description,
 		Subjects:          []string{"$KV." + name + ".>"},
@@ -29,6 +31,9 @@ func Open(ctx context.Context, js jetstream.JetStream, name, description string,
 		AllowRollup:       true,
 		DenyDelete:        true,
 		AllowDirect:       false, // the one point
+	}
+	_, err := provision.Repeat(ctx, func(ctx context.Context) (jetstream.Stream, error) {
+		return js.CreateOrUpdateStream(ctx, config)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", name, err)

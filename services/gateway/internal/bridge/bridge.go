@@ -15,6 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/provision"
@@ -75,6 +76,8 @@ type Bridge struct {
 	epoch *epoch
 	ready chan struct{} // closed when the streams are there for the first time
 	who   chan struct{} // bounds concurrent questions to all gateways
+
+	lately struct{ store, use, skip, ack rate.Sometimes } // warnings that many messages could cause at once
 }
 
 // errNotReady says that the streams are not there yet.
@@ -94,6 +97,9 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 		epoch:    newEpoch(),
 		ready:    make(chan struct{}),
 		who:      make(chan struct{}, maxWho),
+	}
+	for _, s := range []*rate.Sometimes{&b.lately.store, &b.lately.use, &b.lately.skip, &b.lately.ack} {
+		*s = rate.Sometimes{First: 10, Interval: time.Second}
 	}
 	b.rooms = newRooms(nc, opts, b.live, b.volatile)
 	b.replies = newReplies(nc, opts)
@@ -149,6 +155,11 @@ func (b *Bridge) subscribe() ([]*nats.Subscription, error) {
 		subs = append(subs, sub)
 	}
 	return subs, nil
+}
+
+// often warns of what may happen to every message: the first times, then once a second. Counters have them all.
+func (b *Bridge) often(lately *rate.Sometimes, message string, args ...any) {
+	lately.Do(func() { b.opts.Log.Warn(message, args...) })
 }
 
 // Ready returns nil once the gateway can serve: its streams are there and NATS is connected.
@@ -226,7 +237,7 @@ func (b *Bridge) provision(ctx context.Context, wg *sync.WaitGroup) bool {
 }
 
 func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
-	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+	limited, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	o := b.opts
 	stream, err := provision.Main(limited, b.js, o.Subjects, o.StreamAge, o.Duplicates, o.Storage)

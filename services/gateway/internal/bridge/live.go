@@ -53,6 +53,11 @@ func (b *Bridge) readLive(ctx context.Context) {
 
 // stored handles one message of the main stream, live or fetched.
 func (b *Bridge) stored(ctx context.Context, epoch string, msg *nats.Msg) {
+	if b.isRequest(msg) { // it waited for its turn: see answerLater
+		b.hub.Barrier()
+		b.answerNow(msg)
+		return
+	}
 	h := contract.Header(msg.Header)
 	s, err := contract.ParseStored(h)
 	if err != nil {
@@ -101,7 +106,7 @@ func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored,
 // skip notes a message that nobody can make sense of. JetStream acked it before anyone could object.
 func (b *Bridge) skip(kind contract.Kind, subject string, sequence uint64, reason error) {
 	b.opts.Metrics.Skipped(kind)
-	b.opts.Log.Warn("skipped a message that clients cannot be told", "subject", subject, "sequence", sequence, "reason", reason)
+	b.often(&b.lately.skip, "skipped a message that clients cannot be told", "subject", subject, "sequence", sequence, "reason", reason)
 }
 
 // command acts on sockets. It waits until all that was said before has been handed to them, and is done

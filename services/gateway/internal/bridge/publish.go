@@ -45,14 +45,16 @@ func (b *Bridge) Store(say session.Say, done func(id string, err error)) {
 		err = b.replies.request(msg, storeTimeout, func(reply *nats.Msg, err error) {
 			id, err := pubAck(epoch, reply, err)
 			if err != nil {
-				b.opts.Log.Warn("a message is not known to be stored; its sender is not told that it is", "subject", msg.Subject, "error", err)
+				b.opts.Metrics.Dropped("not stored")
+				b.often(&b.lately.store, "a message is not known to be stored; its sender is not told that it is", "subject", msg.Subject, "error", err)
 			}
 			done(id, err)
 		})
 	}
 	if err != nil {
 		if !errors.Is(err, session.ErrTooLarge) {
-			b.opts.Log.Warn("a message could not be stored", "namespace", say.Namespace, "error", err)
+			b.opts.Metrics.Dropped("not stored")
+			b.often(&b.lately.store, "a message could not be stored", "namespace", say.Namespace, "target", say.Target, "error", err)
 		}
 		done("", err)
 	}
@@ -111,7 +113,7 @@ func (b *Bridge) On(s *session.Socket, event string, array []byte, attachments [
 		}
 		if err != nil {
 			b.opts.Metrics.Dropped("malformed ack")
-			b.opts.Log.Warn("a service's ack is not a JSON array of arguments; the client does not get it", "subject", subject, "reason", err)
+			b.often(&b.lately.ack, "a service's ack is not a JSON array of arguments; the client does not get it", "subject", subject, "reason", err)
 			return
 		}
 		ack(args, attachments)
@@ -136,7 +138,7 @@ func (b *Bridge) Use(ctx context.Context, middleware string, entry contract.Entr
 		if err == nil {
 			return a, nil
 		}
-		b.opts.Log.Warn("a middleware does not answer; the client is held and it is asked again", "subject", subject, "socket", entry.ID, "error", err)
+		b.often(&b.lately.use, "a middleware does not answer; the client is held and it is asked again", "subject", subject, "socket", entry.ID, "error", err)
 		select {
 		case <-ctx.Done():
 			return contract.Admission{}, fmt.Errorf("%w: %w", session.ErrUnavailable, err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,10 +29,50 @@ func (b *Bridge) readRequests(ctx context.Context) {
 				b.skip("request", msg.Subject, 0, errNoReplySubject)
 				continue
 			}
-			if err := b.request(msg); err != nil {
-				b.refuse(msg, err)
+			after, err := contract.ParseAfter(contract.Header(msg.Header))
+			switch {
+			case err != nil:
+				b.refuse(msg, contract.CodeInvalid, err)
+			case after > 0:
+				b.answerLater(ctx, msg)
+			default:
+				b.answerNow(msg)
 			}
 		}
+	}
+}
+
+// answerLater has the reader of live messages answer, in its turn after all that was stored by now: when a
+// fence has answered, that has arrived there.
+func (b *Bridge) answerLater(ctx context.Context, msg *nats.Msg) {
+	select {
+	case b.who <- struct{}{}:
+	default:
+		b.refuse(msg, contract.CodeUnavailable, errAsking)
+		return
+	}
+	go func() {
+		defer func() { <-b.who }()
+		if _, err := b.fence.wait(ctx); err != nil {
+			b.refuse(msg, contract.CodeUnavailable, err)
+			return
+		}
+		select {
+		case b.live <- msg:
+		case <-ctx.Done():
+		}
+	}()
+}
+
+// isRequest says whether a message is a question to gateways.
+func (b *Bridge) isRequest(msg *nats.Msg) bool {
+	return strings.HasPrefix(msg.Subject, b.opts.Subjects.Prefix()+"."+string(contract.Ask)+".") ||
+		strings.HasPrefix(msg.Subject, b.opts.Subjects.Prefix()+"."+string(contract.List)+".")
+}
+
+func (b *Bridge) answerNow(msg *nats.Msg) {
+	if err := b.request(msg); err != nil {
+		b.refuse(msg, contract.CodeInvalid, err)
 	}
 }
 
@@ -216,15 +257,15 @@ func (b *Bridge) answer(msg *nats.Msg, p contract.Parsed, elements []json.RawMes
 	}
 }
 
-// refuse answers a malformed request.
-func (b *Bridge) refuse(msg *nats.Msg, reason error) {
+// refuse answers a request that is malformed, or cannot be answered now.
+func (b *Bridge) refuse(msg *nats.Msg, code string, reason error) {
 	b.skip("request", msg.Subject, 0, reason)
-	data, err := json.Marshal(contract.Refuse(contract.CodeInvalid, reason.Error()))
+	data, err := json.Marshal(contract.Refuse(code, reason.Error()))
 	if err != nil {
 		return
 	}
 	b.respond(&nats.Msg{Subject: msg.Reply, Data: data, Header: nats.Header{
-		contract.HeaderError:    {contract.CodeInvalid},
+		contract.HeaderError:    {code},
 		contract.HeaderGateway:  {b.opts.Gateway},
 		contract.HeaderGateways: {strconv.Itoa(b.gateways.count())},
 	}})

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -67,7 +68,10 @@ func (s *Socket) User() string { return s.user }
 // Name is the account's name, or the one that the client chose, or "".
 func (s *Socket) Name() string { return s.name }
 
-// Info describes the socket to services, without what it gave as auth.
+// secretHeaders carry what proves who a client is. Middlewares see them, others do not.
+var secretHeaders = []string{"authorization", "cookie", "proxy-authorization"}
+
+// Info describes the socket to services, without what proves who it is: auth and [secretHeaders].
 func (s *Socket) Info() contract.SocketInfo {
 	rooms := s.client.srv.hub.Rooms(s)
 	slices.Sort(rooms)
@@ -76,6 +80,10 @@ func (s *Socket) Info() contract.SocketInfo {
 	}
 	h := s.handshake
 	h.Auth = nil
+	h.Headers = maps.Clone(h.Headers)
+	for _, name := range secretHeaders {
+		delete(h.Headers, name)
+	}
 	return contract.SocketInfo{ID: s.id, User: s.user, Name: s.name, Roles: s.roles, Rooms: rooms, Data: s.data, Handshake: h}
 }
 

@@ -1,0 +1,116 @@
+// What was said before one came: on entering, and on scrolling up.
+
+import assert from "node:assert/strict";
+import { afterEach, before, describe, test } from "node:test";
+import { suite, until } from "../harness.mjs";
+import { fresh, open } from "./pages.mjs";
+
+const count = 120;
+const text = (i) => `message ${String(i).padStart(3, "0")}`;
+
+describe("history on the chat page", () => {
+  let site;
+  const t = suite();
+  before(async () => {
+    site = await open(t);
+  });
+  afterEach(() => site.leave());
+
+  // fill says count messages in a room and waits until history has them.
+  async function fill(room) {
+    const bob = await site.client("Bob", room);
+    for (let i = 1; i <= count; i++) assert.equal((await bob.timeout(10_000).emitWithAck("room message", room, text(i))).ok, true);
+    await until(async () => {
+      const page = await bob.timeout(10_000).emitWithAck("history", { room, limit: 1 });
+      return page.messages?.at(-1)?.event[2] === text(count);
+    }, "history to have everything");
+    return bob;
+  }
+
+  test("the newest are there on entering, the older ones come on scrolling up, none twice", async () => {
+    const room = fresh("long");
+    const bob = await fill(room);
+    const ann = await site.chat("Ann", room);
+    await ann.sees(text(count));
+    const log = ann.page.locator("#log");
+    const atEnd = () => log.evaluate((e) => e.scrollHeight - e.scrollTop - e.clientHeight < 4);
+    await until(atEnd, "the newest message to be in view");
+    assert.ok((await ann.texts()).length < count, "not everything is fetched at once");
+
+    // Page by page to the beginning: what the reader looks at must not move.
+    while (!(await ann.texts()).includes(text(1))) {
+      const before = (await ann.texts()).length;
+      const moved = await log.evaluate(async (element) => {
+        const first = element.querySelector(".message");
+        element.scrollTop = 200;
+        const top = first.getBoundingClientRect().top;
+        await new Promise((resolve) => {
+          const observer = new MutationObserver(() => {
+            if (element.querySelector(".message") === first) return;
+            observer.disconnect();
+            resolve();
+          });
+          observer.observe(element, { childList: true, subtree: true });
+        });
+        return first.getBoundingClientRect().top - top;
+      });
+      assert.ok(Math.abs(moved) < 40, `the message in view moved by ${moved} px`);
+      await until(async () => (await ann.texts()).length > before, "an older page");
+    }
+    await ann.page.getByText("begins.").waitFor();
+    assert.deepEqual(
+      await ann.texts(),
+      Array.from({ length: count }, (_, i) => text(i + 1)),
+    );
+
+    // While one reads above, what is said below does not pull the page down.
+    await log.evaluate((element) => (element.scrollTop = 300));
+    bob.emit("room message", room, "news", () => {});
+    await ann.page.getByRole("button", { name: "1 new" }).waitFor();
+    assert.equal(await atEnd(), false);
+    await ann.page.getByRole("button", { name: "1 new" }).click();
+    await until(atEnd, "the page to go to the newest");
+    await ann.sees("news");
+  });
+
+  test("a busy room does not fill the page without end, and nothing is lost by it", async () => {
+    const room = fresh("busy");
+    const ann = await site.chat("Ann", room);
+    const bob = await site.client("Bob", room);
+    const many = 650;
+    let stored;
+    for (let i = 1; i <= many; i++) stored = bob.timeout(20_000).emitWithAck("room message", room, text(i));
+    assert.equal((await stored).ok, true);
+    await ann.sees(text(many));
+    const shown = await ann.texts();
+    assert.ok(shown.length < many, `${shown.length} messages are on the page`);
+    assert.deepEqual(
+      shown,
+      Array.from({ length: shown.length }, (_, i) => text(many - shown.length + 1 + i)),
+    );
+    await until(async () => {
+      const page = await bob.timeout(10_000).emitWithAck("history", { room, limit: 1 });
+      return page.messages?.at(-1)?.event[2] === text(many);
+    }, "history to have everything");
+    await ann.page.locator("#log").evaluate((element) => (element.scrollTop = 0));
+    await until(async () => (await ann.texts()).length > shown.length, "older messages to come back");
+    const all = await ann.texts();
+    assert.deepEqual(
+      all,
+      Array.from({ length: all.length }, (_, i) => text(many - all.length + 1 + i)),
+    );
+  });
+
+  test("a message heard live and found in history stands there once", async () => {
+    const room = fresh("once");
+    const ann = await site.chat("Ann", room);
+    const bob = await site.chat("Bob", room);
+    await bob.say("only once");
+    await ann.sees("only once");
+    await ann.page.getByRole("button", { name: "Leave this room" }).click();
+    await ann.join(room);
+    await bob.say("and this");
+    await ann.sees("and this");
+    await ann.sees("only once");
+  });
+});

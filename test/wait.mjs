@@ -1,0 +1,33 @@
+// Waiting for conditions and events, never for a fixed time: with a deadline that
+// fails the test and says what was awaited.
+
+export const timeout = 10_000;
+
+// until waits for a condition to become true and returns what it gave; an error
+// counts as false.
+export async function until(condition, what, ms = timeout) {
+  const deadline = Date.now() + ms;
+  for (let last; ; ) {
+    try {
+      const value = await condition();
+      if (value) return value;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > deadline) throw new Error(`waited ${ms} ms for ${what}${last ? `: ${last.cause ?? last}` : ""}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+// within gives a promise a deadline.
+export async function within(promise, what, ms = timeout) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${ms} ms for ${what}`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * Who is in the rooms, and who is typing: as those who come and go are announced, and as the server says
+ * when it is asked. Announcements may be lost: each is a reason to ask, and so are half a minute without one
+ * and words of somebody unknown.
+ *
+ * @typedef {import("./room.js").Room} Room
+ * @typedef {import("../shared/types.js").Stamp} Stamp
+ */
+
+const askDelay = 300; // milliseconds: many come and go at once after a restart
+const askEvery = 30_000; // milliseconds
+
+export class Presence {
+  /** @type {Map<Room, number>} */
+  #timers = new Map();
+
+  /**
+   * @param {import("../shared/connection.js").Connection} connection
+   * @param {Map<string, Room>} rooms by name
+   * @param {(room: Room) => void} changed
+   */
+  constructor(connection, rooms, changed) {
+    this.connection = connection;
+    this.rooms = rooms;
+    this.changed = changed;
+    setInterval(() => this.#askAll(), askEvery);
+    connection.on("joined", (room, stamp) => this.#came(room, stamp, true));
+    connection.on("left", (room, stamp) => this.#came(room, stamp, false));
+    connection.on("typing", (room, stamp) => this.#typing(room, stamp));
+  }
+
+  /**
+   * @param {Room} room
+   * @param {number} [delay] milliseconds
+   */
+  ask(room, delay = 0) {
+    clearTimeout(this.#timers.get(room));
+    this.#timers.set(room, Number(setTimeout(() => this.#ask(room), delay)));
+  }
+
+  /**
+   * Somebody said something: they are in the room, whether or not their coming was heard.
+   *
+   * @param {Room} room
+   * @param {Stamp} stamp
+   */
+  heard(room, stamp) {
+    const stopped = room.stopsTyping(stamp.socket);
+    const unknown = stamp.socket && room.members && !room.members.some((member) => member.id === stamp.socket);
+    if (stopped) this.changed(room);
+    if (unknown) this.ask(room, askDelay);
+  }
+
+  #askAll() {
+    if (document.visibilityState !== "visible" || this.connection.phase !== "connected") return;
+    for (const room of this.rooms.values()) if (room.members) this.ask(room);
+  }
+
+  /** @param {Room} room there is no connection: nothing is known */
+  forget(room) {
+    clearTimeout(this.#timers.get(room));
+    room.members = undefined;
+    for (const socket of [...room.typing.keys()]) room.stopsTyping(socket);
+    this.changed(room);
+  }
+
+  /** @param {Room} room */
+  async #ask(room) {
+    this.#timers.delete(room);
+    if (room.state !== "in") return;
+    try {
+      const { members } = await this.connection.request("who", room.name);
+      if (Array.isArray(members) && room.state === "in") room.members = members;
+      this.changed(room);
+    } catch {
+      // Who is there is shown as far as it is known; the next one who comes or goes is a reason to ask again.
+    }
+  }
+
+  /**
+   * @param {string} name
+   * @param {unknown} stamp
+   * @param {boolean} here
+   */
+  #came(name, stamp, here) {
+    const room = this.rooms.get(name);
+    if (!room || !isStamp(stamp) || stamp.socket === this.connection.id) return;
+    if (here) room.arrived(stamp);
+    else room.went(stamp);
+    room.stopsTyping(stamp.socket);
+    this.changed(room);
+    this.ask(room, askDelay);
+  }
+
+  /**
+   * @param {string} name
+   * @param {unknown} stamp
+   */
+  #typing(name, stamp) {
+    const room = this.rooms.get(name);
+    if (!room || !isStamp(stamp)) return;
+    room.types(stamp, () => this.changed(room));
+    this.changed(room);
+  }
+}
+
+/**
+ * @param {unknown} value an argument of an event, which anyone may have sent
+ * @returns {value is Stamp}
+ */
+export function isStamp(value) {
+  return typeof value === "object" && value !== null && "time" in value;
+}
