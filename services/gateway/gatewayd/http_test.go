@@ -59,12 +59,13 @@ func TestSignInIsForwarded(t *testing.T) {
 		status int
 	}{
 		{`{"ok":true,"token":"<&>","user":"u1","name":"Ann","roles":[],"expires":"2030-01-01T00:00:00Z"}`, 200},
-		{`{"ok":false,"code":"forbidden","message":"m"}`, 401},
+		{`{"ok":false,"code":"unauthorized","message":"m"}`, 401},
+		{`{"ok":false,"code":"forbidden","message":"m"}`, 403},
 		{`{"ok":false,"code":"invalid","message":"m"}`, 400},
 		{`{"ok":false,"code":"rate_limited","message":"m"}`, 429},
 		{`{"ok":false,"code":"unavailable","message":"m"}`, 503},
-		{`{"ok":false,"code":"something new","message":"m"}`, 401},
-		{`{}`, 401},
+		{`{"ok":false,"code":"something new","message":"m"}`, 500},
+		{`{}`, 500},
 		{`not JSON`, 502},
 		{`[]`, 502},
 	} {
