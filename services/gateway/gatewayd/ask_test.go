@@ -260,6 +260,7 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 		d.message(contract.Ask, "/", nil, `["q"]`, contract.HeaderExcept, "a room"),
 		d.message(contract.Ask, "/", nil, `["q"]`, contract.HeaderAttachments, "-1"),
 		d.message(contract.List, "/", nil, ``, contract.HeaderExcept, "=zz"),
+		d.message(contract.List, "/", nil, ``, contract.HeaderAfter, "soon"),
 	}
 	many := nats.NewMsg("natter.list._.many")
 	odd := nats.NewMsg("natter.ask.=ZZ.all")

@@ -228,6 +228,25 @@ func TestListSpeaksForEveryGateway(t *testing.T) {
 	}
 }
 
+// TestListAfterAnOrderSeesWhatItDid orders sockets of both gateways into fresh rooms and lists these at once.
+func TestListAfterAnOrderSeesWhatItDid(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	gws := d.gateways(2)
+	for _, g := range gws {
+		g.connect().join("noisy")
+	}
+	d.traffic("noisy")
+	for i := range 50 {
+		room := fmt.Sprintf("fresh %d", i)
+		after := fmt.Sprint(d.do("/", nil, `["join",`+quote(room)+`]`))
+		answers := d.ask(d.message(contract.List, "/", []string{room}, "", contract.HeaderAfter, after))
+		if len(answers) != 2 || string(answers[0].Data) == "[]" || string(answers[1].Data) == "[]" {
+			t.Fatalf("%s: %d answers, %s", room, len(answers), answers[0].Data)
+		}
+	}
+}
+
 // TestLargeListsComeInParts has more to tell than one NATS message takes.
 func TestLargeListsComeInParts(t *testing.T) {
 	t.Parallel()
