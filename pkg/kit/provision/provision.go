@@ -29,7 +29,7 @@ func Main(ctx context.Context, js jetstream.JetStream, s contract.Subjects, age,
 	return stream(ctx, js, jetstream.StreamConfig{
 		Name:        s.Names().Stream,
 		Description: "What is said to Socket.IO clients: kept for the recovery window, republished for live delivery.",
-		Subjects:    []string{s.AllOf(contract.Emit), s.AllOf(contract.Post), s.AllOf(contract.Do)},
+		Subjects:    stored(s),
 		MaxAge:      age,
 		Duplicates:  min(duplicates, age),
 		Replicas:    st.Replicas,
@@ -39,6 +39,18 @@ func Main(ctx context.Context, js jetstream.JetStream, s contract.Subjects, age,
 		DenyPurge:   true,
 		RePublish:   &jetstream.RePublish{Source: s.Prefix() + ".*.>", Destination: s.AllOf(contract.Live)},
 	})
+}
+
+// stored are the subjects of the main stream: every form of target and nothing else, so that JetStream does
+// not acknowledge what no gateway could deliver.
+func stored(s contract.Subjects) []string {
+	var subjects []string
+	for _, kind := range []contract.Kind{contract.Emit, contract.Post, contract.Do} {
+		for _, form := range []string{contract.TargetAll, contract.TargetMany, contract.TargetRoom, contract.TargetSocket} {
+			subjects = append(subjects, s.EveryTarget(kind, form, "*"))
+		}
+	}
+	return subjects
 }
 
 // Posts makes the stream of what is kept for history. JetStream copies it from the main stream, which need

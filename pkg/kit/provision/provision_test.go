@@ -80,6 +80,19 @@ func TestWhatIsStoredIsRepublishedAndPostsAreKept(t *testing.T) {
 	}
 }
 
+func TestWhatNoGatewayCouldDeliverIsNotStored(t *testing.T) {
+	ctx, _, js := connect(t)
+	var s contract.Subjects
+	if _, err := Main(ctx, js, s, time.Minute, time.Minute, storage); err != nil {
+		t.Fatal(err)
+	}
+	for _, subject := range []string{"natter.emit.x", "natter.emit._.everyone", "natter.emit._.room.a.b", "natter.emit._.room", "natter.do._.socket.gw", "natter.live._.all", "natter.volatile._.all"} {
+		if ack, err := js.Publish(ctx, subject, []byte(`["x"]`), jetstream.WithRetryAttempts(0)); !errors.Is(err, jetstream.ErrNoStreamResponse) {
+			t.Errorf("%s: %+v, %v; want no stream", subject, ack, err)
+		}
+	}
+}
+
 func TestTruthCannotBeDeleted(t *testing.T) {
 	ctx, _, js := connect(t)
 	var s contract.Subjects

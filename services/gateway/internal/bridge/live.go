@@ -41,7 +41,7 @@ func (b *Bridge) readLive(ctx context.Context) {
 
 // stored handles one message of the main stream, live or fetched.
 func (b *Bridge) stored(ctx context.Context, msg *nats.Msg) {
-	if msg.Reply != "" { // a request that waited for its turn
+	if b.isRequest(msg) { // it waited for its turn: see answerLater
 		b.hub.Barrier()
 		b.answerNow(msg)
 		return
