@@ -190,5 +190,9 @@ describe("deploy", () => {
     const conf = await readFile(`${root}deploy/nats/natter.conf`, "utf8");
     const passwords = [...conf.matchAll(/password: (\S+?),?\s/g)].map(([, value]) => value);
     assert.deepEqual(passwords.sort(), Object.values(users).map((variable) => `$${variable}`).sort());
+    // The README makes all of them.
+    const readme = await readFile(`${root}deploy/README.md`, "utf8");
+    const [, names] = readme.match(/for who in (.*);/);
+    assert.deepEqual(names.split(" ").map((who) => `${who}_NATS_PASSWORD`).sort(), Object.values(users).sort());
   });
 });
