@@ -25,9 +25,10 @@ deps: $(BUNDLES) $(CLIENTS) nats nats-server ## Fetch what the tests need, Chrom
 build: ## Build every program into bin/
 	go build -o bin/ ./...
 
-check: ## gofmt and go vet
+check: ## gofmt, go vet, go mod tidy
 	@files=$$(git ls-files '*.go' | xargs -r gofmt -l); [ -z "$$files" ] || { echo "not gofmt-ed:"; echo "$$files"; exit 1; }
 	go vet ./...
+	go mod tidy -diff
 
 test: deps check test-go test-client test-contract test-asyncapi test-services test-examples test-browser ## Everything: Go, stock clients, the contract, processes, examples, browser
 
