@@ -39,6 +39,8 @@ describe("examples/embedded", () => {
     const said = next(ann, "chat message");
     assert.equal((await bob.timeout(10_000).emitWithAck("chat message", "hi")).ok, true);
     assert.equal((await said)[0], "hi");
+    // Nobody is beside it who would keep history.
+    assert.equal((await bob.timeout(10_000).emitWithAck("history", { limit: 1 })).code, "unavailable");
 
     const gone = Promise.all([next(ann, "disconnect"), next(bob, "disconnect")]);
     await embedded.stop();
