@@ -17,7 +17,8 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(BUNDLES) ## Start everything in one process; settings: make run ARGS="--help"
-	go run . $(ARGS)
+	@go build -o bin/natter .
+	@exec bin/natter $(ARGS)
 
 deps: $(BUNDLES) $(CLIENTS) nats nats-server ## Fetch what the tests need, Chromium included
 	@test/system.sh
