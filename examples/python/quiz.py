@@ -89,7 +89,7 @@ class Nats:
 
 def parse(head):
     """Headers by name; of several values of one the last counts."""
-    first, _, rest = head.decode().partition("\r\n")
+    first, _, rest = head.decode(errors="replace").partition("\r\n")
     headers = {name: value.strip() for name, _, value in (line.partition(":") for line in rest.split("\r\n") if line)}
     return headers | {"status": first.removeprefix("NATS/1.0").strip()[:3]}
 
