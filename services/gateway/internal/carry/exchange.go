@@ -24,7 +24,8 @@ var errSwitched = errors.New("carry: the answer switches protocols, which was no
 // was answered; an answer that breaks off ends the client's connection.
 func (c *Carrier) exchange(w http.ResponseWriter, r *http.Request, s *stream) error {
 	// A client that goes away breaks the stream: that closes a session, as an aborted poll does.
-	defer context.AfterFunc(r.Context(), s.abort)()
+	stay := context.AfterFunc(r.Context(), s.abort)
+	defer stay()
 	upgrade := ws.IsWebSocketUpgrade(r)
 	rc := http.NewResponseController(w)
 	sent := make(chan error, 1)
@@ -44,7 +45,9 @@ func (c *Carrier) exchange(w http.ResponseWriter, r *http.Request, s *stream) er
 	in := bufio.NewReaderSize(s, 4<<10)
 	res, err := http.ReadResponse(in, r)
 	if hasBody && (err != nil || res.StatusCode >= http.StatusBadRequest) {
-		// Nobody reads the rest of the body. The client's connection is of no more use then.
+		// Nobody reads the rest of the body. The client's connection is of no more use then, and to the
+		// HTTP server it looks as if the client had gone away.
+		stay()
 		_ = rc.SetReadDeadline(time.Now()) // fails if the connection is gone
 		w.Header().Set("Connection", "close")
 	}

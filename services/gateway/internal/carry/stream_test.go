@@ -205,7 +205,24 @@ func TestALostMessageBreaksAllStreams(t *testing.T) {
 		}
 	}
 	wait(t, "the connections", func() bool { return a.link.nc.IsConnected() && b.nc.IsConnected() })
-	// And all is well again.
+	// And all is well again, once both have subscribed again.
+	wait(t, "an answer", func() bool {
+		s, err := a.link.open("b")
+		if err != nil {
+			return false
+		}
+		defer s.abort()
+		if _, err := s.Write([]byte("?")); err != nil {
+			return false
+		}
+		select {
+		case conn := <-b.accepted:
+			conn.Close()
+			return true
+		case <-time.After(50 * time.Millisecond):
+			return false
+		}
+	})
 	s, conn = a.dial(t, "b", b)
 	conn.Write([]byte("x"))
 	conn.Close()
