@@ -18,7 +18,7 @@ import { timeout, until, within } from "./wait.mjs";
 export { timeout, until, within };
 
 // How the program is called. Everything that depends on its settings is here.
-const program = process.env.TEST_PROGRAM ?? new URL("../bin/natter", import.meta.url).pathname;
+export const program = process.env.TEST_PROGRAM ?? new URL("../bin/natter", import.meta.url).pathname;
 const flags = ({ port, natsPort, healthPort, dir }) => [
   "--listen", `127.0.0.1:${port}`,
   "--nats-port", String(natsPort),

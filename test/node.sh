@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the tests of one folder beside this file (client, browser) against Natter,
-# built here with the race detector: test/node.sh client [file…]
-# TEST_PROGRAM names a program that is built already.
+# Runs the tests of one folder beside this file (client, services, examples, …) against
+# Natter, built here with the race detector: test/node.sh client [file…]
+# TEST_PROGRAM names a program that is built already; then nothing is built.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -12,7 +12,12 @@ files=("$@")
 
 if [ -z "${TEST_PROGRAM:-}" ]; then
 	export TEST_PROGRAM="$PWD/../bin/natter"
-	(cd .. && go build -race -o bin/natter .)
+	programs=(.)
+	case "$folder" in
+	services) programs+=(./services/... ./examples/...) ;;
+	examples | asyncapi) programs+=(./examples/...) ;;
+	esac
+	(cd .. && go build -race -o bin/ "${programs[@]}")
 fi
 # One file at a time: each starts a Natter of its own, and some measure time.
 exec node --test --test-concurrency=1 --test-timeout=120000 --test-reporter=spec "${files[@]}"

@@ -52,9 +52,10 @@ export class Process {
     const early = this.#ended.then((end) => {
       throw new Error(`${this.name} ended before it was ready: ${describe(end)}`);
     });
-    early.catch(() => {}); // it ends at last; by then this is no news
+    let over = false;
+    early.catch(() => (over = true)); // it ends at last; by then this is no news
     try {
-      await Promise.race([until(this.isReady, `${this.name} to be ready`, ms), early]);
+      await Promise.race([until(() => over || this.isReady(), `${this.name} to be ready`, ms), early]);
     } catch (error) {
       child.kill("SIGKILL");
       throw new Error(`${error.message}\n${this.tail()}`);

@@ -73,13 +73,35 @@ type Stamp struct {
 
 // Codes of refusals. They end an ack with {"ok":false} and stand in [HeaderError].
 const (
-	CodeForbidden   = "forbidden"   // the sender may not do this
-	CodeInvalid     = "invalid"     // the request is malformed
-	CodeNotFound    = "not_found"   // what was asked for does not exist
-	CodeConflict    = "conflict"    // it exists already, or changed meanwhile
-	CodeUnavailable = "unavailable" // a part of the system does not answer; try again
-	CodeRateLimited = "rate_limited"
+	CodeForbidden    = "forbidden"    // the sender may not do this
+	CodeUnauthorized = "unauthorized" // who the sender is was not proven
+	CodeInvalid      = "invalid"      // the request is malformed
+	CodeNotFound     = "not_found"    // what was asked for does not exist
+	CodeConflict     = "conflict"     // it exists already, or changed meanwhile
+	CodeUnavailable  = "unavailable"  // a part of the system does not answer; try again
+	CodeRateLimited  = "rate_limited"
 )
+
+// Status is a code as HTTP numbers it, also in the error headers of NATS micro services.
+func Status(code string) int {
+	switch code {
+	case CodeInvalid:
+		return 400
+	case CodeUnauthorized:
+		return 401
+	case CodeForbidden:
+		return 403
+	case CodeNotFound:
+		return 404
+	case CodeConflict:
+		return 409
+	case CodeRateLimited:
+		return 429
+	case CodeUnavailable:
+		return 503
+	}
+	return 500
+}
 
 // Refusal is the JSON of an error, for clients (the ack of a rule) and services alike.
 type Refusal struct {

@@ -158,6 +158,18 @@ func JoinPayload(json []byte, attachments [][]byte) []byte {
 	return payload
 }
 
+// ParseAfter reads [HeaderAfter]: 0 when it is missing.
+func ParseAfter(h Header) (sequence uint64, err error) {
+	value := Last(h, HeaderAfter)
+	if value == "" {
+		return 0, nil
+	}
+	if sequence, err = strconv.ParseUint(value, 10, 64); err != nil {
+		return 0, fmt.Errorf("%w: %s: %s is not the sequence of a stored message", ErrBadHeader, HeaderAfter, clip(value))
+	}
+	return sequence, nil
+}
+
 // ParseTimeout reads [HeaderTimeout]: fallback when it is missing, at most max.
 func ParseTimeout(h Header, fallback, max time.Duration) (time.Duration, error) {
 	value := Last(h, HeaderTimeout)

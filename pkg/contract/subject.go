@@ -50,7 +50,7 @@ func (s Subjects) Prefix() string {
 }
 
 // To is the subject of kind Emit, Post, Do, Live, Volatile, Ask or List for a target in a namespace. The
-// rooms of a target with several must also go into the header: see [SetRooms].
+// rooms of a target with several must also go into the header [HeaderRooms]: see [FormatNames].
 func (s Subjects) To(kind Kind, namespace string, target Target) (string, error) {
 	ns, err := EncodeNamespace(namespace)
 	if err != nil {
@@ -129,6 +129,10 @@ func (s Subjects) EveryTarget(kind Kind, form, gateway string) string {
 	}
 	return subject
 }
+
+// Fence is a subject of the main stream on which nothing is ever stored: gateways publish there what JetStream
+// must refuse, to learn its last sequence. "=fence" is no namespace's token.
+func (s Subjects) Fence() string { return s.Prefix() + ".do.=fence.all" }
 
 // AllOf matches every subject of a kind.
 func (s Subjects) AllOf(kind Kind) string { return s.Prefix() + "." + string(kind) + ".>" }

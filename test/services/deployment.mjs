@@ -7,12 +7,12 @@ import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as dialNats } from "@nats-io/transport-node";
-import { client, connected, timeout } from "../harness.mjs";
+import { client, connected, program, timeout } from "../harness.mjs";
 import { Process, answers, freePorts } from "../process.mjs";
 
-const root = new URL("../..", import.meta.url).pathname;
-// bin is the path of a program that test/node.sh has built.
-export const bin = (name) => join(root, name === "nats" || name === "nats-server" ? ".tools" : "bin", name);
+export const root = new URL("../..", import.meta.url).pathname;
+// bin is the path of a program that test/node.sh or make has built.
+export const bin = (name) => (name === "natter" ? program : join(root, name.startsWith("nats") ? ".tools" : "bin", name));
 
 // A short lease, so that a gateway that was killed is soon known to be gone; long
 // enough for a machine that is busy.
@@ -36,12 +36,14 @@ const listens = (port) => () =>
   });
 
 // deployment makes the processes without starting any; they end with the test,
-// cleanly. flags adds arguments to a service: {gateway: ["--lease", "3s"]}.
-export async function deployment(t, { gateways = 1, flags = {}, env = {}, natsArgs } = {}) {
-  const dir = await folder(t);
+// cleanly. flags and env add arguments and variables to a service: {gateway: ["--lease",
+// "3s"]}; natsArgs(port, dir) replaces those of nats-server. With database: null the
+// history service has the one of its settings.
+export async function deployment(t, { gateways = 1, flags = {}, env = {}, natsArgs, database } = {}) {
+  const dir = await mkdtemp(join(tmpdir(), "natter-services-"));
   const [natsPort, authHealth, historyHealth, ...ports] = await freePorts(3 + 2 * gateways);
   const natsUrl = `nats://127.0.0.1:${natsPort}`;
-  const database = join(dir, "history.db");
+  const history = database === null ? [] : ["--database", join(dir, "history.db")];
   const service = (program, health, args, name = program) => {
     const all = ["--nats-url", natsUrl, "--health-listen", `127.0.0.1:${health}`, ...args, ...(flags[program] ?? [])];
     const process = new Process(bin(program), all, { name, cwd: dir, env: env[program], ready: answers(`http://127.0.0.1:${health}/readyz`) });
@@ -57,7 +59,7 @@ export async function deployment(t, { gateways = 1, flags = {}, env = {}, natsAr
       ready: listens(natsPort),
     }),
     auth: service("auth", authHealth, []),
-    history: service("history", historyHealth, ["--database", database]),
+    history: service("history", historyHealth, history),
     gateways: Array.from({ length: gateways }, (_, i) => {
       const [port, health] = ports.slice(2 * i);
       const gateway = service("gateway", health, ["--listen", `127.0.0.1:${port}`, "--gateway-id", `g${i + 1}`, "--lease", `${lease}ms`], `gateway g${i + 1}`);
@@ -84,6 +86,8 @@ export async function deployment(t, { gateways = 1, flags = {}, env = {}, natsAr
     // Each is stopped while what it needs is there, and all are, whatever fails.
     const ends = await Promise.allSettled(d.services.map((service) => service.stop()));
     ends.push(...(await Promise.allSettled([stopNats(d.nats)])));
+    // Only now: hooks of a test run in the order in which they were made.
+    await rm(dir, { recursive: true, force: true });
     const failed = ends.filter((end) => end.status === "rejected").map((end) => end.reason);
     if (failed.length > 0) throw new AggregateError(failed, failed.map(String).join("\n"));
   });
@@ -103,7 +107,7 @@ export async function running(t, options) {
 // stopNats stops a nats-server with SIGINT, at which it ends with status 0.
 export const stopNats = (nats) => nats.stop("SIGINT");
 
-// admin makes a NATS connection that is closed with the test.
+// dial makes a NATS connection that is closed with the test.
 export async function dial(t, options) {
   const connection = await dialNats({ timeout, reconnect: false, ...options });
   t.after(() => connection.close());
@@ -137,5 +141,5 @@ export async function admin(d, options) {
   return d.connected("/admin", { auth: { token }, ...options });
 }
 
-// messages are the texts in a room's history, once it has as many.
+// texts are what a page of a room's history says.
 export const texts = (page) => page.messages.map((message) => message.event[2]);

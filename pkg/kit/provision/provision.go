@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -28,7 +29,7 @@ func Main(ctx context.Context, js jetstream.JetStream, s contract.Subjects, age,
 	return stream(ctx, js, jetstream.StreamConfig{
 		Name:        s.Names().Stream,
 		Description: "What is said to Socket.IO clients: kept for the recovery window, republished for live delivery.",
-		Subjects:    []string{s.AllOf(contract.Emit), s.AllOf(contract.Post), s.AllOf(contract.Do)},
+		Subjects:    stored(s),
 		MaxAge:      age,
 		Duplicates:  min(duplicates, age),
 		Replicas:    st.Replicas,
@@ -38,6 +39,18 @@ func Main(ctx context.Context, js jetstream.JetStream, s contract.Subjects, age,
 		DenyPurge:   true,
 		RePublish:   &jetstream.RePublish{Source: s.Prefix() + ".*.>", Destination: s.AllOf(contract.Live)},
 	})
+}
+
+// stored are the subjects of the main stream: every form of target and nothing else, so that JetStream does
+// not acknowledge what no gateway could deliver.
+func stored(s contract.Subjects) []string {
+	var subjects []string
+	for _, kind := range []contract.Kind{contract.Emit, contract.Post, contract.Do} {
+		for _, form := range []string{contract.TargetAll, contract.TargetMany, contract.TargetRoom, contract.TargetSocket} {
+			subjects = append(subjects, s.EveryTarget(kind, form, "*"))
+		}
+	}
+	return subjects
 }
 
 // Posts makes the stream of what is kept for history. JetStream copies it from the main stream, which need
@@ -77,7 +90,7 @@ func stream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamCon
 	cfg.Storage = jetstream.FileStorage
 	made, err := Repeat(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.CreateOrUpdateStream(ctx, cfg) })
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", cfg.Name, explain(err))
+		return nil, fmt.Errorf("stream %s: %w", cfg.Name, explain(err, js.Conn().ConnectedServerVersion()))
 	}
 	return made, nil
 }
@@ -107,7 +120,7 @@ func Bucket(ctx context.Context, js jetstream.JetStream, cfg jetstream.KeyValueC
 	cfg.Storage = jetstream.FileStorage
 	kv, err := Repeat(ctx, func(ctx context.Context) (jetstream.KeyValue, error) { return js.CreateOrUpdateKeyValue(ctx, cfg) })
 	if err != nil {
-		return nil, fmt.Errorf("bucket %s: %w", cfg.Bucket, explain(err))
+		return nil, fmt.Errorf("bucket %s: %w", cfg.Bucket, explain(err, js.Conn().ConnectedServerVersion()))
 	}
 	return kv, nil
 }
@@ -131,10 +144,22 @@ func Repeat[T any](ctx context.Context, ask func(context.Context) (T, error)) (r
 	return result, err
 }
 
-// explain adds what to do to the errors that a new deployment meets first.
-func explain(err error) error {
+// oldestServer is the first release of nats-server that has all that Natter asks for.
+const oldestServer = "2.15"
+
+// explain adds what to do to the errors that a new deployment meets first. server is the version of the
+// nats-server that was asked, "" if it is not known.
+func explain(err error, server string) error {
+	var major, minor int
+	if n, _ := fmt.Sscanf(server, "%d.%d", &major, &minor); n == 2 && (major < 2 || major == 2 && minor < 15) {
+		return fmt.Errorf("%w: this nats-server is %s, Natter needs %s or newer", err, server, oldestServer)
+	}
 	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
 		return fmt.Errorf("%w: start nats-server with -js, or enable JetStream for the account", err)
+	}
+	// A server without JetStream leaves its requests unanswered, as a cluster does that has no leader yet.
+	if errors.Is(err, nats.ErrNoResponders) {
+		return fmt.Errorf("%w: JetStream is not there: start nats-server with -js, or wait until its cluster is complete", err)
 	}
 	return err
 }

@@ -80,6 +80,19 @@ func TestWhatIsStoredIsRepublishedAndPostsAreKept(t *testing.T) {
 	}
 }
 
+func TestWhatNoGatewayCouldDeliverIsNotStored(t *testing.T) {
+	ctx, _, js := connect(t)
+	var s contract.Subjects
+	if _, err := Main(ctx, js, s, time.Minute, time.Minute, storage); err != nil {
+		t.Fatal(err)
+	}
+	for _, subject := range []string{"natter.emit.x", "natter.emit._.everyone", "natter.emit._.room.a.b", "natter.emit._.room", "natter.do._.socket.gw", "natter.live._.all", "natter.volatile._.all"} {
+		if ack, err := js.Publish(ctx, subject, []byte(`["x"]`), jetstream.WithRetryAttempts(0)); !errors.Is(err, jetstream.ErrNoStreamResponse) {
+			t.Errorf("%s: %+v, %v; want no stream", subject, ack, err)
+		}
+	}
+}
+
 func TestTruthCannotBeDeleted(t *testing.T) {
 	ctx, _, js := connect(t)
 	var s contract.Subjects
@@ -131,8 +144,19 @@ func TestBuckets(t *testing.T) {
 }
 
 func TestWithoutJetStreamSaysWhatToDo(t *testing.T) {
-	if err := explain(jetstream.ErrJetStreamNotEnabled); !strings.Contains(err.Error(), "-js") || !errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
-		t.Error(err)
+	for _, cause := range []error{jetstream.ErrJetStreamNotEnabled, nats.ErrNoResponders} {
+		if err := explain(cause, "2.15.2"); !strings.Contains(err.Error(), "-js") || !errors.Is(err, cause) {
+			t.Error(err)
+		}
+	}
+}
+
+func TestOldServersAreNamed(t *testing.T) {
+	cause := errors.New("republish not valid")
+	for version, old := range map[string]bool{"2.9.10": true, "2.14.6": true, "1.4.1": true, "2.15.0": false, "2.16.0-RC.1": false, "3.0.0": false, "": false} {
+		if err := explain(cause, version); !errors.Is(err, cause) || strings.Contains(err.Error(), "2.15 or newer") != old {
+			t.Errorf("%q: %v", version, err)
+		}
 	}
 }
 

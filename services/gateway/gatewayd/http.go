@@ -62,24 +62,11 @@ func signIn(login func(context.Context, []byte) ([]byte, error), log *slog.Logge
 			refuse(w, http.StatusBadGateway, contract.CodeUnavailable, "the auth service answered something else")
 			return
 		}
-		answer(w, status(outcome), reply)
-	}
-}
-
-// status is the HTTP status of the auth service's answer.
-func status(r contract.Refusal) int {
-	if r.OK {
-		return http.StatusOK
-	}
-	switch r.Code {
-	case contract.CodeInvalid:
-		return http.StatusBadRequest
-	case contract.CodeRateLimited:
-		return http.StatusTooManyRequests
-	case contract.CodeUnavailable:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusUnauthorized
+		status := http.StatusOK
+		if !outcome.OK {
+			status = contract.Status(outcome.Code)
+		}
+		answer(w, status, reply)
 	}
 }
 

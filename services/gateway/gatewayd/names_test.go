@@ -3,6 +3,7 @@ package gatewayd_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -36,6 +37,7 @@ func elements(t testing.TB, event string) []string {
 }
 
 func TestRoomNamesRoundTripAndNeverWidenASubscription(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2)
 	a, b := gws[0].connect(), gws[1].connect()
@@ -95,12 +97,13 @@ func (s *socket) wantStamped(texts ...string) contract.Stamp {
 }
 
 func TestEventNamesReachServicesAndBack(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	s := g.dial().enter("/bare", "")
 	heard := make(chan *nats.Msg, 100)
 	d.serve("natter.on.bare.>", func(m *nats.Msg) string {
-		if p, err := (contract.Subjects{}).Parse(m.Subject); err == nil && p.Event != contract.EventDisconnecting && p.Event != contract.EventDisconnect {
+		if p, err := (contract.Subjects{}).Parse(m.Subject); err == nil && !slices.Contains([]string{contract.EventConnect, contract.EventDisconnecting, contract.EventDisconnect}, p.Event) {
 			heard <- m
 		}
 		return string(m.Data)
@@ -124,6 +127,7 @@ func TestEventNamesReachServicesAndBack(t *testing.T) {
 }
 
 func TestNamespaceNamesRoundTrip(t *testing.T) {
+	t.Parallel()
 	names := []string{"/_", "/two words", "/a.b", "/*", "/>", "/😀", "/all", "/" + strings.Repeat("n", 128)}
 	d := deploy(t)
 	g := d.gateway(func(c *gatewayd.Config) {
@@ -143,6 +147,7 @@ func TestNamespaceNamesRoundTrip(t *testing.T) {
 }
 
 func TestGatewaySubscribesOnlyToRoomsOfItsOwnMembers(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2)
 	red, blue := gws[0].connect(), gws[1].connect()
@@ -163,6 +168,7 @@ func TestGatewaySubscribesOnlyToRoomsOfItsOwnMembers(t *testing.T) {
 }
 
 func TestRoomStaysSubscribedWhileItHasAMember(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	a, b := g.connect(), g.connect()

@@ -192,7 +192,7 @@ func TestRefusals(t *testing.T) {
 		if err := json.Unmarshal(msg.Data, &r); err != nil || r.OK || r.Code != contract.CodeInvalid || !strings.Contains(r.Message, want) {
 			t.Errorf("%.80s: %s, %v; want a refusal with %q", request, msg.Data, err, want)
 		}
-		if msg.Header.Get(micro.ErrorCodeHeader) != contract.CodeInvalid || !strings.Contains(msg.Header.Get(micro.ErrorHeader), want) {
+		if msg.Header.Get(micro.ErrorCodeHeader) != "400" || msg.Header.Get(contract.HeaderError) != contract.CodeInvalid || !strings.Contains(msg.Header.Get(micro.ErrorHeader), want) {
 			t.Errorf("%.80s: headers %v", request, msg.Header)
 		}
 	}

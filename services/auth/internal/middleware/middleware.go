@@ -17,10 +17,6 @@ import (
 	"github.com/natter-io/natter/services/auth/internal/tokens"
 )
 
-// CodeUnauthorized stands in the data of a refusal: connect_error's err.data.code. A malformed request has
-// [contract.CodeInvalid] there.
-const CodeUnauthorized = "unauthorized"
-
 // Messages of refusals: connect_error's err.message.
 const (
 	MessageNoToken   = "sign in first: the handshake carries no token"
@@ -58,27 +54,27 @@ func (m *Middleware) Answer(ctx context.Context, request []byte) (contract.Admis
 	token, err := tokenOf(request)
 	switch {
 	case errors.Is(err, errNoToken):
-		return refuse(MessageNoToken, CodeUnauthorized), nil
+		return refuse(MessageNoToken, contract.CodeUnauthorized), nil
 	case errors.Is(err, errBadToken):
-		return refuse(MessageInvalid, CodeUnauthorized), nil
+		return refuse(MessageInvalid, contract.CodeUnauthorized), nil
 	case err != nil:
 		return refuse(MessageMalformed, contract.CodeInvalid), nil
 	}
 	t, err := m.tokens.Verify(token)
 	switch {
 	case errors.Is(err, tokens.ErrExpired):
-		return refuse(MessageExpired, CodeUnauthorized), nil
+		return refuse(MessageExpired, contract.CodeUnauthorized), nil
 	case err != nil:
-		return refuse(MessageInvalid, CodeUnauthorized), nil
+		return refuse(MessageInvalid, contract.CodeUnauthorized), nil
 	}
 	account, err := m.accounts.Find(ctx, t.User, t.Name)
 	switch {
 	case errors.Is(err, accounts.ErrNotFound):
-		return refuse(MessageDeleted, CodeUnauthorized), nil
+		return refuse(MessageDeleted, contract.CodeUnauthorized), nil
 	case err != nil:
 		return contract.Admission{}, fmt.Errorf("looking up the user %s: %w", t.User, err)
 	case t.Issued.Before(account.NotBefore):
-		return refuse(MessageReset, CodeUnauthorized), nil
+		return refuse(MessageReset, contract.CodeUnauthorized), nil
 	}
 	return admit(account, t.Expires), nil
 }

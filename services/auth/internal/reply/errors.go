@@ -11,7 +11,6 @@ import (
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/auth/internal/accounts"
 	"github.com/natter-io/natter/services/auth/internal/login"
-	"github.com/natter-io/natter/services/auth/internal/middleware"
 	"github.com/natter-io/natter/services/auth/internal/passwords"
 )
 
@@ -43,7 +42,7 @@ func Refusal(err error) (r contract.Refusal, complete bool) {
 	case errors.As(err, &limited):
 		return contract.Refuse(contract.CodeRateLimited, limited.Error()), true
 	case errors.Is(err, login.ErrWrong):
-		return contract.Refuse(middleware.CodeUnauthorized, login.ErrWrong.Error()), true
+		return contract.Refuse(contract.CodeUnauthorized, login.ErrWrong.Error()), true
 	case errors.Is(err, accounts.ErrInvalid), errors.Is(err, passwords.ErrUnusable):
 		return contract.Refuse(contract.CodeInvalid, err.Error()), true
 	case errors.Is(err, accounts.ErrExists):
@@ -56,15 +55,5 @@ func Refusal(err error) (r contract.Refusal, complete bool) {
 	return contract.Refuse(contract.CodeUnavailable, "this cannot be done at the moment: try again"), false
 }
 
-var statuses = map[string]int{
-	contract.CodeInvalid:        400,
-	middleware.CodeUnauthorized: 401,
-	contract.CodeForbidden:      403,
-	contract.CodeNotFound:       404,
-	contract.CodeConflict:       409,
-	contract.CodeRateLimited:    429,
-	contract.CodeUnavailable:    503,
-}
-
 // Status is the code of a refusal as HTTP numbers it.
-func Status(code string) string { return strconv.Itoa(statuses[code]) }
+func Status(code string) string { return strconv.Itoa(contract.Status(code)) }

@@ -35,7 +35,7 @@ type result struct {
 const fenceTimeout = 5 * time.Second
 
 func newFence(nc *nats.Conn, opts Options) *fence {
-	return &fence{nc: nc, subject: opts.Subjects.Prefix() + ".do.fence"}
+	return &fence{nc: nc, subject: opts.Subjects.Fence()}
 }
 
 // wait returns the stream's last sequence at a moment after the call.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,7 +40,8 @@ func (n *namespaces) get(name string) (contract.Namespace, bool) {
 // declare writes the namespaces of this gateway's own configuration, where they differ. What services have
 // registered stays.
 func (n *namespaces) declare(ctx context.Context, kv jetstream.KeyValue) error {
-	for name, ns := range n.opts.Namespaces {
+	for _, name := range slices.Sorted(maps.Keys(n.opts.Namespaces)) {
+		ns := n.opts.Namespaces[name]
 		key, err := contract.EncodeNamespace(name)
 		if err != nil {
 			return err
@@ -95,12 +98,18 @@ func normal(ns contract.Namespace) contract.Namespace {
 	return out
 }
 
-// load reads all that is there.
+// load reads all that is there, and forgets what was removed while NATS was away.
 func (n *namespaces) load(ctx context.Context, kv jetstream.KeyValue) error {
 	keys, err := kv.Keys(ctx)
 	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
 		return fmt.Errorf("namespaces: %w", err)
 	}
+	n.mu.Lock()
+	maps.DeleteFunc(n.known, func(name string, _ contract.Namespace) bool {
+		key, err := contract.EncodeNamespace(name)
+		return err != nil || !slices.Contains(keys, key)
+	})
+	n.mu.Unlock()
 	for _, key := range keys {
 		entry, err := kv.Get(ctx, key)
 		if errors.Is(err, jetstream.ErrKeyNotFound) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,17 +29,21 @@ func (b *Bridge) readRequests(ctx context.Context) {
 				b.skip("request", msg.Subject, 0, errNoReplySubject)
 				continue
 			}
-			if contract.Last(contract.Header(msg.Header), contract.HeaderAfter) != "" {
+			after, err := contract.ParseAfter(contract.Header(msg.Header))
+			switch {
+			case err != nil:
+				b.refuse(msg, contract.CodeInvalid, err)
+			case after > 0:
 				b.answerLater(ctx, msg)
-				continue
+			default:
+				b.answerNow(msg)
 			}
-			b.answerNow(msg)
 		}
 	}
 }
 
 // answerLater has the reader of live messages answer, in its turn after all that was stored by now: when a
-// fence has answered, that has arrived there. Only what [Bridge.readLive] gets by this way has a reply subject.
+// fence has answered, that has arrived there.
 func (b *Bridge) answerLater(ctx context.Context, msg *nats.Msg) {
 	select {
 	case b.who <- struct{}{}:
@@ -57,6 +62,12 @@ func (b *Bridge) answerLater(ctx context.Context, msg *nats.Msg) {
 		case <-ctx.Done():
 		}
 	}()
+}
+
+// isRequest says whether a message is a question to gateways.
+func (b *Bridge) isRequest(msg *nats.Msg) bool {
+	return strings.HasPrefix(msg.Subject, b.opts.Subjects.Prefix()+"."+string(contract.Ask)+".") ||
+		strings.HasPrefix(msg.Subject, b.opts.Subjects.Prefix()+"."+string(contract.List)+".")
 }
 
 func (b *Bridge) answerNow(msg *nats.Msg) {

@@ -30,10 +30,15 @@ type Socket struct {
 	rooms     []string  // those that middlewares grant; the hub knows the current ones
 	expires   time.Time // when the admission ends; zero: never
 
-	mu     sync.Mutex
-	state  state
-	asked  map[uint64]Asker // acks that the client owes, by id
-	expiry *time.Timer
+	// life is held while services, and the client, are told that the socket is in, says something or is out,
+	// so that nobody hears them in another order. It is taken before the client's lock.
+	life sync.Mutex
+
+	mu       sync.Mutex
+	state    state
+	expelled bool             // whether it was put out before it was in
+	asked    map[uint64]Asker // acks that the client owes, by id
+	expiry   *time.Timer
 }
 
 // state of a socket: entering → connected → closed, or entering → closed.
@@ -128,16 +133,35 @@ func (s *Socket) acked(p *socketio.Packet) {
 	asker.Answered(s, args, p.Attachments)
 }
 
-// Disconnect puts the client out of the namespace, or closes its whole connection, after all that was sent
-// before. A client that is put out does not come back by itself.
+// Disconnect puts the client out of the namespace, or out of all namespaces and closes its connection, after
+// all that was sent before. A client that is put out does not come back by itself.
 func (s *Socket) Disconnect(connection bool) {
-	if !s.connected() {
+	if connection {
+		s.client.disconnect()
 		return
 	}
-	s.Send(transport.NewMessage(socketio.AppendDisconnect(nil, s.namespace)))
-	s.end(ReasonServerDisconnect, true)
-	if connection {
-		s.client.conn.Close(ReasonForcedClose)
+	if !s.expel() {
+		s.end(ReasonServerDisconnect, true)
+	}
+}
+
+// expel sees to it that a socket which is about to be told that it is in is put out right after, and hears
+// nothing until then. It returns false if that moment has passed.
+func (s *Socket) expel() bool {
+	s.mu.Lock()
+	s.expelled = s.expelled || s.state == entering
+	expelled := s.expelled && s.state == entering
+	s.mu.Unlock()
+	if expelled {
+		s.leaveAll()
+	}
+	return expelled
+}
+
+// leaveAll takes the socket out of the hub.
+func (s *Socket) leaveAll() {
+	for _, room := range s.client.srv.hub.Remove(s) {
+		s.client.srv.backend.Release(s.namespace, room)
 	}
 }
 
@@ -152,8 +176,18 @@ func (s *Socket) connected() bool {
 
 func (s *Socket) close(reason string) { s.end(reason, false) }
 
-// end takes the socket out of everything and tells services; it acts once.
+// end takes the socket out of everything and tells services, and the client if the server wants it; it acts
+// once.
 func (s *Socket) end(reason string, byServer bool) {
+	for _, asker := range s.finish(reason, byServer) {
+		asker.Gone(s)
+	}
+}
+
+// finish is end but for those who wait for acks, whom it returns.
+func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
+	s.life.Lock()
+	defer s.life.Unlock()
 	s.mu.Lock()
 	was := s.state
 	s.state = closed
@@ -164,11 +198,14 @@ func (s *Socket) end(reason string, byServer bool) {
 	}
 	s.mu.Unlock()
 	if was == closed {
-		return
+		return nil
 	}
 	s.client.drop(s, byServer)
 	if was != connected {
-		return
+		return nil
+	}
+	if byServer {
+		s.Send(transport.NewMessage(socketio.AppendDisconnect(nil, s.namespace)))
 	}
 	srv := s.client.srv
 	s.tell(contract.EventDisconnecting, reason, srv.hub.Rooms(s))
@@ -181,12 +218,10 @@ func (s *Socket) end(reason string, byServer bool) {
 	}
 	srv.backend.Exit(s.namespace)
 	s.tell(contract.EventDisconnect, reason)
-	for _, asker := range asked {
-		asker.Gone(s)
-	}
+	return asked
 }
 
-// tell publishes an event of the socket's life to services.
+// tell publishes an event of the socket's life to services; the lock life is held.
 func (s *Socket) tell(event string, args ...any) {
 	array := encode(append([]any{event}, args...))
 	if err := s.client.srv.backend.On(s, event, array, nil, nil); err != nil {

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -145,7 +146,7 @@ func (s *Service) refuse(req micro.Request, code, message string) {
 	}
 	s.send(req, &nats.Msg{Data: body, Header: nats.Header{
 		micro.ErrorHeader:     {strings.Map(oneLine, message)},
-		micro.ErrorCodeHeader: {code},
+		micro.ErrorCodeHeader: {strconv.Itoa(contract.Status(code))},
 		contract.HeaderError:  {code},
 	}})
 }
