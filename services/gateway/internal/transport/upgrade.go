@@ -11,7 +11,9 @@ import (
 // transport with "2probe", lets its last poll end, and completes with "5". Until then packets go
 // to polling; from then on, to the WebSocket, what is queued first.
 
-// noopInterval is how often a pending GET is ended so that the client can complete its upgrade.
+// noopInterval is how often a pending GET is ended so that the client can complete its upgrade. As with the
+// stock server the first time is one interval after the probe: often the GET ends by itself until then, and the
+// client is spared a packet.
 const noopInterval = 100 * time.Millisecond
 
 // candidate is a WebSocket that may take over from polling. Conn.mu guards it.
@@ -87,7 +89,6 @@ func (c *Conn) probe(p engineio.Packet, err error) {
 			c.dropCandidate()
 			return
 		}
-		c.endPoll()
 		u.timer.Reset(noopInterval)
 	case err == nil && p.Type == engineio.Upgrade:
 		c.completeUpgrade(u)

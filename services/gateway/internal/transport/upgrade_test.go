@@ -36,6 +36,21 @@ func TestUpgrade(t *testing.T) {
 	p.wantClosed(t, ReasonTransportClose)
 }
 
+// A pending poll has time to end by itself, with a message: only then is it ended with a packet of its own.
+func TestProbeLeavesPollItsTime(t *testing.T) {
+	s := newServer(t, Options{})
+	p := s.open()
+	pending := s.goGet(p)
+	probed := time.Now()
+	c := s.probe(p)
+	recv(t, "the poll", pending).want(t, 200, "6")
+	if waited := time.Since(probed); waited < noopInterval {
+		t.Errorf("the poll was ended after %v, want %v", waited, noopInterval)
+	}
+	c.send("5")
+	s.wait("websocket", func() bool { return p.conn.is(websocket) })
+}
+
 // A poll that arrives while "5" is being handled is refused, as it would be right after.
 func TestPollCrossesUpgrade(t *testing.T) {
 	s := newServer(t, Options{})
