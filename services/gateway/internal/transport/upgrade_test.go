@@ -36,16 +36,20 @@ func TestUpgrade(t *testing.T) {
 	p.wantClosed(t, ReasonTransportClose)
 }
 
-// A pending poll has time to end by itself, with a message: only then is it ended with a packet of its own.
-func TestProbeLeavesPollItsTime(t *testing.T) {
+// The answer to a probe makes a client hold back what it says until its poll ends: it comes when the connection
+// has settled, and the poll is ended after it, not before.
+func TestProbeIsAnsweredLate(t *testing.T) {
 	s := newServer(t, Options{})
 	p := s.open()
 	pending := s.goGet(p)
 	probed := time.Now()
 	c := s.probe(p)
+	if waited := time.Since(probed); waited < probeHold {
+		t.Errorf("the probe was answered after %v, want %v", waited, probeHold)
+	}
 	recv(t, "the poll", pending).want(t, 200, "6")
-	if waited := time.Since(probed); waited < noopInterval {
-		t.Errorf("the poll was ended after %v, want %v", waited, noopInterval)
+	if waited := time.Since(probed); waited < probeHold+noopInterval {
+		t.Errorf("the poll was ended after %v, want %v", waited, probeHold+noopInterval)
 	}
 	c.send("5")
 	s.wait("websocket", func() bool { return p.conn.is(websocket) })
