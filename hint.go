@@ -10,12 +10,14 @@ import (
 type hint struct {
 	data          string
 	name, initial string // of the first admin, if this start made it
+	said          bool
 }
 
 // password notes the first admin's, before print is called.
 func (h *hint) password(name, password string) { h.name, h.initial = name, password }
 
 func (h *hint) print(w io.Writer, address, natsURL string) {
+	h.said = true
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		port = address
@@ -33,6 +35,7 @@ func (h *hint) print(w io.Writer, address, natsURL string) {
   Natter is running. Ctrl-C stops it; what was said stays in %[1]s.
 
   Chat        %[2]s
+  Tutorial    %[2]s/tutorial/
   Admin       %[2]s/admin/
   Sign in as  %[3]s
 
@@ -41,8 +44,15 @@ func (h *hint) print(w io.Writer, address, natsURL string) {
   Say something; it appears in the browser:
     %[4]s pub natter.post._.room.lobby '["room message","lobby","hello from NATS"]'
 
-  The nats command: go install github.com/nats-io/natscli/nats@v0.5.1, or make nats (.tools/nats).
+  No nats command? make nats builds .tools/nats.
   In this mode anybody on this machine can speak on %[5]s.
 
 `, h.data, page, signIn, nats, natsURL)
+}
+
+// rescue tells the password of the first admin if the start failed before print could: it is told once.
+func (h *hint) rescue(w io.Writer) {
+	if h.initial != "" && !h.said {
+		fmt.Fprintf(w, "\n  The account %s was made: its password is %s   (shown this once)\n\n", h.name, h.initial)
+	}
 }

@@ -121,7 +121,9 @@ func serveOn(ctx context.Context, broker *embed.Server, cfg Config, log *slog.Lo
 		signIn.print(os.Stdout, gateway.Addr().String(), broker.ClientURL())
 		return nil
 	}})
-	return g.Run(ctx)
+	err = g.Run(ctx)
+	signIn.rescue(os.Stdout)
+	return err
 }
 
 // defaults are a service's settings as they are without a file, environment or flags: in one process, what

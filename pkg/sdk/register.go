@@ -88,6 +88,7 @@ func (n *Namespace) publish(ctx context.Context, kv jetstream.KeyValue) error {
 		if err != nil {
 			return err
 		}
+		n.warnOfRules(entry.Value())
 		changed, err := n.amend(entry.Value())
 		if err != nil || changed == nil {
 			return err
@@ -95,6 +96,20 @@ func (n *Namespace) publish(ctx context.Context, kv jetstream.KeyValue) error {
 		_, err = kv.Update(ctx, key, changed, entry.Revision())
 		if !errors.Is(err, jetstream.ErrKeyExists) {
 			return err
+		}
+	}
+}
+
+// warnOfRules says which handlers are never called, since gateways do something else with the event.
+func (n *Namespace) warnOfRules(value []byte) {
+	var known contract.Namespace
+	if json.Unmarshal(value, &known) != nil {
+		return // amend says so
+	}
+	for _, event := range slices.Sorted(maps.Keys(n.events)) {
+		if rule, ok := known.Events[event]; ok && rule.Action != contract.ActionService {
+			n.server.log.Warn("the handlers of this event are never called: the namespace's configuration has a rule for it; take the rule out, or give the event another name",
+				"namespace", n.name, "event", event, "action", string(rule.Action))
 		}
 	}
 }

@@ -40,7 +40,7 @@ const listens = (port) => () =>
 // "3s"]}; natsArgs(port, dir) replaces those of nats-server. With database: null the
 // history service has the one of its settings.
 export async function deployment(t, { gateways = 1, flags = {}, env = {}, natsArgs, database } = {}) {
-  const dir = await folder(t);
+  const dir = await mkdtemp(join(tmpdir(), "natter-services-"));
   const [natsPort, authHealth, historyHealth, ...ports] = await freePorts(3 + 2 * gateways);
   const natsUrl = `nats://127.0.0.1:${natsPort}`;
   const history = database === null ? [] : ["--database", join(dir, "history.db")];
@@ -86,6 +86,8 @@ export async function deployment(t, { gateways = 1, flags = {}, env = {}, natsAr
     // Each is stopped while what it needs is there, and all are, whatever fails.
     const ends = await Promise.allSettled(d.services.map((service) => service.stop()));
     ends.push(...(await Promise.allSettled([stopNats(d.nats)])));
+    // Only now: hooks of a test run in the order in which they were made.
+    await rm(dir, { recursive: true, force: true });
     const failed = ends.filter((end) => end.status === "rejected").map((end) => end.reason);
     if (failed.length > 0) throw new AggregateError(failed, failed.map(String).join("\n"));
   });

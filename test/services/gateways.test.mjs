@@ -1,9 +1,10 @@
-// Two gateways on one NATS are one server; when one is killed the other goes on.
+// Two of a kind on one NATS are one server; when one is killed the other goes on.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { collect, next, until } from "../harness.mjs";
-import { admin, ask, lease, running, signIn } from "./deployment.mjs";
+import { Process, answers, freePorts } from "../process.mjs";
+import { admin, ask, bin, deployment, lease, password, running, signIn } from "./deployment.mjs";
 
 const ids = (list) => list.map((entry) => entry.id).sort();
 
@@ -76,5 +77,32 @@ describe("two gateways", () => {
       const again = d.client("/", { gateway, auth: { token: signedIn.token } });
       assert.ok((await next(again, "connect_error"))[0].message);
     }
+  });
+});
+
+describe("two auth services", () => {
+  test("started together make one admin, and either of them does when the other is killed", async (t) => {
+    const d = await deployment(t);
+    const [health] = await freePorts(1);
+    const second = new Process(bin("auth"), ["--nats-url", d.natsUrl, "--health-listen", `127.0.0.1:${health}`], {
+      name: "second auth",
+      cwd: d.dir,
+      ready: answers(`http://127.0.0.1:${health}/readyz`),
+    });
+    t.after(() => second.stop());
+    for (const process of [d.auth, second, d.nats, d.gateway, d.history]) process.launch();
+    for (const process of [d.auth, second, d.gateway, d.history]) await process.ready();
+    const printed = [d.auth, second].filter((auth) => auth.stdout.includes("with the password"));
+    assert.equal(printed.length, 1);
+    const first = password(printed[0]);
+    const { token } = await signIn(d.gateway, "admin", first);
+    await printed[0].kill();
+    // What the killed one was asked is lost; the next question reaches the other.
+    await until(async () => (await signIn(d.gateway, "admin", first)).ok, "to sign in at the other", 30_000);
+    const boss = await d.connected("/admin", { auth: { token } });
+    assert.deepEqual((await ask(boss, "list users")).users.map((user) => user.name), ["admin"]);
+    printed[0].launch();
+    await printed[0].ready();
+    assert.equal([...printed[0].stdout.matchAll(/with the password/g)].length, 1, "no second password");
   });
 });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { collect, next, until } from "../harness.mjs";
 import { answers } from "../process.mjs";
-import { admin, ask, running, signIn, stopNats, texts } from "./deployment.mjs";
+import { admin, ask, deployment, running, signIn, stopNats, texts } from "./deployment.mjs";
 
 const patience = 30_000;
 const isReady = (service) => answers(`${service.health}/readyz`)();
@@ -53,6 +53,18 @@ describe("NATS is away", { concurrency: 2 }, () => {
       assert.deepEqual(ends.map((end) => end.all), [[], [], []], "clients stayed connected");
     });
   }
+});
+
+describe("NATS without JetStream", () => {
+  test("is not enough: nobody is ready, and the log says what to do", async (t) => {
+    const d = await deployment(t, { natsArgs: (port) => ["-a", "127.0.0.1", "-p", String(port)] });
+    await d.nats.start();
+    for (const service of d.services) service.launch();
+    for (const service of d.services) {
+      await until(() => /start nats-server with -js/.test(service.output), `the hint of ${service.name}`, patience);
+      assert.equal((await fetch(`${service.health}/readyz`)).status, 503, service.name);
+    }
+  });
 });
 
 describe("a service is away", { concurrency: 2 }, () => {

@@ -7,7 +7,7 @@ import { before, describe, test } from "node:test";
 import { connect } from "@nats-io/transport-node";
 import { collect, next, suite, until } from "../harness.mjs";
 import { Process } from "../process.mjs";
-import { admin, ask, bin, dial, password, root, running, signIn, texts } from "./deployment.mjs";
+import { admin, ask, bin, deployment, dial, password, root, signIn, texts } from "./deployment.mjs";
 
 const users = {
   gateway: "NATTER_GATEWAY_NATS_PASSWORD",
@@ -26,13 +26,15 @@ describe("deploy", () => {
   const t = suite();
   before(async () => {
     const config = (name) => ["--config", `${root}deploy/${name}.yaml`];
-    d = await running(t, {
+    d = await deployment(t, {
       natsArgs: (port) => ["-c", `${root}deploy/nats/natter.conf`, "-p", String(port)],
       env: { nats: environment, gateway: environment, auth: environment, history: environment },
       flags: { gateway: config("gateway"), auth: config("auth"), history: config("history") },
       gateways: 2,
       database: null, // the sample's, relative to the folder in which the service runs
     });
+    // One after the other, so that each makes what it may have to make.
+    for (const process of [d.nats, d.history, ...d.gateways, d.auth]) await process.start();
     dice = new Process(bin("dice"), [], { cwd: d.dir, env: { NATS_URL: d.natsUrl.replace("//", `//dice:${secret("dice")}@`) } });
     dice.launch();
     t.after(() => dice.stop());
@@ -96,6 +98,14 @@ describe("deploy", () => {
     const dices = await ask(player, "roll", "green", 3);
     assert.equal(dices.length, 3);
     assert.deepEqual((await rolled).slice(0, 2), [player.id, dices]);
+    // Who sits down and rolls in one breath hears it: what a room is told between the order to join
+    // and the gateway's joining is fetched from the stream.
+    const all = collect(player, "rolled");
+    for (let i = 0; i < 20; i++) {
+      player.emit("sit", `table ${i}`);
+      player.emit("roll", `table ${i}`, 1 + (i % 10));
+    }
+    assert.deepEqual((await all.of(20)).map(([, dices]) => dices.length), Array.from({ length: 20 }, (_, i) => 1 + (i % 10)));
   });
 
   test("nothing was refused to a service that it needs", async () => {
@@ -180,5 +190,9 @@ describe("deploy", () => {
     const conf = await readFile(`${root}deploy/nats/natter.conf`, "utf8");
     const passwords = [...conf.matchAll(/password: (\S+?),?\s/g)].map(([, value]) => value);
     assert.deepEqual(passwords.sort(), Object.values(users).map((variable) => `$${variable}`).sort());
+    // The README makes all of them.
+    const readme = await readFile(`${root}deploy/README.md`, "utf8");
+    const [, names] = readme.match(/for who in (.*);/);
+    assert.deepEqual(names.split(" ").map((who) => `${who}_NATS_PASSWORD`).sort(), Object.values(users).sort());
   });
 });

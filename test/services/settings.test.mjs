@@ -252,8 +252,10 @@ describe("the all-in-one", { concurrency: 2 }, () => {
     for (const end of ["SIGINT", "SIGKILL"]) {
       natter.stdout = "";
       const back = next(ann, "connect", 40_000);
+      const begin = Date.now();
       if (end === "SIGKILL") await natter.kill();
       else await natter.stop(end);
+      assert.ok(Date.now() - begin < 10_000, `it took ${Date.now() - begin} ms`);
       await natter.start();
       await back;
       await until(() => natter.stdout.includes("Natter is running"), "the hint");

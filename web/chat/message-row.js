@@ -26,8 +26,8 @@ export function messageRow(row, chat, room) {
   if (row.kind === "unread") return h("li", { class: "unread-line" }, h("span", {}, "New"));
   const { item, first, last, time } = row;
   if (!item || !room) return h("li");
-  const service = !item.own && !item.stamp.socket;
-  const name = item.stamp.name || (service ? "Service" : "Guest");
+  const service = !item.own && !item.stamp.socket && !item.redacted;
+  const name = item.redacted ? "Deleted account" : item.stamp.name || (service ? "Service" : "Guest");
   const classes = [
     "message",
     item.own && "own",

@@ -18,7 +18,7 @@ func (l *loader) describe(v *kong.Value) string {
 			parts = append(parts, "file: "+s.path())
 		}
 	}
-	if v.HasDefault && v.IsBool() {
+	if v.HasDefault && v.Default != "" && (v.IsBool() || v.Flag.PlaceHolder != "") {
 		parts = append([]string{"default: " + v.Default}, parts...)
 	}
 	if v.Enum != "" {

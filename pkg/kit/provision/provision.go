@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -89,7 +90,7 @@ func stream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamCon
 	cfg.Storage = jetstream.FileStorage
 	made, err := Repeat(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.CreateOrUpdateStream(ctx, cfg) })
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", cfg.Name, explain(err))
+		return nil, fmt.Errorf("stream %s: %w", cfg.Name, explain(err, js.Conn().ConnectedServerVersion()))
 	}
 	return made, nil
 }
@@ -119,7 +120,7 @@ func Bucket(ctx context.Context, js jetstream.JetStream, cfg jetstream.KeyValueC
 	cfg.Storage = jetstream.FileStorage
 	kv, err := Repeat(ctx, func(ctx context.Context) (jetstream.KeyValue, error) { return js.CreateOrUpdateKeyValue(ctx, cfg) })
 	if err != nil {
-		return nil, fmt.Errorf("bucket %s: %w", cfg.Bucket, explain(err))
+		return nil, fmt.Errorf("bucket %s: %w", cfg.Bucket, explain(err, js.Conn().ConnectedServerVersion()))
 	}
 	return kv, nil
 }
@@ -143,10 +144,22 @@ func Repeat[T any](ctx context.Context, ask func(context.Context) (T, error)) (r
 	return result, err
 }
 
-// explain adds what to do to the errors that a new deployment meets first.
-func explain(err error) error {
+// oldestServer is the first release of nats-server that has all that Natter asks for.
+const oldestServer = "2.15"
+
+// explain adds what to do to the errors that a new deployment meets first. server is the version of the
+// nats-server that was asked, "" if it is not known.
+func explain(err error, server string) error {
+	var major, minor int
+	if n, _ := fmt.Sscanf(server, "%d.%d", &major, &minor); n == 2 && (major < 2 || major == 2 && minor < 15) {
+		return fmt.Errorf("%w: this nats-server is %s, Natter needs %s or newer", err, server, oldestServer)
+	}
 	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
 		return fmt.Errorf("%w: start nats-server with -js, or enable JetStream for the account", err)
+	}
+	// A server without JetStream leaves its requests unanswered, as a cluster does that has no leader yet.
+	if errors.Is(err, nats.ErrNoResponders) {
+		return fmt.Errorf("%w: JetStream is not there: start nats-server with -js, or wait until its cluster is complete", err)
 	}
 	return err
 }

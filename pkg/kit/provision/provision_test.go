@@ -144,8 +144,19 @@ func TestBuckets(t *testing.T) {
 }
 
 func TestWithoutJetStreamSaysWhatToDo(t *testing.T) {
-	if err := explain(jetstream.ErrJetStreamNotEnabled); !strings.Contains(err.Error(), "-js") || !errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
-		t.Error(err)
+	for _, cause := range []error{jetstream.ErrJetStreamNotEnabled, nats.ErrNoResponders} {
+		if err := explain(cause, "2.15.2"); !strings.Contains(err.Error(), "-js") || !errors.Is(err, cause) {
+			t.Error(err)
+		}
+	}
+}
+
+func TestOldServersAreNamed(t *testing.T) {
+	cause := errors.New("republish not valid")
+	for version, old := range map[string]bool{"2.9.10": true, "2.14.6": true, "1.4.1": true, "2.15.0": false, "2.16.0-RC.1": false, "3.0.0": false, "": false} {
+		if err := explain(cause, version); !errors.Is(err, cause) || strings.Contains(err.Error(), "2.15 or newer") != old {
+			t.Errorf("%q: %v", version, err)
+		}
 	}
 }
 

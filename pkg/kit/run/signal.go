@@ -54,4 +54,5 @@ func Main(log *slog.Logger, body func(ctx context.Context) error) {
 		log.Error("the program failed", "error", err)
 		os.Exit(1)
 	}
+	log.Info("stopped")
 }

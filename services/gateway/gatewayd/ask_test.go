@@ -87,6 +87,7 @@ func (d *deployment) asked(msg *nats.Msg) <-chan []*nats.Msg {
 }
 
 func TestAskGathersTheAcksOfAllGateways(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2)
 	sockets := []*socket{gws[0].connect(), gws[0].connect(), gws[1].connect(), gws[1].poll().enter("/", "")}
@@ -132,6 +133,7 @@ func TestAskGathersTheAcksOfAllGateways(t *testing.T) {
 }
 
 func TestAskWithoutMembersIsAnsweredAtOnce(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	d.gateways(2)
 	began := time.Now()
@@ -145,10 +147,11 @@ func TestAskWithoutMembersIsAnsweredAtOnce(t *testing.T) {
 }
 
 func TestAskAnswersAtItsDeadlineWithWhatThereIs(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2)
 	quick, silent, far := gws[0].connect(), gws[0].connect(), gws[1].connect()
-	done := d.asked(d.message(contract.Ask, "/", nil, `["q"]`, contract.HeaderTimeout, "700ms"))
+	done := d.asked(d.message(contract.Ask, "/", nil, `["q"]`, contract.HeaderTimeout, "1500ms"))
 	quick.answer(recv(t, "the question", quick.events))
 	far.answer(recv(t, "the question", far.events), `1`)
 	p := recv(t, "the question", silent.events)
@@ -162,6 +165,7 @@ func TestAskAnswersAtItsDeadlineWithWhatThereIs(t *testing.T) {
 }
 
 func TestAskDoesNotWaitForWhoLeaves(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2)
 	stays, leaves, out := gws[0].connect(), gws[1].connect(), gws[1].connect()
@@ -179,6 +183,7 @@ func TestAskDoesNotWaitForWhoLeaves(t *testing.T) {
 }
 
 func TestAskAcksCountOnce(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	a, b := g.connect(), g.connect()
@@ -196,6 +201,7 @@ func TestAskAcksCountOnce(t *testing.T) {
 
 // TestAskWithTheShortestDeadline has deadlines that end before the question is out.
 func TestAskWithTheShortestDeadline(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway(func(c *gatewayd.Config) { c.MaxPendingAcks = 3 })
 	s := g.connect()
@@ -212,12 +218,13 @@ func TestAskWithTheShortestDeadline(t *testing.T) {
 }
 
 func TestClientOwesABoundedNumberOfAcks(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway(func(c *gatewayd.Config) { c.MaxPendingAcks = 3 })
 	s := g.connect()
 	var done []<-chan []*nats.Msg
 	for i := range 4 {
-		done = append(done, d.asked(d.message(contract.Ask, "/", nil, fmt.Sprintf("[\"q\",%d]", i), contract.HeaderTimeout, "800ms")))
+		done = append(done, d.asked(d.message(contract.Ask, "/", nil, fmt.Sprintf("[\"q\",%d]", i), contract.HeaderTimeout, "2s")))
 		if i < 3 {
 			s.want(fmt.Sprintf(`["q",%d]`, i))
 		}
@@ -239,6 +246,7 @@ func TestClientOwesABoundedNumberOfAcks(t *testing.T) {
 }
 
 func TestMalformedRequestsAreRefused(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	s := g.connect()
@@ -252,6 +260,7 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 		d.message(contract.Ask, "/", nil, `["q"]`, contract.HeaderExcept, "a room"),
 		d.message(contract.Ask, "/", nil, `["q"]`, contract.HeaderAttachments, "-1"),
 		d.message(contract.List, "/", nil, ``, contract.HeaderExcept, "=zz"),
+		d.message(contract.List, "/", nil, ``, contract.HeaderAfter, "soon"),
 	}
 	many := nats.NewMsg("natter.list._.many")
 	odd := nats.NewMsg("natter.ask.=ZZ.all")

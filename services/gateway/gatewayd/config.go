@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -41,6 +43,7 @@ type Settings struct {
 	Path              string        `default:"/socket.io/" help:"Prefix of the requests that are Socket.IO's."`
 	ServeClient       bool          `default:"true" negatable:"" help:"Serve the client bundles under the path."`
 	ClientDir         string        `default:"web/node_modules/socket.io-client/dist" help:"Folder dist of the npm package socket.io-client." placeholder:"DIR"`
+	WebDir            string        `help:"Folder with pages of your own, served at /; where it has none, the built-in ones are." placeholder:"DIR"`
 	Transports        []string      `default:"polling,websocket" help:"What clients may connect by."`
 	PingInterval      time.Duration `default:"25s" help:"From a client's pong to the next ping."`
 	PingTimeout       time.Duration `default:"20s" help:"How long a client may take to answer a ping."`
@@ -67,6 +70,17 @@ type Settings struct {
 
 	// Namespaces says which namespaces exist and what their events do, by name.
 	Namespaces map[string]contract.Namespace `kong:"-" yaml:"namespaces"`
+}
+
+// Defaults are the settings of a gateway without a file, environment or flags, for programs that make one
+// themselves. The address for health pages is empty: [Service.Health] has a handler of them.
+func Defaults() Config {
+	var cfg Config
+	if err := config.Load(Name, About, nil, &cfg, config.Environ(nil)); err != nil {
+		panic("gatewayd: the default settings are wrong: " + err.Error()) // a test calls Defaults
+	}
+	cfg.Health.Listen = ""
+	return cfg
 }
 
 // DefaultNamespaces are declared when the settings declare none: a chat that needs no back end, and an
@@ -105,11 +119,16 @@ func (c Config) Validate() error {
 // Validate reports settings that cannot work.
 func (s Settings) Validate() error {
 	var errs []error
-	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
+	if _, port, err := net.SplitHostPort(s.Listen); err != nil {
 		errs = append(errs, fmt.Errorf("listen: %q is not host:port, such as 127.0.0.1:3000 or :3000", s.Listen))
+	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		errs = append(errs, fmt.Errorf("listen: %q: the port is not a number from 0 to 65535", s.Listen))
 	}
 	if s.GatewayID != "" && !contract.ValidGatewayID(s.GatewayID) {
 		errs = append(errs, fmt.Errorf("gatewayId: %q: want 1 to %d characters of A-Z a-z 0-9 _ -", s.GatewayID, contract.MaxGatewayID))
+	}
+	if info, err := os.Stat(s.WebDir); s.WebDir != "" && (err != nil || !info.IsDir()) {
+		errs = append(errs, fmt.Errorf("webDir: %q is not a folder", s.WebDir))
 	}
 	for _, n := range []struct {
 		name            string

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -73,11 +72,12 @@ func deploy(t testing.TB, opts ...natstest.Option) *deployment {
 // gateway is a running gateway.
 type gateway struct {
 	*gatewayd.Service
-	t    testing.TB
-	d    *deployment
-	once sync.Once
-	end  context.CancelFunc
-	done chan error
+	t       testing.TB
+	d       *deployment
+	mounted string // the address of the server around it, if it has no port of its own
+	once    sync.Once
+	end     context.CancelFunc
+	done    chan error
 }
 
 // namespaces are the product's defaults, and some for tests. In the main namespace nobody is told who joins,
@@ -129,6 +129,11 @@ func (d *deployment) launch(change ...func(*gatewayd.Config)) *gateway {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	return d.run(s)
+}
+
+// run runs a gateway until the test is over.
+func (d *deployment) run(s *gatewayd.Service) *gateway {
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &gateway{Service: s, t: d.t, d: d, end: cancel, done: make(chan error, 1)}
 	go func() { g.done <- s.Run(ctx) }()
@@ -246,12 +251,14 @@ func (d *deployment) do(namespace string, rooms []string, payload string, header
 	return d.store(d.message(contract.Do, namespace, rooms, payload, header...))
 }
 
-// listen subscribes to a subject, as nats sub does.
-func (d *deployment) listen(subject string) <-chan *nats.Msg {
+// listen subscribes to subjects, as nats sub does.
+func (d *deployment) listen(subjects ...string) <-chan *nats.Msg {
 	d.t.Helper()
 	ch := make(chan *nats.Msg, 8192)
-	if _, err := d.nc.ChanSubscribe(subject, ch); err != nil {
-		d.t.Fatal(err)
+	for _, subject := range subjects {
+		if _, err := d.nc.ChanSubscribe(subject, ch); err != nil {
+			d.t.Fatal(err)
+		}
 	}
 	if err := d.nc.Flush(); err != nil {
 		d.t.Fatal(err)
@@ -290,71 +297,4 @@ func (d *deployment) admit(namespace string, f func(contract.Entry) string) *nat
 		}
 		return f(e)
 	})
-}
-
-// fixed are the subscriptions that a gateway has, whoever is connected.
-func (g *gateway) fixed() []string {
-	var s contract.Subjects
-	all := []string{
-		s.EveryTarget(contract.Live, contract.TargetSocket, g.ID()),
-		s.EveryTarget(contract.Volatile, contract.TargetSocket, g.ID()),
-	}
-	for _, kind := range []contract.Kind{contract.Ask, contract.List} {
-		for _, target := range []string{contract.TargetAll, contract.TargetRoom, contract.TargetMany, contract.TargetSocket} {
-			all = append(all, s.EveryTarget(kind, target, g.ID()))
-		}
-	}
-	return all
-}
-
-// subscriptions are those of the gateway under the contract's prefix, sorted, without the fixed ones. It
-// fails the test if a fixed one is missing, or any could widen with a name.
-func (g *gateway) subscriptions() []string {
-	g.t.Helper()
-	rest := []string{}
-	fixed := g.fixed()
-	for _, sub := range g.d.nats.SubscriptionDetails() {
-		if sub.Client != gatewayd.Name+" "+g.ID() {
-			continue
-		}
-		if strings.Contains(sub.Subject, ">") {
-			g.t.Fatalf("the gateway subscribes to %s", sub.Subject)
-		}
-		if i := slices.Index(fixed, sub.Subject); i >= 0 {
-			fixed = slices.Delete(fixed, i, i+1)
-		} else if !strings.HasPrefix(sub.Subject, "_INBOX.") && !strings.HasPrefix(sub.Subject, "$SRV.") {
-			rest = append(rest, sub.Subject)
-		}
-	}
-	if len(fixed) > 0 {
-		g.t.Fatalf("the gateway does not subscribe to %q", fixed)
-	}
-	slices.Sort(rest)
-	return rest
-}
-
-// wantSubscriptions waits until the gateway subscribes to exactly two literal subjects for each room and two
-// pairs for each namespace, given as namespace → rooms.
-func (g *gateway) wantSubscriptions(rooms map[string][]string) {
-	g.t.Helper()
-	want := []string{}
-	for ns, names := range rooms {
-		for _, kind := range []contract.Kind{contract.Live, contract.Volatile} {
-			all := g.d.subject(kind, ns)
-			want = append(want, all, strings.TrimSuffix(all, contract.TargetAll)+contract.TargetMany)
-			for _, name := range names {
-				want = append(want, g.d.subject(kind, ns, name))
-			}
-		}
-	}
-	slices.Sort(want)
-	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		got := g.subscriptions()
-		if slices.Equal(got, want) {
-			return
-		}
-		if time.Now().After(end) {
-			g.t.Fatalf("the gateway subscribes to\n%q\nwant\n%q", got, want)
-		}
-	}
 }

@@ -18,6 +18,7 @@ import (
 func in(d time.Duration) string { return quote(time.Now().Add(d).Format(time.RFC3339Nano)) }
 
 func TestMiddlewareAdmits(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	asked := make(chan contract.Entry, 1)
@@ -56,6 +57,7 @@ func TestMiddlewareAdmits(t *testing.T) {
 }
 
 func TestMiddlewareRefuses(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	answer := func(e contract.Entry) string {
@@ -86,6 +88,7 @@ func TestMiddlewareRefuses(t *testing.T) {
 }
 
 func TestSeveralMiddlewaresAddUp(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway(func(c *gatewayd.Config) {
 		c.Namespaces["/two"] = contract.Namespace{Use: []string{"first", "second one"}, Role: "b"}
@@ -99,7 +102,7 @@ func TestSeveralMiddlewaresAddUp(t *testing.T) {
 	})
 	d.serve("natter.use.two.second=20one", func(*nats.Msg) string {
 		second.Add(1)
-		return `{"ok":true,"name":"N2","roles":["b"],"rooms":["r2","r1"],"expires":` + in(700*time.Millisecond) + `}`
+		return `{"ok":true,"name":"N2","roles":["b"],"rooms":["r2","r1"],"expires":` + in(2*time.Second) + `}`
 	})
 	c := g.dial()
 	if got := c.ask("/two", `{"x":"refuse me"}`).refused(); got != `{"message":"first"}` || second.Load() != 0 {
@@ -114,6 +117,7 @@ func TestSeveralMiddlewaresAddUp(t *testing.T) {
 }
 
 func TestAdmissionExpires(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	life := d.life("/guarded")
@@ -134,6 +138,7 @@ func TestAdmissionExpires(t *testing.T) {
 
 // TestGuestsAreThoseWithoutAToken counts whom the auth service is asked about.
 func TestGuestsAreThoseWithoutAToken(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	var asked atomic.Int32
@@ -186,7 +191,7 @@ func TestSilentMiddlewareHoldsTheClient(t *testing.T) {
 func TestMiddlewareThatIsAwayClosesTheTransport(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(func(c *gatewayd.Config) { c.ConnectTimeout = 300 * time.Millisecond })
+	g := d.gateway(func(c *gatewayd.Config) { c.ConnectTimeout = time.Second })
 	for _, dial := range []func() *client{g.dial, g.poll} {
 		s := dial().ask("/guarded", "")
 		s.wantOver()
@@ -200,11 +205,11 @@ func TestMiddlewareThatIsAwayClosesTheTransport(t *testing.T) {
 func TestMiddlewareThatIsAwayLeavesOtherNamespacesAlone(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(func(c *gatewayd.Config) { c.ConnectTimeout = 150 * time.Millisecond })
+	g := d.gateway(func(c *gatewayd.Config) { c.ConnectTimeout = 700 * time.Millisecond })
 	other := g.connect()
 	s := other.client.ask("/guarded", "")
 	asked := d.listen("natter.use.guarded.auth")
-	for range 4 { // each question outlasts connectTimeout
+	for range 3 { // each question outlasts connectTimeout
 		recv(t, "another question", asked)
 	}
 	other.wantAlive()

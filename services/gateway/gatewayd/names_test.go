@@ -37,6 +37,7 @@ func elements(t testing.TB, event string) []string {
 }
 
 func TestRoomNamesRoundTripAndNeverWidenASubscription(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2)
 	a, b := gws[0].connect(), gws[1].connect()
@@ -96,6 +97,7 @@ func (s *socket) wantStamped(texts ...string) contract.Stamp {
 }
 
 func TestEventNamesReachServicesAndBack(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	s := g.dial().enter("/bare", "")
@@ -125,6 +127,7 @@ func TestEventNamesReachServicesAndBack(t *testing.T) {
 }
 
 func TestNamespaceNamesRoundTrip(t *testing.T) {
+	t.Parallel()
 	names := []string{"/_", "/two words", "/a.b", "/*", "/>", "/😀", "/all", "/" + strings.Repeat("n", 128)}
 	d := deploy(t)
 	g := d.gateway(func(c *gatewayd.Config) {
@@ -144,6 +147,7 @@ func TestNamespaceNamesRoundTrip(t *testing.T) {
 }
 
 func TestGatewaySubscribesOnlyToRoomsOfItsOwnMembers(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2)
 	red, blue := gws[0].connect(), gws[1].connect()
@@ -164,6 +168,7 @@ func TestGatewaySubscribesOnlyToRoomsOfItsOwnMembers(t *testing.T) {
 }
 
 func TestRoomStaysSubscribedWhileItHasAMember(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	a, b := g.connect(), g.connect()

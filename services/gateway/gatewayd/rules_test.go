@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -16,6 +14,7 @@ import (
 )
 
 func TestRulesRefuse(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway(func(c *gatewayd.Config) {
 		c.MaxRooms = 3
@@ -102,6 +101,7 @@ func TestRulesRefuse(t *testing.T) {
 // TestOversizedMessagesAreRefused sends messages around NATS's max_payload, over which NATS would close the
 // gateway's connection: each is either refused, or acked and heard by everyone.
 func TestOversizedMessagesAreRefused(t *testing.T) {
+	t.Parallel()
 	const limit = 64 << 10
 	d := deploy(t, natstest.WithOptions(func(o *embed.Options) { o.MaxPayload = limit }))
 	gws := d.gateways(2, func(c *gatewayd.Config) { c.MaxHTTPBufferSize = 4 * limit })
@@ -179,6 +179,7 @@ func (g *gateway) awaitNamespace(name string) *socket {
 }
 
 func TestConfigurationAppliesLive(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2)
 	s := gws[1].connect()
@@ -230,73 +231,5 @@ func TestConfigurationAppliesLive(t *testing.T) {
 	d.emit("/new", []string{n.id}, `["still here"]`)
 	if got := n.heard(); got[len(got)-1] != `["still here"]` {
 		t.Fatalf("heard %q", got)
-	}
-}
-
-// TestHistoryIsPassedOn plays the history service.
-func TestHistoryIsPassedOn(t *testing.T) {
-	d := deploy(t)
-	g := d.gateway()
-	s := g.connect()
-	s.join("red")
-	if ack := s.request(`"history"`, `{"room":"red"}`); !strings.Contains(ack, `"code":"unavailable"`) {
-		t.Fatalf("without a service: %s", ack)
-	}
-	requests := d.listen("natter.history.page")
-	page := `{"ok":true,"messages":[{"event":["room message","red","<\ud800"],"redacted":false}],"more":true}`
-	sub := d.serve("natter.history.page", func(*nats.Msg) string { return page })
-	if ack := s.request(`"history"`, `{"room":"red","before":"x-5","limit":3,"namespace":"/admin"}`); ack != "["+page+"]" {
-		t.Fatalf("a page: %s", ack)
-	}
-	if got := string(recv(t, "the request", requests).Data); got != `{"namespace":"/","room":"red","before":"x-5","limit":3}` {
-		t.Fatalf("the service was asked %s", got)
-	}
-	if err := sub.Unsubscribe(); err != nil {
-		t.Fatal(err)
-	}
-	d.serve("natter.history.page", func(*nats.Msg) string { return `not JSON` })
-	if ack := s.request(`"history"`, `{}`); !strings.Contains(ack, `"code":"unavailable"`) {
-		t.Fatalf("a service that answers something else: %s", ack)
-	}
-}
-
-// TestServicesAnswerEvents plays services that answer, badly and not at all.
-func TestServicesAnswerEvents(t *testing.T) {
-	d := deploy(t)
-	g := d.gateway(func(c *gatewayd.Config) { c.AckTimeout = 500 * time.Millisecond })
-	s := g.dial().enter("/bare", "")
-	for _, reply := range []string{`hello`, `{}`, `null`, `["a"`, "[\"\xff\"]"} {
-		sub := d.serve("natter.on.bare.bad.>", func(*nats.Msg) string { return reply })
-		before := g.metric("natter_gateway_dropped_total", "malformed ack")
-		ack := s.emitAck(`"bad"`)
-		wait(t, "the count of malformed acks", func() bool { return g.metric("natter_gateway_dropped_total", "malformed ack") == before+1 })
-		if len(ack) > 0 {
-			t.Fatalf("%s became the ack %s", reply, (<-ack).Data)
-		}
-		if err := sub.Unsubscribe(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d.serve("natter.on.bare.empty.>", func(m *nats.Msg) string { _ = m.Respond(nil); return "" })
-	if got := s.request(`"empty"`); got != `[]` {
-		t.Fatalf("an empty ack: %s", got)
-	}
-	// The first of several answers counts; late ones do not.
-	late := d.listen("natter.on.bare.slow.>")
-	slow := s.emitAck(`"slow"`)
-	question := recv(t, "the event", late)
-	if n := g.metric("natter_gateway_late_replies_total"); n != 0 {
-		t.Fatalf("%v late replies", n)
-	}
-	nobody := s.emitAck(`"nobody listens"`)
-	wait(t, "the count of late replies", func() bool {
-		_ = question.Respond([]byte(`["late"]`))
-		return g.metric("natter_gateway_late_replies_total") > 0
-	})
-	if len(nobody) > 0 {
-		t.Fatal("an event that nobody hears was answered")
-	}
-	if p := recv(t, "the ack", slow); string(p.Data) != `["late"]` {
-		t.Fatalf("ack %s", p.Data)
 	}
 }

@@ -17,6 +17,7 @@ import (
 // TestGatewaysAreOneServer sends to every form of target over two gateways: each socket that is meant hears
 // it once, nobody else does.
 func TestGatewaysAreOneServer(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2)
 	// Two sockets on each gateway: one in red and blue, one in blue alone; one of another namespace.
@@ -90,6 +91,7 @@ func TestGatewaysAreOneServer(t *testing.T) {
 }
 
 func TestRulesReachOverGateways(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2)
 	a, b, outside := gws[0].connect(`{"name":"Ann"}`), gws[1].connect(`{"name":"Ben"}`), gws[1].connect()
@@ -129,6 +131,7 @@ func TestRulesReachOverGateways(t *testing.T) {
 }
 
 func TestMembersAreToldWhoComesAndGoes(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2)
 	a := gws[0].dial().enter("/told", "")
@@ -158,6 +161,7 @@ func TestMembersAreToldWhoComesAndGoes(t *testing.T) {
 }
 
 func TestBinaryReachesOverGateways(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2, func(c *gatewayd.Config) {
 		c.Namespaces["/"].Events["file"] = contract.Rule{Action: contract.ActionEmit, To: "all", Args: 2}
@@ -194,6 +198,7 @@ func TestBinaryReachesOverGateways(t *testing.T) {
 }
 
 func TestListSpeaksForEveryGateway(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2)
 	a := gws[0].dial().enter("/bare", `{"token":"secret"}`)
@@ -223,8 +228,28 @@ func TestListSpeaksForEveryGateway(t *testing.T) {
 	}
 }
 
+// TestListAfterAnOrderSeesWhatItDid orders sockets of both gateways into fresh rooms and lists these at once.
+func TestListAfterAnOrderSeesWhatItDid(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	gws := d.gateways(2)
+	for _, g := range gws {
+		g.connect().join("noisy")
+	}
+	d.traffic("noisy")
+	for i := range 50 {
+		room := fmt.Sprintf("fresh %d", i)
+		after := fmt.Sprint(d.do("/", nil, `["join",`+quote(room)+`]`))
+		answers := d.ask(d.message(contract.List, "/", []string{room}, "", contract.HeaderAfter, after))
+		if len(answers) != 2 || string(answers[0].Data) == "[]" || string(answers[1].Data) == "[]" {
+			t.Fatalf("%s: %d answers, %s", room, len(answers), answers[0].Data)
+		}
+	}
+}
+
 // TestLargeListsComeInParts has more to tell than one NATS message takes.
 func TestLargeListsComeInParts(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, natstest.WithOptions(func(o *embed.Options) { o.MaxPayload = 4 << 10 }))
 	gws := d.gateways(2)
 	ids := map[string]bool{}

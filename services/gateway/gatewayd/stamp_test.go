@@ -18,6 +18,7 @@ import (
 
 // TestOrderOverRooms has one publisher and a socket in many rooms, which hears them in the stream's order.
 func TestOrderOverRooms(t *testing.T) {
+	t.Parallel()
 	const rooms, events = 40, 2000
 	d := deploy(t)
 	gws := d.gateways(2, func(c *gatewayd.Config) { c.Workers = 3 })
@@ -62,6 +63,7 @@ func signal(closed <-chan struct{}) <-chan struct{} {
 
 // TestDuplicatesAreNotDelivered publishes on the live subject what has been republished there already.
 func TestDuplicatesAreNotDelivered(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	s := g.connect()
@@ -93,6 +95,7 @@ func TestDuplicatesAreNotDelivered(t *testing.T) {
 
 // TestStampTellsWhatIsVerified compares stamps with what gateways, middlewares and clients say.
 func TestStampTellsWhatIsVerified(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2)
 	d.admit("/", func(e contract.Entry) string {
@@ -141,6 +144,7 @@ func TestStampTellsWhatIsVerified(t *testing.T) {
 
 // TestClientsCannotSetHeaders sends the contract's headers where a client can send headers at all.
 func TestClientsCannotSetHeaders(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	live := d.listen("natter.live.>")
@@ -173,6 +177,7 @@ func TestClientsCannotSetHeaders(t *testing.T) {
 
 // TestForgedServerHeadersLoseAgainstJetStreams has a publisher that sets what JetStream sets.
 func TestForgedServerHeadersLoseAgainstJetStreams(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	s := g.connect()
@@ -200,6 +205,7 @@ func TestForgedServerHeadersLoseAgainstJetStreams(t *testing.T) {
 
 // TestPostsOfServicesAreStamped publishes as nats pub does: no header, no reply subject.
 func TestPostsOfServicesAreStamped(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	g := d.gateway()
 	s := g.connect()
@@ -221,6 +227,7 @@ func TestPostsOfServicesAreStamped(t *testing.T) {
 
 // TestPayloadsAreKeptByteForByte sends JSON that decoding and encoding would change.
 func TestPayloadsAreKeptByteForByte(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	gws := d.gateways(2)
 	a, b := gws[0].connect(), gws[1].poll().enter("/", "")

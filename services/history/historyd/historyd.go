@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/health"
@@ -65,6 +66,7 @@ func (s *Service) Run(ctx context.Context) error {
 	starting := errors.New("starting")
 	s.health.SetCheck("database", func(context.Context) error { return starting })
 	s.health.SetCheck("nats", func(context.Context) error { return starting })
+	s.health.SetCheck("streams", func(context.Context) error { return starting })
 	g := run.Group{Log: s.log}
 	g.Add(run.Component{Name: "health", Run: s.health.Run, Ready: s.health.Ready})
 	g.Add(run.Component{Name: "history", Run: s.serve})
@@ -88,6 +90,10 @@ func (s *Service) serve(ctx context.Context) (err error) {
 	defer nc.Close()
 	s.health.SetCheck("nats", natsconn.Check(nc))
 
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("history: %w", err)
+	}
 	subjects, err := contract.NewSubjects(s.cfg.Prefix)
 	if err != nil {
 		return err
@@ -104,6 +110,7 @@ func (s *Service) serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	s.health.SetCheck("streams", streams(js, subjects.Names()))
 	g := run.Group{Log: s.log}
 	g.Add(run.Component{Name: "redact", Run: redactor.Run})
 	g.Add(run.Component{Name: "ingest", Run: ingester.Run})
@@ -113,6 +120,17 @@ func (s *Service) serve(ctx context.Context) (err error) {
 		s.log.Warn("the last acknowledgements may be lost; those messages are delivered again, which changes nothing", "error", ferr)
 	}
 	return err
+}
+
+// streams checks that JetStream is there and that the service has made what it hears of deletions by. It does
+// not wait for posts: the stream they come from is a gateway's to make.
+func streams(js jetstream.JetStream, names contract.Names) health.Check {
+	return func(ctx context.Context) error {
+		if _, err := js.Consumer(ctx, names.Events, names.HistoryEvents); err != nil {
+			return fmt.Errorf("consumer %s of %s: %w", names.HistoryEvents, names.Events, err)
+		}
+		return nil
+	}
 }
 
 // open opens the database, waiting for one that is locked.

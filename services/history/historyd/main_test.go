@@ -205,10 +205,6 @@ func (f *fixture) until(what string, try func() error) {
 func (f *fixture) settled() {
 	f.t.Helper()
 	f.until("an empty queue", func() error {
-		c, err := f.js.Consumer(f.ctx(), "NATTER_POSTS", "history")
-		if err != nil {
-			return err
-		}
 		posts, err := f.js.Stream(f.ctx(), "NATTER_POSTS")
 		if err != nil {
 			return err
@@ -220,6 +216,11 @@ func (f *fixture) settled() {
 		want := uint64(0)
 		for _, n := range main.State.Subjects {
 			want += n
+		}
+		// Asked last: before everything was copied, nothing being pending would say nothing.
+		c, err := f.js.Consumer(f.ctx(), "NATTER_POSTS", "history")
+		if err != nil {
+			return err
 		}
 		i := c.CachedInfo()
 		if got := posts.CachedInfo().State.Msgs; got < want || i.NumPending > 0 || i.NumAckPending > 0 {

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -74,9 +73,9 @@ type Bridge struct {
 	requests chan *nats.Msg // ask and list
 	backlog  []*nats.Msg    // to be read before live; the live reader's own
 
-	epoch atomic.Pointer[string] // of the main stream; nil until it is known
-	ready chan struct{}          // closed when the streams are there for the first time
-	who   chan struct{}          // bounds concurrent questions to all gateways
+	epoch *epoch
+	ready chan struct{} // closed when the streams are there for the first time
+	who   chan struct{} // bounds concurrent questions to all gateways
 
 	lately struct{ store, use, skip, ack rate.Sometimes } // warnings that many messages could cause at once
 }
@@ -95,6 +94,7 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 		live:     make(chan *nats.Msg, opts.Queue),
 		volatile: make(chan *nats.Msg, opts.Queue),
 		requests: make(chan *nats.Msg, opts.Queue),
+		epoch:    newEpoch(),
 		ready:    make(chan struct{}),
 		who:      make(chan struct{}, maxWho),
 	}
@@ -164,7 +164,7 @@ func (b *Bridge) often(lately *rate.Sometimes, message string, args ...any) {
 
 // Ready returns nil once the gateway can serve: its streams are there and NATS is connected.
 func (b *Bridge) Ready(context.Context) error {
-	if b.epoch.Load() == nil {
+	if b.epoch.get() == "" {
 		return errNotReady
 	}
 	if !b.nc.IsConnected() {
@@ -186,34 +186,50 @@ func (b *Bridge) WaitReady(ctx context.Context) error {
 // maintain makes the streams and buckets, when the gateway starts and whenever NATS has come back (it may
 // have come back empty), and follows the buckets.
 func (b *Bridge) maintain(ctx context.Context) {
-	status := b.nc.StatusChanged(nats.CONNECTED)
+	status := b.nc.StatusChanged(nats.RECONNECTING, nats.CONNECTED)
 	defer b.nc.RemoveStatusListener(status)
+	var once sync.Once
 	for ctx.Err() == nil {
 		following, stop := context.WithCancel(ctx)
 		var wg sync.WaitGroup
-		b.provision(following, &wg)
-		select {
-		case <-status:
-		case <-ctx.Done():
+		if b.provision(following, &wg) {
+			once.Do(func() { close(b.ready) })
 		}
+		b.reconnected(ctx, status)
 		stop()
 		wg.Wait()
 	}
 	b.gateways.release()
 }
 
-// provision tries until everything is there.
-func (b *Bridge) provision(ctx context.Context, wg *sync.WaitGroup) {
+// reconnected waits until NATS was away and is back. What was known of the stream does not hold from the
+// first of these moments on.
+func (b *Bridge) reconnected(ctx context.Context, status <-chan nats.Status) {
+	for {
+		select {
+		case s := <-status:
+			if s == nats.CONNECTED {
+				return
+			}
+			b.epoch.forget()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// provision tries until everything is there, or the context ends.
+func (b *Bridge) provision(ctx context.Context, wg *sync.WaitGroup) bool {
 	wait := 100 * time.Millisecond
 	for {
 		err := b.provisionOnce(ctx, wg)
 		if err == nil || ctx.Err() != nil {
-			return
+			return err == nil
 		}
 		b.opts.Log.Warn("the gateway's streams are not there yet, trying again", "error", err, "in", wait)
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, 5*time.Second)
@@ -247,10 +263,7 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 	wg.Go(func() { b.spaces.follow(ctx, spaces) })
 	wg.Go(func() { b.gateways.follow(ctx, leases) })
-	epoch := contract.Epoch(stream.CachedInfo().Created)
-	if b.epoch.Swap(&epoch) == nil {
-		close(b.ready)
-	}
+	b.epoch.set(contract.Epoch(stream.CachedInfo().Created))
 	return nil
 }
 

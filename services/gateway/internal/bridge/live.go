@@ -22,25 +22,37 @@ var (
 
 // readLive is the one reader of all that JetStream republishes. It encodes a message once and queues it at
 // the hub's workers; commands take effect between what was said before and after them.
+//
+// While it is not known which incarnation of the stream messages come from, they wait: neither could they be
+// given ids, nor told from those that were read before.
 func (b *Bridge) readLive(ctx context.Context) {
+	var epoch string
 	for {
+		var msg *nats.Msg
 		if len(b.backlog) > 0 {
-			msg := b.backlog[0]
+			msg = b.backlog[0]
 			b.backlog = b.backlog[1:]
-			b.stored(ctx, msg)
-			continue
+		} else {
+			select {
+			case <-ctx.Done():
+				return
+			case msg = <-b.live:
+			}
 		}
-		select {
-		case <-ctx.Done():
+		current := b.epoch.wait(ctx)
+		if current == "" {
 			return
-		case msg := <-b.live:
-			b.stored(ctx, msg)
 		}
+		if current != epoch {
+			b.rooms.startOver()
+			epoch = current
+		}
+		b.stored(ctx, epoch, msg)
 	}
 }
 
 // stored handles one message of the main stream, live or fetched.
-func (b *Bridge) stored(ctx context.Context, msg *nats.Msg) {
+func (b *Bridge) stored(ctx context.Context, epoch string, msg *nats.Msg) {
 	if b.isRequest(msg) { // it waited for its turn: see answerLater
 		b.hub.Barrier()
 		b.answerNow(msg)
@@ -69,7 +81,7 @@ func (b *Bridge) stored(ctx context.Context, msg *nats.Msg) {
 		if p.Kind == contract.Do {
 			err = b.command(ctx, sel, s.Sequence, msg.Data)
 		} else {
-			err = b.event(sel, p.Kind, s, h, msg.Data)
+			err = b.event(sel, p.Kind, s, contract.MessageID(epoch, s.Sequence), h, msg.Data)
 		}
 	}
 	if err != nil {
@@ -77,10 +89,10 @@ func (b *Bridge) stored(ctx context.Context, msg *nats.Msg) {
 	}
 }
 
-func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored, h contract.Header, payload []byte) error {
+func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored, id string, h contract.Header, payload []byte) error {
 	var extra [][]byte
 	if kind == contract.Post || contract.Last(h, contract.HeaderStamp) != "" {
-		extra = [][]byte{stamp(h, b.messageID(s.Sequence), s.Time)}
+		extra = [][]byte{stamp(h, id, s.Time)}
 	}
 	m, err := encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, payload, extra...)
 	if err != nil {
@@ -89,14 +101,6 @@ func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored,
 	b.opts.Metrics.Delivered(kind)
 	b.hub.Each(sel, func(s *session.Socket) { s.Send(m) })
 	return nil
-}
-
-func (b *Bridge) messageID(sequence uint64) string {
-	epoch := b.epoch.Load()
-	if epoch == nil {
-		return ""
-	}
-	return contract.MessageID(*epoch, sequence)
 }
 
 // skip notes a message that nobody can make sense of. JetStream acked it before anyone could object.
@@ -171,7 +175,9 @@ func roomsOf(args []any) ([]string, error) {
 func (b *Bridge) joinAt(ctx context.Context, members []*session.Socket, room string, sequence uint64) {
 	path, err := b.rooms.path(members[0].Namespace(), contract.To(room))
 	if err == nil {
-		err = b.settleAt(ctx, path, sequence)
+		if err = b.settleAt(ctx, path, sequence); err == nil {
+			defer b.rooms.release(path) // settleAt's own hold; the members have theirs
+		}
 	}
 	for _, s := range members {
 		if err == nil {
@@ -182,9 +188,6 @@ func (b *Bridge) joinAt(ctx context.Context, members []*session.Socket, room str
 				"socket", s.ID(), "room", room, "error", err)
 			s.CloseTransport()
 		}
-	}
-	if err == nil {
-		b.rooms.release(path) // settleAt's own hold; the members have theirs
 	}
 }
 

@@ -33,12 +33,17 @@ func (b *Bridge) fits(msg *nats.Msg) error {
 	return nil
 }
 
-// Store publishes to the main stream.
+// Store publishes to the main stream, if that is known to be there.
 func (b *Bridge) Store(say session.Say, done func(id string, err error)) {
+	epoch := b.epoch.get()
+	if epoch == "" {
+		done("", errNotReady)
+		return
+	}
 	msg, err := b.say(say)
 	if err == nil {
 		err = b.replies.request(msg, storeTimeout, func(reply *nats.Msg, err error) {
-			id, err := b.pubAck(reply, err)
+			id, err := pubAck(epoch, reply, err)
 			if err != nil {
 				b.opts.Metrics.Dropped("not stored")
 				b.often(&b.lately.store, "a message is not known to be stored; its sender is not told that it is", "subject", msg.Subject, "error", err)
@@ -55,8 +60,8 @@ func (b *Bridge) Store(say session.Say, done func(id string, err error)) {
 	}
 }
 
-// pubAck reads JetStream's answer to a publish.
-func (b *Bridge) pubAck(reply *nats.Msg, err error) (string, error) {
+// pubAck reads JetStream's answer to a publish and returns the message's id.
+func pubAck(epoch string, reply *nats.Msg, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
@@ -70,7 +75,7 @@ func (b *Bridge) pubAck(reply *nats.Msg, err error) (string, error) {
 	if ack.Error != nil {
 		return "", ack.Error
 	}
-	return b.messageID(ack.Sequence), nil
+	return contract.MessageID(epoch, ack.Sequence), nil
 }
 
 // Volatile publishes for whoever is there.

@@ -115,6 +115,15 @@ func (r *rooms) fresh(path string, sequence uint64) bool {
 	return true
 }
 
+// startOver forgets what was read: the stream is another one, whose sequences begin again.
+func (r *rooms) startOver() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, rm := range r.known {
+		rm.seen = 0
+	}
+}
+
 // run drops the subscriptions of rooms that have been empty for a while.
 func (r *rooms) run(ctx context.Context) {
 	tick := time.NewTicker(max(r.opts.Linger/2, 10*time.Millisecond))

@@ -22,7 +22,7 @@ const (
 )
 
 // Client is one connection with the sockets that it carries, one for each namespace. Locks: a client's is
-// taken before its sockets'; neither is held while the backend or the hub is called.
+// taken before its sockets' mu; neither is held while the backend or the hub is called.
 type Client struct {
 	srv     *Server
 	conn    *transport.Conn
@@ -105,25 +105,14 @@ func (c *Client) Message(data []byte, binary bool) {
 	case err != nil:
 	case p != nil:
 		err = c.packet(p)
-	case !binary:
-		err = c.expects(c.decoder.Pending())
+	case !binary: // the first attachment is still to come, and not worth keeping for whoever is not in
+		_, err = c.recipient(c.decoder.Pending().Namespace)
 	}
 	if err != nil {
 		c.srv.opts.Metrics.Malformed("parse error")
 		c.srv.opts.Log.Debug("closing a connection that violates the protocol", "connection", c.conn.ID()[:4]+"…", "error", err)
 		c.conn.Close(transport.ReasonForcedClose)
 	}
-}
-
-// expects says whether the attachments of a packet may come: only for someone who is in the namespace.
-func (c *Client) expects(head *socketio.Packet) error {
-	if head == nil {
-		return nil
-	}
-	if s := c.socket(head.Namespace); (s == nil || !s.connected()) && !c.left(head.Namespace) {
-		return errNotConnected
-	}
-	return nil
 }
 
 var (
@@ -138,13 +127,9 @@ func (c *Client) packet(p *socketio.Packet) error {
 	if p.Type == socketio.Connect {
 		return c.connect(p)
 	}
-	s := c.socket(p.Namespace)
-	if s == nil || !s.connected() {
-		// A socket that the server has just disconnected: what was under way is not an offence.
-		if c.left(p.Namespace) {
-			return nil
-		}
-		return errNotConnected
+	s, err := c.recipient(p.Namespace)
+	if s == nil {
+		return err
 	}
 	switch p.Type {
 	case socketio.Event, socketio.BinaryEvent:
@@ -158,6 +143,19 @@ func (c *Client) packet(p *socketio.Packet) error {
 	default:
 		return errServerPacket
 	}
+}
+
+// recipient is the socket that a packet is for; nil without an error if the server has just disconnected it,
+// so that what was under way is not an offence.
+func (c *Client) recipient(namespace string) (*Socket, error) {
+	s := c.socket(namespace)
+	switch {
+	case s != nil && s.connected():
+		return s, nil
+	case c.left(namespace):
+		return nil, nil
+	}
+	return nil, errNotConnected
 }
 
 func (c *Client) connect(p *socketio.Packet) error {

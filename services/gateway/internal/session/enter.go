@@ -133,18 +133,11 @@ func (s *Socket) join(ctx context.Context) error {
 			return fmt.Errorf("joining the room %q: %w", room, err)
 		}
 	}
-	s.mu.Lock()
-	if ctx.Err() != nil {
-		s.mu.Unlock()
+	expelled, err := s.begin(ctx)
+	if err != nil {
 		s.undo()
-		return ctx.Err()
+		return err
 	}
-	s.state = connected
-	expelled := s.expelled
-	s.mu.Unlock()
-	s.client.hasEntered()
-	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info()})
-	s.Send(transport.NewMessage(socketio.AppendConnect(nil, s.namespace, s.id, "")))
 	if expelled {
 		s.Disconnect(false)
 		return nil
@@ -157,6 +150,24 @@ func (s *Socket) join(ctx context.Context) error {
 		s.mu.Unlock()
 	}
 	return nil
+}
+
+// begin tells services and the client that the socket is in, and reports whether it must go at once.
+func (s *Socket) begin(ctx context.Context) (expelled bool, err error) {
+	s.life.Lock()
+	defer s.life.Unlock()
+	s.mu.Lock()
+	if ctx.Err() != nil {
+		s.mu.Unlock()
+		return false, ctx.Err()
+	}
+	s.state = connected
+	expelled = s.expelled
+	s.mu.Unlock()
+	s.client.hasEntered()
+	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info()})
+	s.Send(transport.NewMessage(socketio.AppendConnect(nil, s.namespace, s.id, "")))
+	return expelled, nil
 }
 
 // undo takes back what join has done so far.

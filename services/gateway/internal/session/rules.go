@@ -29,7 +29,14 @@ func (s *Socket) event(p *socketio.Packet) error {
 	e := &event{socket: s, packet: p, name: name, rule: rule}
 	if no := e.run(); no != nil {
 		s.client.srv.opts.Metrics.Refused(no.Code)
-		s.client.srv.opts.Log.Debug("refused an event", "socket", s.id, "namespace", s.namespace, "event", name, "code", no.Code, "reason", no.Message)
+		about := []any{"socket", s.id, "namespace", s.namespace, "event", name, "code", no.Code, "reason", no.Message}
+		if p.HasID {
+			s.client.srv.opts.Log.Debug("refused an event", about...)
+		} else {
+			s.client.srv.unheard.Do(func() {
+				s.client.srv.opts.Log.Warn("refused an event; its sender asked for no ack and does not know", about...)
+			})
+		}
 		e.ack(no)
 	}
 	return nil
@@ -254,7 +261,13 @@ func (e *event) service() *contract.Refusal {
 	if e.packet.HasID {
 		ack = e.reply
 	}
+	e.socket.life.Lock()
+	if !e.socket.connected() { // meanwhile, and services know
+		e.socket.life.Unlock()
+		return nil
+	}
 	err := e.socket.client.srv.backend.On(e.socket, e.name, e.packet.Data, e.packet.Attachments, ack)
+	e.socket.life.Unlock()
 	switch {
 	case err == nil:
 		return nil

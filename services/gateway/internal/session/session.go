@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
@@ -89,11 +91,12 @@ type Server struct {
 	hub     *hub.Hub[*Socket]
 	backend Backend
 	nextAck atomic.Uint64
+	unheard rate.Sometimes // warnings of refusals that no client hears
 }
 
 // NewServer returns a server whose sockets are members of the hub.
 func NewServer(opts Options, h *hub.Hub[*Socket], backend Backend) *Server {
-	return &Server{opts: opts, hub: h, backend: backend}
+	return &Server{opts: opts, hub: h, backend: backend, unheard: rate.Sometimes{First: 10, Interval: time.Second}}
 }
 
 // Accept makes the session of a new connection.

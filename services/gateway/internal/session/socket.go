@@ -30,10 +30,13 @@ type Socket struct {
 	rooms     []string  // those that middlewares grant; the hub knows the current ones
 	expires   time.Time // when the admission ends; zero: never
 
-	mu    sync.Mutex
-	state state
-	// expelled is set when it was put out before it was in.
-	expelled bool
+	// life is held while services, and the client, are told that the socket is in, says something or is out,
+	// so that nobody hears them in another order. It is taken before the client's lock.
+	life sync.Mutex
+
+	mu       sync.Mutex
+	state    state
+	expelled bool             // whether it was put out before it was in
 	asked    map[uint64]Asker // acks that the client owes, by id
 	expiry   *time.Timer
 }
@@ -137,14 +140,9 @@ func (s *Socket) Disconnect(connection bool) {
 		s.client.disconnect()
 		return
 	}
-	if s.expel() {
-		return
+	if !s.expel() {
+		s.end(ReasonServerDisconnect, true)
 	}
-	if !s.connected() {
-		return
-	}
-	s.Send(transport.NewMessage(socketio.AppendDisconnect(nil, s.namespace)))
-	s.end(ReasonServerDisconnect, true)
 }
 
 // expel sees to it that a socket which is about to be told that it is in is put out right after, and hears
@@ -178,8 +176,18 @@ func (s *Socket) connected() bool {
 
 func (s *Socket) close(reason string) { s.end(reason, false) }
 
-// end takes the socket out of everything and tells services; it acts once.
+// end takes the socket out of everything and tells services, and the client if the server wants it; it acts
+// once.
 func (s *Socket) end(reason string, byServer bool) {
+	for _, asker := range s.finish(reason, byServer) {
+		asker.Gone(s)
+	}
+}
+
+// finish is end but for those who wait for acks, whom it returns.
+func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
+	s.life.Lock()
+	defer s.life.Unlock()
 	s.mu.Lock()
 	was := s.state
 	s.state = closed
@@ -190,11 +198,14 @@ func (s *Socket) end(reason string, byServer bool) {
 	}
 	s.mu.Unlock()
 	if was == closed {
-		return
+		return nil
 	}
 	s.client.drop(s, byServer)
 	if was != connected {
-		return
+		return nil
+	}
+	if byServer {
+		s.Send(transport.NewMessage(socketio.AppendDisconnect(nil, s.namespace)))
 	}
 	srv := s.client.srv
 	s.tell(contract.EventDisconnecting, reason, srv.hub.Rooms(s))
@@ -207,12 +218,10 @@ func (s *Socket) end(reason string, byServer bool) {
 	}
 	srv.backend.Exit(s.namespace)
 	s.tell(contract.EventDisconnect, reason)
-	for _, asker := range asked {
-		asker.Gone(s)
-	}
+	return asked
 }
 
-// tell publishes an event of the socket's life to services.
+// tell publishes an event of the socket's life to services; the lock life is held.
 func (s *Socket) tell(event string, args ...any) {
 	array := encode(append([]any{event}, args...))
 	if err := s.client.srv.backend.On(s, event, array, nil, nil); err != nil {

@@ -1,0 +1,123 @@
+package gatewayd_test
+
+import (
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/config"
+	"github.com/natter-io/natter/services/gateway/gatewayd"
+)
+
+func TestSettingsThatCannotWorkAreNamed(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*gatewayd.Config){
+		"prefix":         func(c *gatewayd.Config) { c.Prefix = "a.b" },
+		"replicas":       func(c *gatewayd.Config) { c.Replicas = 6 },
+		"listen":         func(c *gatewayd.Config) { c.Listen = "3000" },
+		"gatewayId":      func(c *gatewayd.Config) { c.GatewayID = "a.b" },
+		"maxNamespaces":  func(c *gatewayd.Config) { c.MaxNamespaces = 0 },
+		"maxRooms":       func(c *gatewayd.Config) { c.MaxRooms = -1 },
+		"maxPendingAcks": func(c *gatewayd.Config) { c.MaxPendingAcks = 0 },
+		"workers":        func(c *gatewayd.Config) { c.Workers = -1 },
+		"maxConnections": func(c *gatewayd.Config) { c.MaxConnections = -1 },
+		"connectTimeout": func(c *gatewayd.Config) { c.ConnectTimeout = 0 },
+		"recoveryWindow": func(c *gatewayd.Config) { c.RecoveryWindow = 0 },
+		"lease":          func(c *gatewayd.Config) { c.Lease = time.Millisecond },
+		"ackTimeout":     func(c *gatewayd.Config) { c.AckTimeout = 0 },
+		"roomLinger":     func(c *gatewayd.Config) { c.RoomLinger = -1 },
+		"path":           func(c *gatewayd.Config) { c.Path = "socket.io" },
+		"transport":      func(c *gatewayd.Config) { c.Transports = []string{"pigeon"} },
+		"namespaces": func(c *gatewayd.Config) {
+			c.Namespaces = map[string]contract.Namespace{"/": {Events: map[string]contract.Rule{"x": {Action: "fly"}}}}
+		},
+	} {
+		var cfg gatewayd.Config
+		if err := config.Load(gatewayd.Name, gatewayd.About, nil, &cfg, config.Environ(nil)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := gatewayd.New(cfg, slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatalf("the defaults: %v", err)
+		}
+		change(&cfg)
+		if _, err := gatewayd.New(cfg, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestGatewaysAnnounceTheContract asks as nats micro ls does.
+func TestGatewaysAnnounceTheContract(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	g := d.gateway(func(c *gatewayd.Config) { c.GatewayID = "gw-1" })
+	reply, err := d.nc.Request("$SRV.INFO."+gatewayd.Name, nil, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var info micro.Info
+	if err := json.Unmarshal(reply.Data, &info); err != nil {
+		t.Fatal(err)
+	}
+	if info.Name != gatewayd.Name || info.Metadata["gateway"] != "gw-1" || info.Metadata[contract.MetadataVersion] != contract.Version {
+		t.Fatalf("announced %+v", info)
+	}
+	if s := g.connect(); !strings.HasPrefix(s.id, "gw-1.") {
+		t.Fatalf("socket %s", s.id)
+	}
+}
+
+// TestDeploymentsShareANATS has another prefix for each.
+func TestDeploymentsShareANATS(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	one := d.gateway()
+	two := d.gateway(func(c *gatewayd.Config) { c.Prefix = "other" })
+	a, b := one.connect(), two.connect()
+	one.awaitPeers(1)
+	two.awaitPeers(1)
+	if ack := b.request(`"chat message"`, `"theirs"`); !strings.Contains(ack, `"ok":true`) {
+		t.Fatal(ack)
+	}
+	b.wantStamped("chat message", "theirs")
+	a.request(`"chat message"`, `"ours"`)
+	a.wantStamped("chat message", "ours")
+	a.wantHeard()
+	if len(b.events) > 0 {
+		t.Fatalf("heard %s", b.event())
+	}
+}
+
+// TestDeclaringKeepsWhatServicesRegistered starts a gateway where services have registered something.
+func TestDeclaringKeepsWhatServicesRegistered(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	d.gateway()
+	d.configure("bare", `{"registered":["bouncer"],"events":{"old":{"action":"refuse"}}}`)
+	d.configure("theirs", `{"events":{"say":{"action":"emit","to":"all","args":1}}}`)
+	g := d.gateway(func(c *gatewayd.Config) {
+		c.Namespaces["/bare"] = contract.Namespace{Events: map[string]contract.Rule{"new": {Action: contract.ActionRefuse}}}
+	})
+	entry, err := d.namespacesBucket().Get(t.Context(), "bare")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ns, err := contract.ParseNamespace("bare", entry.Value())
+	if err != nil || len(ns.Registered) != 1 || ns.Registered[0] != "bouncer" || len(ns.Events) != 1 || ns.Events["new"].Action != contract.ActionRefuse {
+		t.Fatalf("configuration %s: %v", entry.Value(), err)
+	}
+	if ack := g.dial().enter("/theirs", "").request(`"say"`, `1`); !strings.Contains(ack, `"ok":true`) {
+		t.Fatal(ack)
+	}
+	// Another start changes nothing, and so writes nothing.
+	d.gateway(func(c *gatewayd.Config) { c.Namespaces = map[string]contract.Namespace{"/bare": {Events: ns.Events}} })
+	again, err := d.namespacesBucket().Get(t.Context(), "bare")
+	if err != nil || again.Revision() != entry.Revision() {
+		t.Fatalf("revision %d, want %d: %v", again.Revision(), entry.Revision(), err)
+	}
+}

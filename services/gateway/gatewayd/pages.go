@@ -1,0 +1,33 @@
+package gatewayd
+
+import (
+	"io/fs"
+	"net/http"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/natter-io/natter/web"
+)
+
+// pages serves the built-in pages, and before them those of a folder, if it is named. A folder without an
+// index.html is not listed.
+func pages(dir string) http.Handler {
+	builtIn := web.Handler()
+	if dir == "" {
+		return builtIn
+	}
+	own := os.DirFS(dir)
+	files := http.FileServerFS(own)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/")
+		if strings.HasSuffix(r.URL.Path, "/") {
+			name = path.Join(name, "index.html")
+		}
+		if info, err := fs.Stat(own, name); err != nil || info.IsDir() {
+			builtIn.ServeHTTP(w, r)
+			return
+		}
+		files.ServeHTTP(w, r)
+	})
+}
