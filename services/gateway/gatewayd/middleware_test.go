@@ -121,7 +121,16 @@ func TestAdmissionExpires(t *testing.T) {
 	d := deploy(t)
 	g := d.gateway()
 	life := d.life("/guarded")
-	for _, left := range []time.Duration{-time.Hour, 0, 300 * time.Millisecond} {
+	for _, left := range []time.Duration{-time.Hour, 0} {
+		sub := d.admit("/guarded", func(contract.Entry) string { return `{"ok":true,"expires":` + in(left) + `}` })
+		if got := g.dial().ask("/guarded", "").refused(); !strings.Contains(got, "expired") || !strings.Contains(got, "unauthorized") {
+			t.Errorf("with %s left: %s", left, got)
+		}
+		if err := sub.Unsubscribe(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, left := range []time.Duration{300 * time.Millisecond, time.Second} {
 		sub := d.admit("/guarded", func(contract.Entry) string { return `{"ok":true,"expires":` + in(left) + `}` })
 		c := g.dial()
 		bystander := c.enter("/bare", "")
