@@ -200,7 +200,7 @@ func FuzzNamesNeverWidenASubscription(f *testing.F) {
 	f.Fuzz(func(t *testing.T, room string) {
 		d.t, g.t = t, t
 		if !utf8.ValidString(room) {
-			t.Skip("text that is not UTF-8 does not get through the transport")
+			return // does not get through the transport
 		}
 		s := g.connect()
 		defer g.wantSubscriptions(nil) // before the next one comes
