@@ -11,7 +11,7 @@ BENCH    ?= .
 BUNDLES  := web/node_modules/.package-lock.json
 CLIENTS  := test/node_modules/.package-lock.json
 
-.PHONY: help run deps build check test test-go test-client test-contract test-asyncapi test-services test-examples test-browser picture fuzz bench clean nats nats-server
+.PHONY: help run deps build check test test-go test-client test-contract test-asyncapi test-services test-examples test-browser picture fuzz bench bench-short clean nats nats-server
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ check: ## gofmt, go vet, go mod tidy
 	go vet ./...
 	go mod tidy -diff
 
-test: deps check test-go test-client test-contract test-asyncapi test-services test-examples test-browser ## Everything: Go, stock clients, the contract, processes, examples, browser
+test: deps check test-go bench-short test-client test-contract test-asyncapi test-services test-examples test-browser ## Everything: Go, stock clients, the contract, processes, examples, browser
 
 test-go: ## The Go tests, with the race detector
 	go test -race ./...
@@ -64,6 +64,9 @@ fuzz: ## Run every fuzz test for FUZZTIME (20s)
 
 bench: ## Run the benchmarks; BENCH=regexp chooses
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+bench-short: ## Run each benchmark once, so that none rots
+	@go test -run '^$$' -bench . -benchtime 1x ./... >/dev/null || go test -run '^$$' -bench . -benchtime 1x ./...
 
 nats: ## Build the nats command line tool into .tools/
 	@go version -m .tools/nats 2>/dev/null | grep -qF "$(NATS_CLI)" \
