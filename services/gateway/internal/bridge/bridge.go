@@ -76,7 +76,8 @@ type Bridge struct {
 
 	epoch *epoch
 	ready chan struct{} // closed when the streams are there for the first time
-	who   chan struct{} // bounds concurrent questions to all gateways
+	who   chan struct{} // bounds clients' concurrent questions to all gateways
+	later chan struct{} // bounds services' questions that wait for their turn
 
 	lately struct{ store, use, skip, ack rate.Sometimes } // warnings that many messages could cause at once
 }
@@ -98,6 +99,7 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 		epoch:    newEpoch(),
 		ready:    make(chan struct{}),
 		who:      make(chan struct{}, maxWho),
+		later:    make(chan struct{}, maxLater),
 	}
 	for _, s := range []*rate.Sometimes{&b.lately.store, &b.lately.use, &b.lately.skip, &b.lately.ack} {
 		*s = rate.Sometimes{First: 10, Interval: time.Second}

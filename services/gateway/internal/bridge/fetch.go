@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -72,6 +71,3 @@ func (b *Bridge) fetchOnce(ctx context.Context, subject string, from uint64) ([]
 		}
 	}
 }
-
-// unavailableAfter bounds what a client's question may wait for.
-const unavailableAfter = 5 * time.Second

@@ -190,6 +190,9 @@ func (b *Bridge) useOnce(ctx context.Context, subject string, request []byte) (c
 	return a.Admission, nil
 }
 
+// unavailableAfter bounds what a client's question may wait for.
+const unavailableAfter = 5 * time.Second
+
 // maxWho bounds how many clients' questions are put to all gateways at one time.
 const maxWho = 64
 

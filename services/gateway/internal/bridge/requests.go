@@ -42,17 +42,20 @@ func (b *Bridge) readRequests(ctx context.Context) {
 	}
 }
 
+// maxLater bounds how many questions wait for their turn.
+const maxLater = 1024
+
 // answerLater has the reader of live messages answer, in its turn after all that was stored by now: when a
 // fence has answered, that has arrived there.
 func (b *Bridge) answerLater(ctx context.Context, msg *nats.Msg) {
 	select {
-	case b.who <- struct{}{}:
+	case b.later <- struct{}{}:
 	default:
 		b.refuse(msg, contract.CodeUnavailable, errAsking)
 		return
 	}
 	go func() {
-		defer func() { <-b.who }()
+		defer func() { <-b.later }()
 		if _, err := b.fence.wait(ctx); err != nil {
 			b.refuse(msg, contract.CodeUnavailable, err)
 			return
