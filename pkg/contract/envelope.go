@@ -48,6 +48,7 @@ type Connected struct {
 // SocketInfo describes a socket, in the answers to [List] and in connect events.
 type SocketInfo struct {
 	ID        string          `json:"id"`
+	Namespace string          `json:"namespace,omitempty"` // in answers to a List of a pattern
 	User      string          `json:"user,omitempty"`
 	Name      string          `json:"name,omitempty"`
 	Roles     []string        `json:"roles,omitempty"`

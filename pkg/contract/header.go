@@ -16,6 +16,9 @@ const (
 	HeaderUser = "Natter-User"
 	// HeaderName is the sender's name: the account's, or what the client chose.
 	HeaderName = "Natter-Name"
+	// HeaderPattern is the pattern whose configuration the namespace has, written as a namespace's token; missing if
+	// the namespace has its own.
+	HeaderPattern = "Natter-Pattern"
 	// HeaderRooms lists the rooms of the target "many": encoded tokens or socket ids, separated by commas.
 	HeaderRooms = "Natter-Rooms"
 	// HeaderExcept lists rooms and socket ids that must not hear it, written as in [HeaderRooms].

@@ -100,11 +100,15 @@ func (s Subjects) On(namespace, event, socket string) (string, error) {
 	return s.Prefix() + ".on." + ns + "." + e + "." + socket, nil
 }
 
-// OnAny matches every event of a namespace from every socket; with an event, that event only.
+// OnAny matches every event of a namespace from every socket; with an event, that event only. For a pattern it
+// matches those of every namespace: a subject has no wildcard for a part of a token, so tell them by [HeaderPattern].
 func (s Subjects) OnAny(namespace string, event ...string) (string, error) {
 	ns, err := EncodeNamespace(namespace)
 	if err != nil {
 		return "", err
+	}
+	if IsPattern(namespace) {
+		ns = "*"
 	}
 	if len(event) == 0 {
 		return s.Prefix() + ".on." + ns + ".>", nil
@@ -127,6 +131,16 @@ func (s Subjects) EveryTarget(kind Kind, form, gateway string) string {
 		return subject + "." + gateway + ".*"
 	}
 	return subject
+}
+
+// Within matches what is said with the kind to a namespace or pattern, but for single sockets: three subjects.
+func (s Subjects) Within(kind Kind, namespace string) ([]string, error) {
+	ns, err := EncodeNamespace(namespace)
+	if err != nil {
+		return nil, err
+	}
+	head := s.Prefix() + "." + string(kind) + "." + ns + "."
+	return []string{head + TargetAll, head + TargetMany, head + TargetRoom + ".*"}, nil
 }
 
 // Fence is a subject of the main stream on which nothing is ever stored: gateways publish there what JetStream

@@ -95,7 +95,7 @@ func (b Broadcast) Emit(ctx context.Context, event string, args ...any) error {
 	if b.volatile {
 		kind = contract.Volatile
 	}
-	msg, err := b.message(kind, event, args)
+	msg, err := b.message(ctx, kind, event, args)
 	if err != nil {
 		return fmt.Errorf("emit %q: %w", event, err)
 	}
@@ -120,7 +120,7 @@ func (b Broadcast) Post(ctx context.Context, event string, args ...any) (id stri
 	if b.volatile {
 		return "", fmt.Errorf("post %q: %w", event, ErrVolatile)
 	}
-	msg, err := b.message(contract.Post, event, args)
+	msg, err := b.message(ctx, contract.Post, event, args)
 	if err != nil {
 		return "", fmt.Errorf("post %q: %w", event, err)
 	}
@@ -185,7 +185,7 @@ func (b Broadcast) do(ctx context.Context, action string, args ...any) error {
 }
 
 // message is an event on its way to the broadcast's target.
-func (b Broadcast) message(kind contract.Kind, event string, args []any) (*nats.Msg, error) {
+func (b Broadcast) message(ctx context.Context, kind contract.Kind, event string, args []any) (*nats.Msg, error) {
 	text, attachments, err := encodeEvent(event, args)
 	if err != nil {
 		return nil, err
@@ -204,6 +204,7 @@ func (b Broadcast) message(kind contract.Kind, event string, args []any) (*nats.
 	if b.sender != nil {
 		b.sender.sign(msg)
 	}
+	b.told(ctx, kind, event, args)
 	return msg, nil
 }
 

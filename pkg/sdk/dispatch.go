@@ -16,6 +16,20 @@ import (
 type job struct {
 	msg  *nats.Msg
 	what contract.Parsed
+	of   *Namespace // the namespace declared, or the pattern
+}
+
+// declared finds what was declared for a namespace: itself, or the pattern that the gateway names in the header, which
+// knows what else there is. nil if neither was.
+func (r *run) declared(namespace string, h contract.Header) *Namespace {
+	if n := r.namespaces[namespace]; n != nil {
+		return n
+	}
+	pattern, err := contract.DecodeNamespace(contract.Last(h, contract.HeaderPattern))
+	if err != nil || !contract.MatchNamespace(pattern, namespace) {
+		return nil
+	}
+	return r.namespaces[pattern]
 }
 
 // route hands a message to its lane: one per socket, and one per request of a gateway.
@@ -27,11 +41,15 @@ func (r *run) route(msg *nats.Msg) {
 		s.log.Warn("a message that is none of the contract was ignored", "subject", msg.Subject, "error", err)
 		return
 	}
+	n := r.declared(what.Namespace, contract.Header(msg.Header))
+	if n == nil {
+		return // of a namespace that is somebody else's
+	}
 	key, must := what.Socket, lifecycle(what.Event)
 	if what.Kind == contract.Use {
 		key, must = msg.Reply, true
 	}
-	if !r.lanes.add(key, job{msg, what}, must) {
+	if !r.lanes.add(key, job{msg, what, n}, must) {
 		if s.stats.flooded.Add(1)%1000 == 1 {
 			s.log.Warn("a socket says more than its handlers can take, some of it was dropped", "socket", what.Socket, "subject", msg.Subject)
 		}
@@ -48,11 +66,11 @@ func (r *run) handle(j job) {
 		r.server.stats.abandoned.Add(1)
 		return
 	}
-	n := r.namespaces[j.what.Namespace]
+	n := j.of
 	if j.what.Kind == contract.Use {
 		for i := range n.uses {
 			if n.uses[i].name == j.what.Middleware {
-				r.admit(j.msg, &n.uses[i], n.name)
+				r.admit(j.msg, &n.uses[i], j.what.Namespace)
 			}
 		}
 		return
@@ -65,7 +83,7 @@ func (r *run) handle(j job) {
 	}
 	r.server.stats.events.Add(1)
 	h := contract.Header(j.msg.Header)
-	socket := newSocket(r.server, n.name, contract.SocketInfo{
+	socket := newSocket(r.server, j.what.Namespace, contract.SocketInfo{
 		ID: j.what.Socket, User: contract.Last(h, contract.HeaderUser), Name: contract.Last(h, contract.HeaderName),
 	})
 	if lifecycle(j.what.Event) {
@@ -97,11 +115,16 @@ func (r *run) event(j job, n *Namespace, socket *Socket, args Args) {
 			answer = ack
 		}
 	}
-	for _, h := range n.any {
-		call(func(ctx context.Context, s *Socket, args Args) (Ack, error) { return h(ctx, s, j.what.Event, args) })
-	}
-	for _, h := range n.events[j.what.Event] {
-		call(h)
+	on, refused := r.letOn(j, n, socket, args)
+	if on {
+		for _, h := range n.any {
+			call(func(ctx context.Context, s *Socket, args Args) (Ack, error) { return h(ctx, s, j.what.Event, args) })
+		}
+		for _, h := range n.events[j.what.Event] {
+			call(h)
+		}
+	} else {
+		answer = refused
 	}
 	if answer == nil || j.msg.Reply == "" {
 		return

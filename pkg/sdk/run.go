@@ -121,7 +121,8 @@ func (s *Server) start(ctx context.Context, namespaces map[string]*Namespace) er
 	return nil
 }
 
-// subscribe hears what has a handler, and nothing else.
+// subscribe hears what has a handler, and nothing else; for a pattern, that of all namespaces. Subscriptions that
+// overlap hear a message once, since they share the service's queue group.
 func (r *run) subscribe() error {
 	s := r.server
 	for name, n := range r.namespaces {
@@ -155,6 +156,9 @@ func (r *run) subscribe() error {
 		}
 		for _, u := range n.uses {
 			subject, err := s.subjects.Use(name, u.name)
+			if contract.IsPattern(name) {
+				subject, err = s.subjects.UseAny(u.name)
+			}
 			if err != nil {
 				return err
 			}

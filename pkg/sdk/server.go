@@ -29,6 +29,7 @@ type Server struct {
 	log      *slog.Logger
 	epochs   epochs
 	stats    counters
+	outgoing atomic.Pointer[[]func(context.Context, Outgoing)]
 	done     atomic.Uint64 // the sequence of the last order to gateways, which later questions are to see
 
 	life     sync.Mutex // held by Start and Stop, before mu
@@ -71,6 +72,11 @@ func New(nc *nats.Conn, opts Options) (*Server, error) {
 // registers it with the gateways, so that clients can connect to it. config says how to register one that is
 // not there yet, above all its Role; without config it has no rules, and everybody may enter whom the
 // middlewares admit. A namespace that is there already keeps its configuration.
+//
+// A name with * is a pattern, "/game-*": * stands for one or more characters other than a slash. Handlers are called
+// for all namespaces that have their configuration from it, and find the one that they are called for in
+// [Socket.Namespace]; what is said to the pattern reaches all of them. It hears their events among those of every
+// namespace, for which it needs the permission.
 //
 // After Start, Of is for emitting.
 func (s *Server) Of(name string, config ...contract.Namespace) *Namespace {

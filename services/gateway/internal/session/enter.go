@@ -53,7 +53,7 @@ func (s *Socket) enter(ctx context.Context) {
 // admit asks the namespace's middlewares.
 func (s *Socket) admit(ctx context.Context) error {
 	srv := s.client.srv
-	ns, ok := srv.backend.Namespace(s.namespace)
+	_, ns, ok := srv.backend.Namespace(s.namespace)
 	if !ok {
 		return refusal{message: "Invalid namespace"}
 	}
