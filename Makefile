@@ -11,7 +11,7 @@ BENCH    ?= .
 BUNDLES  := web/node_modules/.package-lock.json
 CLIENTS  := test/node_modules/.package-lock.json
 
-.PHONY: help run deps build check test test-go test-client test-contract test-services test-browser picture fuzz bench clean nats nats-server
+.PHONY: help run deps build check test test-go test-client test-contract test-asyncapi test-services test-examples test-browser picture fuzz bench clean nats nats-server
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ check: ## gofmt, go vet, go mod tidy
 	go vet ./...
 	go mod tidy -diff
 
-test: deps check test-go test-client test-contract test-services test-browser ## Everything: Go, stock clients, the contract, processes, browser
+test: deps check test-go test-client test-contract test-asyncapi test-services test-examples test-browser ## Everything: Go, stock clients, the contract, processes, examples, browser
 
 test-go: ## The Go tests, with the race detector
 	go test -race ./...
@@ -42,8 +42,15 @@ test-client: $(CLIENTS) $(BUNDLES) ## The stock JavaScript client against a runn
 test-contract: $(CLIENTS) $(BUNDLES) nats ## Every example of docs/contract.md, with the nats CLI
 	test/node.sh contract
 
+test-asyncapi: $(CLIENTS) $(BUNDLES) ## docs/asyncapi.yaml against all that a running Natter says
+	test/node.sh asyncapi
+
 test-services: $(CLIENTS) $(BUNDLES) nats nats-server ## The services as processes of their own, with a stock nats-server
 	test/node.sh services
+
+test-examples: $(CLIENTS) $(BUNDLES) nats ## The examples, each with a stock client
+	@test/system.sh
+	test/node.sh examples
 
 test-browser: $(CLIENTS) $(BUNDLES) ## Chromium against a running Natter
 	@test/system.sh

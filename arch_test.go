@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"web":      {},
 	"pkg":      {"pkg"},
 	"example":  {"pkg"},
+	"embedded": {"pkg", "service"}, // the example with a gateway inside
 }
 
 // What packages must not depend on, not even by way of others.
@@ -67,7 +68,7 @@ var only = []struct {
 	reason string
 }{
 	{"github.com/nats-io/nats-server/", []string{"pkg/kit/embed"}, true, "nats-server is behind one package"},
-	{module + "/pkg/kit/embed", []string{"", "pkg/natstest"}, false, "the all-in-one program embeds NATS, services do not"},
+	{module + "/pkg/kit/embed", []string{"", "pkg/natstest", "examples/embedded"}, false, "programs that are all in one embed NATS, services do not"},
 	{module + "/pkg/natstest", nil, false, "it is for tests"},
 	{module + "/web", []string{"services/gateway/gatewayd"}, true, "the gateway serves the pages"},
 	{module, nil, true, "nothing imports the program"},
@@ -106,6 +107,8 @@ func kind(name string) (kind, service string) {
 		return "pkg", ""
 	case name == "web":
 		return "web", ""
+	case name == "examples/embedded":
+		return "embedded", ""
 	case parts[0] == "examples":
 		return "example", ""
 	}
@@ -219,7 +222,7 @@ func TestWhoAloneImports(t *testing.T) {
 func TestRulesRecognise(t *testing.T) {
 	for name, want := range map[string]string{
 		"": "natter", "services/auth": "main", "services/auth/authd": "service", "services/auth/internal/a/b": "internal",
-		"pkg/kit/run": "pkg", "web": "web", "examples/dice": "example", "services/auth/gatewayd": "", "elsewhere": "",
+		"pkg/kit/run": "pkg", "web": "web", "examples/dice": "example", "examples/embedded": "embedded", "services/auth/gatewayd": "", "elsewhere": "",
 	} {
 		if got, _ := kind(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests of one folder beside this file (client, services, browser) against
+# Runs the tests of one folder beside this file (client, services, examples, …) against
 # Natter, built here with the race detector: test/node.sh client [file…]
 # TEST_PROGRAM names a program that is built already; then nothing is built.
 set -euo pipefail
@@ -13,7 +13,10 @@ files=("$@")
 if [ -z "${TEST_PROGRAM:-}" ]; then
 	export TEST_PROGRAM="$PWD/../bin/natter"
 	programs=(.)
-	[ "$folder" != services ] || programs+=(./services/... ./examples/...)
+	case "$folder" in
+	services) programs+=(./services/... ./examples/...) ;;
+	examples | asyncapi) programs+=(./examples/...) ;;
+	esac
 	(cd .. && go build -race -o bin/ "${programs[@]}")
 fi
 # One file at a time: each starts a Natter of its own, and some measure time.

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Makes sure that the packages of the system that the tests need are there: a C
-# compiler (for Go's race detector), Chromium, and a font for the emoji in it.
+# compiler (for Go's race detector), Chromium, a font for the emoji in it, and Python
+# (for an example).
 set -euo pipefail
 
 missing=()
 command -v "$(go env CC)" >/dev/null || missing+=(gcc libc6-dev)
 [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || missing+=(chromium fonts-noto-color-emoji)
+command -v python3 >/dev/null || missing+=(python3)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if [ "$(id -u)" != 0 ]; then

@@ -125,7 +125,13 @@ type client struct {
 	sockets map[string]*socket
 }
 
-func (g *gateway) url(scheme, path string) string { return scheme + "://" + g.Addr().String() + path }
+func (g *gateway) url(scheme, path string) string {
+	address := g.mounted
+	if address == "" {
+		address = g.Addr().String()
+	}
+	return scheme + "://" + address + path
+}
 
 const engineQuery = "/socket.io/?EIO=4&transport="
 

@@ -72,6 +72,17 @@ type Settings struct {
 	Namespaces map[string]contract.Namespace `kong:"-" yaml:"namespaces"`
 }
 
+// Defaults are the settings of a gateway without a file, environment or flags, for programs that make one
+// themselves. The address for health pages is empty: [Service.Health] has a handler of them.
+func Defaults() Config {
+	var cfg Config
+	if err := config.Load(Name, About, nil, &cfg, config.Environ(nil)); err != nil {
+		panic("gatewayd: the default settings are wrong: " + err.Error()) // a test calls Defaults
+	}
+	cfg.Health.Listen = ""
+	return cfg
+}
+
 // DefaultNamespaces are declared when the settings declare none: a chat that needs no back end, and an
 // admin namespace for those to whom the auth service gives the role.
 func DefaultNamespaces() map[string]contract.Namespace {

@@ -1,6 +1,18 @@
 // Package gatewayd is the gateway as a value: [New] it, [Service.Run] it. The service's own main does, and
 // the all-in-one command does.
 //
+// A program may also have a gateway inside, beside its own routes and handlers (examples/embedded is one):
+//
+//	gateway, err := gatewayd.New(gatewayd.Defaults(), log, gatewayd.WithoutListener(), gatewayd.WithNATS(broker.InProcess()))
+//	mux.Handle("/socket.io/", gateway.Handler())
+//	err = gateway.Run(ctx)
+//
+// where broker is an embedded nats-server of pkg/kit/embed; without WithNATS it connects to Config.NATS.
+// [Service.Ready] returns when clients are served: NATS is there, the streams and buckets are made, and
+// subscriptions hear. The context of Run is the gateway's life; when Run returns, its clients are disconnected
+// and reconnect by themselves, and its NATS connection is closed. Services that are to hear of these
+// disconnections stop after it, the NATS server last.
+//
 // It knows how the parts are put together, and in which order they start and stop; what they do stands in
 // the internal packages.
 package gatewayd
@@ -15,7 +27,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
-	"syscall"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -30,7 +42,6 @@ import (
 	"github.com/natter-io/natter/services/gateway/internal/hub"
 	"github.com/natter-io/natter/services/gateway/internal/session"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
-	"github.com/natter-io/natter/web"
 )
 
 // Option changes what [New] makes.
@@ -41,6 +52,10 @@ func WithNATS(opts ...nats.Option) Option {
 	return func(s *Service) { s.natsOptions = append(s.natsOptions, opts...) }
 }
 
+// WithoutListener makes a gateway that takes no port of its own, whatever Config.Listen says: the program
+// mounts its [Service.Handler] into a server that it has.
+func WithoutListener() Option { return func(s *Service) { s.mounted = true } }
+
 // Service is a gateway. It runs once.
 type Service struct {
 	cfg         Config
@@ -49,11 +64,13 @@ type Service struct {
 	log         *slog.Logger
 	health      *health.Server
 	natsOptions []nats.Option
-	ready       chan struct{} // closed once clients are served
-	addr        net.Addr      // set before ready is closed
+	mounted     bool                  // there is no listener: see WithoutListener
+	running     atomic.Pointer[parts] // what Handler serves
+	ready       chan struct{}         // closed once clients are served
+	addr        net.Addr              // set before ready is closed
 }
 
-// New returns the gateway. It fails when a setting cannot work.
+// New returns the gateway; a nil log is slog.Default(). It fails when a setting cannot work.
 func New(cfg Config, log *slog.Logger, opts ...Option) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -68,6 +85,9 @@ func New(cfg Config, log *slog.Logger, opts ...Option) (*Service, error) {
 	s := &Service{cfg: cfg, subjects: subjects, id: cfg.GatewayID, ready: make(chan struct{})}
 	if s.id == "" {
 		s.id = strings.ToLower(rand.Text()[:10]) // 50 random bits
+	}
+	if log == nil {
+		log = slog.Default()
 	}
 	s.log = log.With("service", Name, "gateway", s.id)
 	for _, opt := range opts {
@@ -91,7 +111,7 @@ func (s *Service) Health() *health.Server { return s.health }
 // ID is the gateway's id, the first part of the ids of its sockets.
 func (s *Service) ID() string { return s.id }
 
-// Addr is where clients connect. It is known once Ready has returned nil.
+// Addr is where clients connect. It is known once Ready has returned nil; nil with [WithoutListener].
 func (s *Service) Addr() net.Addr { return s.addr }
 
 // Ready blocks until clients are served or the context ends. It fits [run.Component].
@@ -114,12 +134,16 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 func (s *Service) serve(ctx context.Context) error {
-	// The port is taken first: that it is in use should not come to light after a wait for NATS.
-	listener, err := listen(ctx, s.cfg.Listen)
-	if err != nil {
-		return err
+	clients := s.serveMounted
+	if !s.mounted {
+		// The port is taken first: that it is in use should not come to light after a wait for NATS.
+		listener, err := listen(ctx, s.cfg.Listen)
+		if err != nil {
+			return err
+		}
+		defer listener.Close() //nolint:errcheck // closed by the HTTP server in the end
+		clients = func(ctx context.Context, p *parts) error { return s.serveHTTP(ctx, listener, p) }
 	}
-	defer listener.Close() //nolint:errcheck // closed by the HTTP server in the end
 
 	opts := s.cfg.NATS
 	opts.Name = Name + " " + s.id
@@ -146,7 +170,7 @@ func (s *Service) serve(ctx context.Context) error {
 
 	g := run.Group{Log: s.log}
 	g.Add(run.Component{Name: "bridge", Run: p.bridge.Run, Ready: p.bridge.WaitReady})
-	g.Add(run.Component{Name: "http", Run: func(ctx context.Context) error { return s.serveHTTP(ctx, listener, p) }})
+	g.Add(run.Component{Name: "http", Run: func(ctx context.Context) error { return clients(ctx, p) }})
 	return g.Run(ctx)
 }
 
@@ -225,71 +249,3 @@ const (
 	duplicates   = 2 * time.Minute
 	maxAsk       = time.Minute
 )
-
-// routes are the paths of the gateway's HTTP server.
-func (s *Service) routes(p *parts) http.Handler {
-	mux := http.NewServeMux()
-	path := "/" + strings.Trim(s.cfg.Path, "/") + "/"
-	socketio := http.Handler(p.transport)
-	if s.cfg.ServeClient {
-		bundles, err := web.Bundles(s.cfg.ClientDir)
-		if err != nil {
-			s.log.Warn("the client bundles are not served", "error", err)
-		}
-		socketio = withBundles(path, bundles, p.transport)
-	}
-	mux.Handle(path, socketio)
-	mux.Handle("/auth/login", signIn(p.bridge.Login, s.log))
-	mux.Handle("/", pages(s.cfg.WebDir))
-	return mux
-}
-
-// withBundles serves the client bundles right under the path, everything else as Engine.IO.
-func withBundles(path string, bundles, engine http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if name, ok := strings.CutPrefix(r.URL.Path, path); ok && !strings.Contains(name, "/") && web.IsBundle(name) {
-			bundles.ServeHTTP(w, r)
-			return
-		}
-		engine.ServeHTTP(w, r)
-	})
-}
-
-// stopTimeout is how long clients have to take what is queued for them when the gateway stops.
-const stopTimeout = 5 * time.Second
-
-func (s *Service) serveHTTP(ctx context.Context, listener net.Listener, p *parts) error {
-	server := newHTTPServer(p.handler, s.log)
-	s.addr = listener.Addr()
-	close(s.ready)
-	s.log.Info("serving clients", "address", listener.Addr().String(), "path", s.cfg.Path)
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serving clients: %w", err)
-	case <-ctx.Done():
-	}
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	err := p.transport.Shutdown(stopping)
-	err = errors.Join(err, server.Shutdown(stopping))
-	if errors.Is(err, context.DeadlineExceeded) {
-		s.log.Warn("some clients did not take what was queued for them in time", "error", err)
-		return server.Close()
-	}
-	return err
-}
-
-// listen takes the port, and says what to do if it is taken.
-func listen(ctx context.Context, address string) (net.Listener, error) {
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%s is already in use: another gateway or program is running there; stop it or choose another address with --listen", address)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
-	}
-	return listener, nil
-}

@@ -72,11 +72,12 @@ func deploy(t testing.TB, opts ...natstest.Option) *deployment {
 // gateway is a running gateway.
 type gateway struct {
 	*gatewayd.Service
-	t    testing.TB
-	d    *deployment
-	once sync.Once
-	end  context.CancelFunc
-	done chan error
+	t       testing.TB
+	d       *deployment
+	mounted string // the address of the server around it, if it has no port of its own
+	once    sync.Once
+	end     context.CancelFunc
+	done    chan error
 }
 
 // namespaces are the product's defaults, and some for tests. In the main namespace nobody is told who joins,
@@ -128,6 +129,11 @@ func (d *deployment) launch(change ...func(*gatewayd.Config)) *gateway {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	return d.run(s)
+}
+
+// run runs a gateway until the test is over.
+func (d *deployment) run(s *gatewayd.Service) *gateway {
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &gateway{Service: s, t: d.t, d: d, end: cancel, done: make(chan error, 1)}
 	go func() { g.done <- s.Run(ctx) }()

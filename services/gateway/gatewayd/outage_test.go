@@ -132,6 +132,9 @@ func TestGatewaySurvivesTheLossOfTheStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.nats.Shutdown()
+	for _, g := range gws {
+		g.awaitReadiness(http.StatusServiceUnavailable) // it has noticed, so that what is ready later is ready again
+	}
 	d.nats = natstest.Run(t, natstest.WithOptions(func(o *embed.Options) { o.Port = port }))
 	for _, g := range gws {
 		g.awaitReadiness(http.StatusOK)

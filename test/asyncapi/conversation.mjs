@@ -1,0 +1,226 @@
+// A conversation in which everything of the contract is said: by stock clients, by
+// back ends, by examples/dice with the SDK, by an administrator.
+
+import assert from "node:assert/strict";
+import { headers } from "@nats-io/transport-node";
+import { collect, namespaceToken, next, timeout, token, until } from "../harness.mjs";
+
+export const password = "correct horse";
+
+const ask = (socket, ...event) => socket.timeout(timeout).emitWithAck(...event);
+
+export async function converse(natter, recorder) {
+  const backend = await natter.nats();
+  const [ann, bob] = await Promise.all([
+    natter.connected("/", { auth: { name: "Ann" } }),
+    natter.connected("/", { auth: { name: "Bob" }, transports: ["polling"] }),
+  ]);
+  const said = { natter, recorder, backend, ann, bob };
+  await chat(said);
+  await events(said);
+  await speak(said);
+  await questions(said);
+  await middleware(said);
+  await accounts(said);
+  await pages(said);
+  await dice(said);
+  await goodbye(said);
+}
+
+// The rules of the main namespace.
+async function chat({ ann, bob }) {
+  for (const socket of [ann, bob]) assert.equal((await ask(socket, "join", "red")).ok, true);
+  assert.equal((await ask(ann, "join", "odd room *.>")).ok, true);
+  assert.equal((await ask(ann, "room message", "red", "hello")).ok, true);
+  assert.equal((await ask(ann, "room message", "odd room *.>", "hello")).ok, true);
+  assert.equal((await ask(ann, "chat message", "hello all")).ok, true);
+  // A volatile event misses Bob while none of his polls is there.
+  const typing = collect(bob, "typing");
+  await until(() => typing.all.length > 0 || void ann.emit("typing", "red"), "Bob to hear that Ann types");
+  assert.equal((await ask(bob, "who", "red")).members.length, 2);
+  assert.equal((await ask(bob, "leave", "red")).ok, true);
+  assert.equal((await ask(bob, "join", "blue")).ok, true);
+}
+
+// What clients say to services, with acks and attachments in both directions.
+async function events({ backend, ann, bob, recorder }) {
+  await backend.on("/", "add", ([a, b]) => [a + b]);
+  assert.equal(await ask(ann, "add", 2, 3), 5);
+  await backend.on("/", "nothing", () => []);
+  assert.equal(await ask(ann, "nothing"), undefined);
+  await backend.on("/", "mirror", (args, { attachments }) => ({ args, attachments }));
+  const bytes = Buffer.from([0, 1, 0xff]);
+  assert.deepEqual(await ask(bob, "mirror", bytes), bytes);
+  ann.emit("no ack", { a: 1 });
+  await until(() => recorder.heard(/^natter\.on\._\.no=20ack\./), "the event without ack");
+  backend.connection.subscribe("natter.on._.empty.>", { callback: (_, message) => message.respond() });
+  await backend.connection.flush();
+  assert.equal(await ask(ann, "empty"), undefined);
+}
+
+// Every verb to every form of target, with every header that goes with it.
+async function speak({ backend, ann, bob, natter }) {
+  const targets = [
+    ["all", {}],
+    ["all", { "Natter-Except": `red,${bob.id}` }],
+    ["room.red", { "Natter-Stamp": "1", "Natter-Name": "Weatherman" }],
+    [`room.${token("odd room *.>")}`, {}],
+    [`socket.${ann.id}`, {}],
+    ["many", { "Natter-Rooms": `red,blue,${ann.id}` }],
+  ];
+  for (const [target, own] of targets) {
+    for (const verb of ["emit", "post"]) await publish(backend, `natter.${verb}._.${target}`, '["news",1]', { ...own, "Nats-Msg-Id": `${verb} ${target} ${JSON.stringify(own)}` });
+    backend.connection.publish(`natter.volatile._.${target}`, '["cursor",1,2]', { headers: headersOf(own) });
+    const { "Natter-Stamp": _stamp, "Natter-Name": _name, ...selection } = own; // a command has no stamp
+    await publish(backend, `natter.do._.${target}`, '["join","green","yellow"]', selection);
+    await publish(backend, `natter.do._.${target}`, '["leave","green"]', selection);
+  }
+  await backend.emit("/", "room.red", ["file", { _placeholder: true, num: 0 }], { attachments: [Buffer.from("bytes")] });
+  const cid = await natter.connected();
+  const gone = next(cid, "disconnect");
+  await publish(backend, `natter.do._.socket.${cid.id}`, '["disconnect",true]', { "Natter-User": "u1" });
+  await gone;
+  const duplicate = await publish(backend, "natter.emit._.all", '["news",1]', { "Nats-Msg-Id": "emit all {}" });
+  assert.equal(duplicate.duplicate, true);
+}
+
+// Questions to clients and gateways.
+async function questions({ backend, ann, bob }) {
+  const { seq } = await backend.emit("/", "all", ["before the question"]);
+  for (const socket of [ann, bob]) socket.on("ready?", (answer) => answer(true));
+  for (const [target, own] of [
+    ["all", { "Natter-Timeout": "2s", "Natter-After": String(seq) }],
+    ["room.red", { "Natter-Except": bob.id, "Natter-Timeout": "1.5s" }],
+    ["many", { "Natter-Rooms": "red,blue" }],
+    [`socket.${ann.id}`, {}],
+  ]) {
+    const options = { timeout, headers: headersOf(own) };
+    assert.ok((await backend.connection.request(`natter.ask._.${target}`, '["ready?"]', options)).json().length > 0, target);
+    assert.ok((await backend.connection.request(`natter.list._.${target}`, "", options)).json().length > 0, target);
+  }
+  // Without the header there are no rooms: a refusal.
+  for (const [subject, payload] of [["natter.ask._.many", '["ready?"]'], ["natter.list._.many", ""]]) {
+    const refusal = await backend.connection.request(subject, payload, { timeout });
+    assert.equal(refusal.json().code, "invalid");
+  }
+}
+
+// A namespace with a middleware, from its beginning to its end.
+async function middleware({ backend, natter, recorder }) {
+  const door = (message) => {
+    const { handshake } = message.json();
+    message.respond(
+      JSON.stringify(
+        handshake.auth.ticket
+          ? { ok: true, user: "u1", name: "Eve", roles: ["guest"], rooms: ["vip"], data: { seat: 3 }, expires: new Date(Date.now() + 3_600_000).toISOString() }
+          : { ok: false, message: "sold out", data: { tomorrow: true } },
+      ),
+    );
+  };
+  backend.connection.subscribe("natter.use.shop.door", { callback: (_, message) => door(message) });
+  await backend.namespace("/shop", { use: ["door"], events: { shout: { action: "emit", to: "all", args: 1, except: "sender" }, whisper: { action: "refuse" } } });
+  const eve = await entered(natter, "/shop", { auth: { ticket: 42 } });
+  assert.equal((await ask(eve, "shout", "hello")).ok, true);
+  assert.equal((await ask(eve, "whisper")).ok, false);
+  const stranger = natter.client("/shop");
+  const [refused] = await next(stranger, "connect_error");
+  assert.equal(refused.message, "sold out");
+  eve.disconnect();
+  await until(() => recorder.heard(/^natter\.on\.shop\.disconnect\./), "the end of Eve");
+  await publish(backend, "$KV.NATTER_NAMESPACES.shop", "", { "KV-Operation": "DEL" });
+}
+
+// Accounts: over NATS, and as an administrator in /admin does it.
+async function accounts({ backend, natter, recorder }) {
+  const service = async (name, request) => (await backend.connection.request(`natter.auth.${name}`, request, { timeout })).json();
+  assert.equal((await service("users", "")).users.length, 1);
+  assert.equal((await service("users", "{}")).ok, true);
+  assert.equal((await service("create", '{"name":"Flo","password":"battery staple","roles":["sales"]}')).ok, true);
+  assert.equal((await service("create", '{"name":"flo","password":"battery staple"}')).code, "conflict");
+  assert.equal((await service("delete", '{"user":"u_nobody"}')).ok, false);
+  assert.equal((await signIn(natter, "admin", "wrong password")).ok, false);
+  const { token: adminToken } = await signIn(natter, "admin", password);
+  const { token: floToken, user } = await signIn(natter, "Flo", "battery staple");
+
+  const admin = await natter.connected("/admin", { auth: { token: adminToken } });
+  const flo = await natter.connected("/", { auth: { token: floToken } });
+  const visitor = await natter.connected();
+  assert.equal((await ask(flo, "chat message", "my secret")).ok, true);
+  assert.equal((await ask(flo, "join", "red")).ok, true);
+  const sockets = (await ask(admin, "list sockets")).sockets;
+  assert.ok(sockets.some(({ id }) => id === flo.id));
+  assert.equal((await ask(admin, "list users")).users.length, 2);
+  const gus = await ask(admin, "create user", { name: "Gus", password: "battery staple", roles: [] });
+  assert.equal((await service("delete", JSON.stringify({ user: gus.user.id, by: "u_tool" }))).ok, true);
+  const put = next(visitor, "disconnect");
+  assert.equal((await ask(admin, "disconnect socket", { namespace: "/", id: visitor.id })).ok, true);
+  await put;
+  const gone = next(flo, "disconnect");
+  const redacted = until(() => recorder.heard(/^natter\.emit\._\.all$/, '["redacted"'), "what Flo said to be redacted");
+  assert.equal((await ask(admin, "delete user", user)).ok, true);
+  await Promise.all([gone, redacted]);
+  admin.disconnect();
+}
+
+// Pages of history, over NATS and by the rule.
+async function pages({ backend, ann }) {
+  const page = async (request) => (await backend.connection.request("natter.history.page", JSON.stringify(request), { timeout })).json();
+  const newest = await until(async () => {
+    const found = await page({ namespace: "/", room: null, limit: 3 });
+    return found.messages.length === 3 && found;
+  }, "a page of history");
+  assert.equal((await page({ namespace: "/", room: null, before: newest.messages[0].stamp.id })).ok, true);
+  assert.equal((await page({ namespace: "/", room: "r".repeat(200) })).code, "invalid");
+  assert.equal((await ask(ann, "history", { room: "red" })).ok, true);
+}
+
+// A service with the Go SDK; what it says has the SDK's headers.
+async function dice({ natter }) {
+  const guest = await entered(natter, "/dice");
+  assert.equal(await ask(guest, "sit", "green"), "welcome");
+  const rolled = next(guest, "rolled");
+  assert.equal((await ask(guest, "roll", "green", 2)).length, 2);
+  await rolled;
+}
+
+// What ends is heard of.
+async function goodbye({ ann, bob, backend, recorder }) {
+  const id = ann.id;
+  ann.disconnect();
+  await until(() => recorder.heard(new RegExp(`^natter\\.on\\._\\.disconnect\\.${id}$`)), "the end of Ann");
+  const gone = next(bob, "disconnect");
+  await backend.do("/", "all", ["disconnect"]);
+  await gone;
+}
+
+// entered waits until there is the namespace, whose gateways may hear of it later.
+async function entered(natter, namespace, options) {
+  const socket = natter.client(namespace, options);
+  await until(() => {
+    if (!socket.active) socket.connect();
+    return socket.connected;
+  }, `the namespace ${namespaceToken(namespace)}`, 30_000);
+  return socket;
+}
+
+async function signIn(natter, name, password) {
+  const response = await fetch(`${natter.url}/auth/login`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ name, password }),
+  });
+  return response.json();
+}
+
+// publish waits for JetStream's answer.
+async function publish(backend, subject, payload, own) {
+  const ack = (await backend.connection.request(subject, payload, { timeout, headers: headersOf(own) })).json();
+  assert.ok(ack.seq > 0, `${subject}: ${JSON.stringify(ack)}`);
+  return ack;
+}
+
+function headersOf(own) {
+  const all = headers();
+  for (const [name, value] of Object.entries(own)) all.set(name, value);
+  return all;
+}

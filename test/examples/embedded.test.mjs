@@ -1,0 +1,49 @@
+// examples/embedded: everything in one program of one's own, beside its own pages.
+
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { client, connected, next } from "../harness.mjs";
+import { Process, answers, freePorts } from "../process.mjs";
+
+const program = new URL("../../bin/embedded", import.meta.url).pathname;
+
+describe("examples/embedded", () => {
+  test("clients, handlers, pages and NATS live in one program", async (t) => {
+    const dir = await mkdtemp(join(tmpdir(), "natter-embedded-"));
+    t.after(() => rm(dir, { recursive: true, force: true }));
+    await mkdir(join(dir, "public"));
+    await writeFile(join(dir, "public", "index.html"), "a page of its own");
+    const [port] = await freePorts(1);
+    const url = `http://127.0.0.1:${port}`;
+    const embedded = new Process(program, [], { cwd: dir, env: { LISTEN: `127.0.0.1:${port}` }, ready: answers(url) });
+    t.after(() => embedded.stop());
+    await embedded.start();
+    assert.equal(await (await fetch(url)).text(), "a page of its own");
+
+    // They may come before the gateway is ready: they try again by themselves.
+    const enter = async (name, transport) => {
+      const socket = client(url, "/", { auth: { name }, transports: [transport] });
+      t.after(() => socket.disconnect());
+      await connected(socket);
+      return socket;
+    };
+    const [ann, bob] = await Promise.all([enter("Ann", "websocket"), enter("Bob", "polling")]);
+    const heard = next(bob, "shouted");
+    assert.equal(await ann.timeout(10_000).emitWithAck("shout", "hello"), "heard");
+    assert.deepEqual((await heard).slice(0, 2), ["Ann", "hello"]);
+
+    // The chat's rules hold here too.
+    const said = next(ann, "chat message");
+    assert.equal((await bob.timeout(10_000).emitWithAck("chat message", "hi")).ok, true);
+    assert.equal((await said)[0], "hi");
+    // Nobody is beside it who would keep history.
+    assert.equal((await bob.timeout(10_000).emitWithAck("history", { limit: 1 })).code, "unavailable");
+
+    const gone = Promise.all([next(ann, "disconnect"), next(bob, "disconnect")]);
+    await embedded.stop();
+    for (const [reason] of await gone) assert.match(reason, /^transport (close|error)$/);
+  });
+});
