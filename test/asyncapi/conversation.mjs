@@ -21,6 +21,7 @@ export async function converse(natter, recorder) {
   await speak(said);
   await questions(said);
   await middleware(said);
+  await pattern(said);
   await accounts(said);
   await pages(said);
   await dice(said);
@@ -128,6 +129,21 @@ async function middleware({ backend, natter, recorder }) {
   eve.disconnect();
   await until(() => recorder.heard(/^natter\.on\.shop\.disconnect\./), "the end of Eve");
   await publish(backend, "$KV.NATTER_NAMESPACES.shop", "", { "KV-Operation": "DEL" });
+}
+
+// A namespace of a pattern.
+async function pattern({ backend, natter, recorder }) {
+  backend.connection.subscribe("natter.use.*.gate", { callback: (_, message) => message.respond('{"ok":true}') });
+  await backend.namespace("/game-*", { use: ["gate"] });
+  const eve = await entered(natter, "/game-1");
+  const heard = next(eve, "news");
+  await publish(backend, "natter.emit.game-=2A.all", '["news",1]', {});
+  await heard;
+  const [{ id, namespace }] = (await backend.connection.request("natter.list.game-=2A.all", "", { timeout })).json();
+  assert.deepEqual([id, namespace], [eve.id, "/game-1"]);
+  eve.emit("move");
+  eve.disconnect();
+  await until(() => recorder.heard(/^natter\.on\.game-1\.disconnect\./), "the end of Eve");
 }
 
 // Accounts: over NATS, and as an administrator in /admin does it.
