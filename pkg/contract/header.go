@@ -41,6 +41,8 @@ const (
 	HeaderExpected = "Natter-Expected"
 	// HeaderPart is "<part>/<parts>" in an answer that is too large for one message, e.g. "1/3".
 	HeaderPart = "Natter-Part"
+	// HeaderServer is the id of the instance of a back end that says something to the others, or answers it.
+	HeaderServer = "Natter-Server"
 	// HeaderError is an error's code in an answer that carries a [Refusal].
 	HeaderError = "Natter-Error"
 )

@@ -15,9 +15,9 @@ import (
 	"github.com/natter-io/natter/pkg/kit/gather"
 )
 
-// Answer is one client's ack.
+// Answer is one client's ack, or another instance's.
 type Answer struct {
-	ID   string // the client's socket id
+	ID   string // the client's socket id; of an instance, its [Server.ID]
 	Args Args
 }
 

@@ -32,7 +32,7 @@ func (r *run) declared(namespace string, h contract.Header) *Namespace {
 	return r.namespaces[pattern]
 }
 
-// route hands a message to its lane: one per socket, and one per request of a gateway.
+// route hands a message to its lane: one per socket, one per request of a gateway, and one per other instance.
 func (r *run) route(msg *nats.Msg) {
 	s := r.server
 	what, err := s.subjects.Parse(msg.Subject)
@@ -42,11 +42,15 @@ func (r *run) route(msg *nats.Msg) {
 		return
 	}
 	n := r.declared(what.Namespace, contract.Header(msg.Header))
-	if n == nil {
-		return // of a namespace that is somebody else's
-	}
 	key, must := what.Socket, lifecycle(what.Event)
-	if what.Kind == contract.Use {
+	switch {
+	case what.Kind == contract.Server:
+		if key, must = contract.Last(contract.Header(msg.Header), contract.HeaderServer), false; key == s.id {
+			return // what it says itself
+		}
+	case n == nil:
+		return // of a namespace that is somebody else's
+	case what.Kind == contract.Use:
 		key, must = msg.Reply, true
 	}
 	if !r.lanes.add(key, job{msg, what, n}, must) {
@@ -82,6 +86,10 @@ func (r *run) handle(j job) {
 		return
 	}
 	r.server.stats.events.Add(1)
+	if j.what.Kind == contract.Server {
+		r.side(j, args)
+		return
+	}
 	h := contract.Header(j.msg.Header)
 	socket := newSocket(r.server, j.what.Namespace, contract.SocketInfo{
 		ID: j.what.Socket, User: contract.Last(h, contract.HeaderUser), Name: contract.Last(h, contract.HeaderName),
@@ -95,11 +103,28 @@ func (r *run) handle(j job) {
 
 // event runs the handlers of a client's event and acks with what the first of them answers.
 func (r *run) event(j job, n *Namespace, socket *Socket, args Args) {
+	on, refused := r.letOn(j, n, socket, args)
+	if !on {
+		r.reply(j, refused)
+		return
+	}
+	r.answer(j, func(call func(func(context.Context) (Ack, error))) {
+		for _, h := range n.any {
+			call(func(ctx context.Context) (Ack, error) { return h(ctx, socket, j.what.Event, args) })
+		}
+		for _, h := range n.events[j.what.Event] {
+			call(func(ctx context.Context) (Ack, error) { return h(ctx, socket, args) })
+		}
+	})
+}
+
+// answer calls handlers and acks with what the first of them answers.
+func (r *run) answer(j job, each func(call func(h func(context.Context) (Ack, error)))) {
 	var answer Ack
-	call := func(h Handler) {
+	each(func(h func(context.Context) (Ack, error)) {
 		var ack Ack
 		err := r.guard(j.msg.Subject, func(ctx context.Context) (err error) {
-			ack, err = h(ctx, socket, args)
+			ack, err = h(ctx)
 			return err
 		})
 		var refusal *Refusal
@@ -114,22 +139,16 @@ func (r *run) event(j job, n *Namespace, socket *Socket, args Args) {
 		if answer == nil {
 			answer = ack
 		}
-	}
-	on, refused := r.letOn(j, n, socket, args)
-	if on {
-		for _, h := range n.any {
-			call(func(ctx context.Context, s *Socket, args Args) (Ack, error) { return h(ctx, s, j.what.Event, args) })
-		}
-		for _, h := range n.events[j.what.Event] {
-			call(h)
-		}
-	} else {
-		answer = refused
-	}
+	})
+	r.reply(j, answer)
+}
+
+// reply acks, if there is an answer and somebody who wants it.
+func (r *run) reply(j job, answer Ack) {
 	if answer == nil || j.msg.Reply == "" {
 		return
 	}
-	if err := r.ack(j.msg, answer); err != nil {
+	if err := r.ack(j, answer); err != nil {
 		r.server.stats.failed.Add(1)
 		r.server.log.Error("ack was not sent", "subject", j.msg.Subject, "error", err)
 		return
@@ -137,12 +156,15 @@ func (r *run) event(j job, n *Namespace, socket *Socket, args Args) {
 	r.server.stats.acks.Add(1)
 }
 
-func (r *run) ack(to *nats.Msg, answer Ack) error {
+func (r *run) ack(j job, answer Ack) error {
 	text, attachments, err := encodeArray(answer)
 	if err != nil {
 		return err
 	}
-	msg := nats.NewMsg(to.Reply)
+	msg := nats.NewMsg(j.msg.Reply)
+	if j.what.Kind == contract.Server {
+		msg.Header.Set(contract.HeaderServer, r.server.id)
+	}
 	msg.Data = contract.JoinPayload(text, attachments)
 	if len(attachments) > 0 {
 		msg.Header.Set(contract.HeaderAttachments, contract.FormatAttachments(attachments))

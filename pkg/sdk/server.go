@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
+	"github.com/nats-io/nuid"
 
 	"github.com/natter-io/natter/pkg/contract"
 )
@@ -26,6 +27,7 @@ type Server struct {
 	js       jetstream.JetStream
 	opts     Options
 	subjects contract.Subjects
+	id       string
 	log      *slog.Logger
 	epochs   epochs
 	stats    counters
@@ -41,6 +43,7 @@ type Server struct {
 	mu         sync.Mutex
 	frozen     bool // Start was called: nothing is registered any more
 	namespaces map[string]*Namespace
+	serverSide serverSide
 	invalid    []error // registrations that Start refuses
 	run        *run
 }
@@ -62,7 +65,7 @@ func New(nc *nats.Conn, opts Options) (*Server, error) {
 		return nil, fmt.Errorf("sdk: JetStream: %w", err)
 	}
 	return &Server{
-		nc: nc, js: js, opts: opts, subjects: subjects,
+		nc: nc, js: js, opts: opts, subjects: subjects, id: nuid.Next(),
 		log:        opts.Log.With("service", opts.Name),
 		namespaces: make(map[string]*Namespace),
 	}, nil
