@@ -257,3 +257,20 @@ func FuzzSplitPayload(f *testing.F) {
 		}
 	})
 }
+
+func TestCarry(t *testing.T) {
+	var s Subjects
+	if got, err := s.Carry("g1", "g-2_B"); err != nil || got != "natter.gateway.g1.carry.g-2_B" {
+		t.Errorf("%q %v", got, err)
+	}
+	if got := s.CarryAny("g1"); got != "natter.gateway.g1.carry.*" {
+		t.Errorf("%q", got)
+	}
+	for _, bad := range []string{"", "*", "a.b", "a b", strings.Repeat("x", MaxGatewayID+1)} {
+		for _, ids := range [][2]string{{bad, "g1"}, {"g1", bad}} {
+			if got, err := s.Carry(ids[0], ids[1]); !errors.Is(err, ErrBadSubject) {
+				t.Errorf("%q: %q %v", ids, got, err)
+			}
+		}
+	}
+}

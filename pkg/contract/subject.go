@@ -24,6 +24,7 @@ const (
 	Auth     Kind = "auth"     // the auth service's endpoints
 	History  Kind = "history"  // the history service's endpoints
 	Event    Kind = "event"    // facts between services
+	Gateway  Kind = "gateway"  // between gateways alone: requests that reached another gateway than their session
 )
 
 // ErrBadSubject says that a subject is none of the contract.
@@ -170,6 +171,25 @@ func (s Subjects) Endpoint(kind Kind, name ...string) string {
 	return s.Prefix() + "." + string(kind) + "." + strings.Join(name, ".")
 }
 
+// Carry is the subject on which the gateway from sends the gateway to what belongs to its sessions: requests
+// that clients sent to the wrong one, and the answers. It names no session, since an Engine.IO session's id
+// is a secret. Only gateways may publish and subscribe here; with a user of its own each, a gateway publishes
+// as itself alone, on natter.gateway.*.carry.<itself>, and subscribes to natter.gateway.<itself>.carry.*. The
+// payload is private between gateways of one version.
+func (s Subjects) Carry(to, from string) (string, error) {
+	for _, id := range []string{to, from} {
+		if !ValidGatewayID(id) {
+			return "", fmt.Errorf("%w: %s is not a gateway's id", ErrBadSubject, clip(id))
+		}
+	}
+	return s.Prefix() + "." + string(Gateway) + "." + to + ".carry." + from, nil
+}
+
+// CarryAny matches what all gateways send to the gateway to by [Subjects.Carry]. The last token is the sender.
+func (s Subjects) CarryAny(to string) string {
+	return s.Prefix() + "." + string(Gateway) + "." + to + ".carry.*"
+}
+
 // Parsed is a subject taken apart. Which fields are set depends on the kind.
 type Parsed struct {
 	Kind       Kind
@@ -181,7 +201,7 @@ type Parsed struct {
 	Socket     string // On: the sender's socket id
 }
 
-// Parse takes a subject with a namespace apart: every kind but Auth, History and Event. It fails with an
+// Parse takes a subject with a namespace apart: every kind but Auth, History, Event and Gateway. It fails with an
 // error that wraps [ErrBadSubject] or [ErrBadToken].
 func (s Subjects) Parse(subject string) (Parsed, error) {
 	tokens := strings.Split(subject, ".")

@@ -62,6 +62,8 @@ type Settings struct {
 	MaxRooms         int          `default:"256" help:"Rooms that one client may join by itself."`
 	MaxPendingAcks   int          `default:"1024" help:"Acks that one client may owe."`
 
+	MaxCarried int `default:"10000" help:"Requests and WebSockets that reached another gateway than their session, carried at a time each way; 0: clients must stay at their gateway."`
+
 	RecoveryWindow time.Duration `default:"2m" help:"How long what was said stays available to clients that come back."`
 	Lease          time.Duration `default:"10s" help:"A gateway not heard of for so long counts as gone."`
 	AckTimeout     time.Duration `default:"30s" help:"How long a service may take to answer a client's event."`
@@ -136,6 +138,7 @@ func (s Settings) Validate() error {
 	}{
 		{"maxNamespaces", int64(s.MaxNamespaces), 1, 1024},
 		{"maxRooms", int64(s.MaxRooms), 0, 1_000_000},
+		{"maxCarried", int64(s.MaxCarried), 0, 1_000_000},
 		{"maxPendingAcks", int64(s.MaxPendingAcks), 1, 1_000_000},
 		{"workers", int64(s.Workers), 0, 1024},
 		{"maxConnections", int64(s.MaxConnections), 0, 100_000_000},

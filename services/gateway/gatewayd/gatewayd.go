@@ -39,6 +39,7 @@ import (
 	"github.com/natter-io/natter/pkg/kit/provision"
 	"github.com/natter-io/natter/pkg/kit/run"
 	"github.com/natter-io/natter/services/gateway/internal/bridge"
+	"github.com/natter-io/natter/services/gateway/internal/carry"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
 	"github.com/natter-io/natter/services/gateway/internal/session"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
@@ -170,6 +171,11 @@ func (s *Service) serve(ctx context.Context) error {
 
 	g := run.Group{Log: s.log}
 	g.Add(run.Component{Name: "bridge", Run: p.bridge.Run, Ready: p.bridge.WaitReady})
+	// Before clients are served, since they may come with a session of another gateway; ended after them,
+	// since other gateways' clients hear through it that this gateway stops.
+	g.Add(run.Component{Name: "carry", Run: func(ctx context.Context) error {
+		return p.carry.Run(ctx, newHTTPServer(http.HandlerFunc(p.transport.ServeCarried), s.log))
+	}, Ready: p.carry.Ready})
 	g.Add(run.Component{Name: "http", Run: func(ctx context.Context) error { return clients(ctx, p) }})
 	return g.Run(ctx)
 }
@@ -178,6 +184,7 @@ func (s *Service) serve(ctx context.Context) error {
 type parts struct {
 	hub       *hub.Hub[*session.Socket]
 	bridge    *bridge.Bridge
+	carry     *carry.Carrier
 	transport *transport.Server
 	handler   http.Handler
 }
@@ -235,6 +242,14 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 	}, p.hub, p.bridge)
 	o := s.cfg.transport()
 	o.Log = s.log
+	p.carry = carry.New(nc, carry.Options{
+		Gateway: s.id, Subjects: s.subjects, Max: s.cfg.MaxCarried, Silence: s.cfg.Lease, Alive: p.bridge.Alive,
+		Log: s.log, Metrics: m,
+	})
+	o.Name = s.id
+	if s.cfg.MaxCarried > 0 {
+		o.Carrier = p.carry
+	}
 	if p.transport, err = transport.New(o, sessions.Accept); err != nil {
 		p.hub.Close()
 		return nil, err

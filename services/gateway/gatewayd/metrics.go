@@ -6,19 +6,21 @@ import (
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/gateway/internal/bridge"
+	"github.com/natter-io/natter/services/gateway/internal/carry"
 	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
 // metrics are what the gateway counts, for sessions and bridge.
 type metrics struct {
-	received, refused, malformed, delivered, skipped, dropped *prometheus.CounterVec
-	lateAcks, lateReplies, duplicates                         prometheus.Counter
-	rooms, gateways                                           prometheus.Gauge
+	received, refused, malformed, delivered, skipped, dropped, carried *prometheus.CounterVec
+	lateAcks, lateReplies, duplicates                                  prometheus.Counter
+	rooms, gateways, carriedOut, carriedIn, tunnels                    prometheus.Gauge
 }
 
 var (
 	_ session.Metrics = (*metrics)(nil)
 	_ bridge.Metrics  = (*metrics)(nil)
+	_ carry.Metrics   = (*metrics)(nil)
 )
 
 func newMetrics(registry prometheus.Registerer, connections func() float64, sockets func() float64) *metrics {
@@ -41,11 +43,15 @@ func newMetrics(registry prometheus.Registerer, connections func() float64, sock
 		delivered:   counters("messages_total", "Messages from NATS that were handed to sockets.", "kind"),
 		skipped:     counters("messages_skipped_total", "Messages from NATS that are outside the contract.", "kind"),
 		dropped:     counters("dropped_total", "What had to be given up.", "reason"),
+		carried:     counters("carried_total", "Requests of other gateways' sessions that were carried there, by how they ended.", "result"),
 		lateAcks:    counter("late_acks_total", "Acks of clients for which nobody waited any more."),
 		lateReplies: counter("late_replies_total", "Replies of services for which nobody waited any more."),
 		duplicates:  counter("duplicates_total", "Stored messages that were heard already."),
 		rooms:       f.NewGauge(gauge("rooms_subscribed", "Rooms and namespaces subscribed to at NATS.")),
 		gateways:    f.NewGauge(gauge("gateways", "Gateways alive, this one included.")),
+		carriedOut:  f.NewGauge(gauge("carried_out", "Requests and WebSockets of other gateways' sessions that are being carried there.")),
+		carriedIn:   f.NewGauge(gauge("carried_in", "Requests and WebSockets of own sessions that other gateways carry here.")),
+		tunnels:     f.NewGauge(gauge("tunnels", "Of carried_out, the WebSockets.")),
 	}
 }
 
@@ -62,3 +68,9 @@ func (m *metrics) Dropped(reason string)        { m.dropped.WithLabelValues(reas
 func (m *metrics) LateReply()                   { m.lateReplies.Inc() }
 func (m *metrics) Rooms(n int)                  { m.rooms.Set(float64(n)) }
 func (m *metrics) Gateways(n int)               { m.gateways.Set(float64(n)) }
+func (m *metrics) Carried(result string)        { m.carried.WithLabelValues(result).Inc() }
+func (m *metrics) Tunnels(change int)           { m.tunnels.Add(float64(change)) }
+func (m *metrics) Streams(out, in int) {
+	m.carriedOut.Set(float64(out))
+	m.carriedIn.Set(float64(in))
+}

@@ -84,6 +84,7 @@ func (s *Service) serveHTTP(ctx context.Context, listener net.Listener, p *parts
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
+	p.carry.Stop() // polls that wait at other gateways would wait on
 	err := p.transport.Shutdown(stopping)
 	err = errors.Join(err, server.Shutdown(stopping))
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -115,6 +116,7 @@ func (s *Service) serveMounted(ctx context.Context, p *parts) error {
 	<-ctx.Done()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
+	p.carry.Stop() // polls that wait at other gateways would wait on
 	err := p.transport.Shutdown(stopping)
 	if errors.Is(err, context.DeadlineExceeded) {
 		s.log.Warn("some clients did not take what was queued for them in time", "error", err)

@@ -266,6 +266,9 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	return nil
 }
 
+// Alive says whether a gateway holds a lease, as far as this one has heard.
+func (b *Bridge) Alive(gateway string) bool { return b.gateways.alive(gateway) }
+
 // Namespace looks up a namespace's configuration.
 func (b *Bridge) Namespace(name string) (configured string, ns contract.Namespace, ok bool) {
 	return b.spaces.find(name)

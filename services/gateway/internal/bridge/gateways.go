@@ -38,6 +38,14 @@ func (g *gateways) count() int {
 	return n
 }
 
+// alive says whether a gateway was heard of lately.
+func (g *gateways) alive(id string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	at, ok := g.heard[id]
+	return ok && time.Since(at) <= g.opts.Lease
+}
+
 // hold takes or renews this gateway's lease.
 func (g *gateways) hold(ctx context.Context, leases jetstream.KeyValue) error {
 	value, err := json.Marshal(map[string]time.Time{"renewed": time.Now().UTC()})

@@ -110,7 +110,7 @@ func (c *Client) Message(data []byte, binary bool) {
 	}
 	if err != nil {
 		c.srv.opts.Metrics.Malformed("parse error")
-		c.srv.opts.Log.Debug("closing a connection that violates the protocol", "connection", c.conn.ID()[:4]+"…", "error", err)
+		c.srv.opts.Log.Debug("closing a connection that violates the protocol", "connection", c.conn.LogID(), "error", err)
 		c.conn.Close(transport.ReasonForcedClose)
 	}
 }

@@ -79,9 +79,13 @@ type Conn struct {
 	refreshed bool // another packet extended the wait once
 }
 
-// ID returns the session id: 20 characters [A-Za-z0-9_-] that cannot be guessed. It is a secret
-// between the server and this client, since whoever knows it can speak for the client.
+// ID returns the session id: 20 characters [A-Za-z0-9_-] that cannot be guessed, after [Options.Name] and
+// a dot if the server has a name. It is a secret between the servers and this client, since whoever
+// knows it can speak for the client.
 func (c *Conn) ID() string { return c.id }
+
+// LogID returns the beginning of the session id, for logs: the whole is a secret.
+func (c *Conn) LogID() string { return redact(c.id) }
 
 // Request returns the HTTP request that opened the connection.
 func (c *Conn) Request() *Request { return c.request }
@@ -264,6 +268,3 @@ func (c *Conn) notifyClosed() {
 	c.srv.opts.Log.Debug("connection closed", "sid", redact(c.id), "reason", c.reason)
 	c.session.Closed(c.reason)
 }
-
-// redact shortens a session id for logs: the whole is a secret.
-func redact(id string) string { return id[:6] + "…" }

@@ -42,6 +42,13 @@ type Options struct {
 	// may upgrade to websocket.
 	Transports []string
 
+	// Name names this server among several that serve the same clients; session ids begin with it and a
+	// dot. One to 64 characters of A-Z a-z 0-9 _ -. Default: ids without a name.
+	Name string
+	// Carrier takes requests to the server that their session's id names, if that is another one. Default:
+	// such a session is unknown.
+	Carrier Carrier
+
 	// CORS is off by default: no cross-origin page may read a polling answer.
 	CORS CORS
 	// Cookie is the name of a cookie that carries the session id, for load balancers that need
@@ -131,6 +138,12 @@ func (o Options) Validate() error {
 	}
 	if o.Cookie != "" && (&http.Cookie{Name: o.Cookie, Value: "v"}).Valid() != nil {
 		fail("cookie name %q has characters that a cookie name cannot have", o.Cookie)
+	}
+	if strings.ContainsFunc(o.Name, func(r rune) bool { return !strings.ContainsRune(nameCharacters, r) }) || len(o.Name) > maxName {
+		fail("name %q must be at most %d characters of A-Z a-z 0-9 _ -", o.Name, maxName)
+	}
+	if o.Carrier != nil && o.Name == "" {
+		fail("a carrier needs a name of this server, for others to carry to")
 	}
 	if err := o.CORS.validate(); err != nil {
 		errs = append(errs, fmt.Errorf("%w: %w", ErrOptions, err))

@@ -10,8 +10,6 @@ package transport
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -61,7 +59,10 @@ func (s *Server) Len() int {
 }
 
 // ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serve(w, r, false) }
+
+// serve serves a request that came from a client, or was carried here from another server.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, carried bool) {
 	if !strings.HasPrefix(r.URL.Path, s.opts.Path) {
 		http.NotFound(w, r)
 		return
@@ -75,8 +76,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	upgrade := ws.IsWebSocketUpgrade(r)
 	c, code, ok := s.verify(r, query, upgrade)
 	switch {
+	case code == engineio.SessionUnknown && !carried:
+		s.carry(w, r, query.Get("sid"), upgrade)
 	case !ok:
 		refuse(w, upgrade, code, "")
+	case c == nil && carried: // a handshake is for the server that it reached
+		refuse(w, upgrade, engineio.BadRequest, "")
 	case c == nil:
 		s.handshake(w, r, query, upgrade)
 	case upgrade:
@@ -118,7 +123,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Val
 
 // register makes a connection, or returns nil if there are too many or the server shuts down.
 func (s *Server) register(r *Request) *Conn {
-	c := &Conn{id: newID(), srv: s, request: r, done: make(chan struct{})}
+	c := &Conn{id: s.newID(), srv: s, request: r, done: make(chan struct{})}
 	c.mu.Lock()
 	c.timer = time.AfterFunc(s.opts.PingInterval, c.timerFired)
 	c.mu.Unlock()
@@ -143,13 +148,6 @@ func (s *Server) lookup(id string) *Conn {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.conns[id]
-}
-
-// newID returns a session id that cannot be guessed: 15 random bytes.
-func newID() string {
-	var b [15]byte
-	rand.Read(b[:])
-	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 // openPacket returns the open packet for a connection that starts on the given transport.

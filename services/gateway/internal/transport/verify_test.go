@@ -181,7 +181,7 @@ func TestIDsCannotBeGuessed(t *testing.T) {
 	form, seen := regexp.MustCompile(`^[A-Za-z0-9_-]{20}$`), make(map[string]bool)
 	var prefixes = make(map[string]int)
 	for range 10_000 {
-		id := newID()
+		id := (&Server{}).newID()
 		if !form.MatchString(id) || seen[id] {
 			t.Fatalf("bad id %q", id)
 		}
