@@ -22,6 +22,7 @@ export async function converse(natter, recorder) {
   await questions(said);
   await middleware(said);
   await pattern(said);
+  await among(said);
   await accounts(said);
   await pages(said);
   await dice(said);
@@ -144,6 +145,14 @@ async function pattern({ backend, natter, recorder }) {
   eve.emit("move");
   eve.disconnect();
   await until(() => recorder.heard(/^natter\.on\.game-1\.disconnect\./), "the end of Eve");
+}
+
+// Back ends among themselves.
+async function among({ backend }) {
+  const own = headersOf({ "Natter-Server": "one" });
+  backend.connection.subscribe("natter.server._.prices=20changed", { callback: (_, message) => message.respond('["thanks"]', { headers: own }) });
+  const answer = await backend.connection.request("natter.server._.prices=20changed", '["prices changed",7]', { timeout, headers: headersOf({ "Natter-Server": "two" }) });
+  assert.deepEqual(answer.json(), ["thanks"]);
 }
 
 // Accounts: over NATS, and as an administrator in /admin does it.
