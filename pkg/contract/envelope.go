@@ -45,6 +45,10 @@ type Connected struct {
 	Recovered bool `json:"recovered"`
 }
 
+// MaxData is the greatest size of the data that [Do] gives a socket, in bytes of JSON: it is in every answer that lists
+// the socket.
+const MaxData = 64 << 10
+
 // SocketInfo describes a socket, in the answers to [List] and in connect events.
 type SocketInfo struct {
 	ID        string          `json:"id"`

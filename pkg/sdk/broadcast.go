@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -149,6 +150,20 @@ func (b Broadcast) Disconnect(ctx context.Context, closeConnection bool) error {
 		return b.do(ctx, "disconnect", true)
 	}
 	return b.do(ctx, "disconnect")
+}
+
+// SetData replaces the data of the sockets, socket.data in Socket.IO, by a value that is encoded as JSON; nil removes
+// it. In the same order as Join: FetchSockets of the same server finds it then. Errors: those of Emit, and
+// [ErrDataTooLarge].
+func (b Broadcast) SetData(ctx context.Context, data any) error {
+	text, err := encodeJSON(data)
+	if err != nil {
+		return fmt.Errorf("data: %w", err)
+	}
+	if len(text) > contract.MaxData {
+		return fmt.Errorf("data: %w: %d bytes of JSON, at most %d are allowed", ErrDataTooLarge, len(text), contract.MaxData)
+	}
+	return b.do(ctx, "data", json.RawMessage(text))
 }
 
 func (b Broadcast) move(ctx context.Context, action string, rooms []string) error {

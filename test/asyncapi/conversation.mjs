@@ -76,6 +76,7 @@ async function speak({ backend, ann, bob, natter }) {
     const { "Natter-Stamp": _stamp, "Natter-Name": _name, ...selection } = own; // a command has no stamp
     await publish(backend, `natter.do._.${target}`, '["join","green","yellow"]', selection);
     await publish(backend, `natter.do._.${target}`, '["leave","green"]', selection);
+    await publish(backend, `natter.do._.${target}`, '["data",{"seat":3}]', selection);
   }
   await backend.emit("/", "room.red", ["file", { _placeholder: true, num: 0 }], { attachments: [Buffer.from("bytes")] });
   const cid = await natter.connected();

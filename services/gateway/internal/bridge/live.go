@@ -17,7 +17,7 @@ import (
 
 var (
 	errNoRooms = fmt.Errorf("%w: the target many needs the header %s", contract.ErrBadHeader, contract.HeaderRooms)
-	errCommand = errors.New(`not a command: want ["join","room",…], ["leave","room",…], ["disconnect"] or ["disconnect",true]`)
+	errCommand = errors.New(`not a command: want ["join","room",…], ["leave","room",…], ["data",value], ["disconnect"] or ["disconnect",true]`)
 )
 
 // readLive is the one reader of all that JetStream republishes. It encodes a message once and queues it at
@@ -139,6 +139,17 @@ func (b *Bridge) command(ctx context.Context, sel hub.Selection, sequence uint64
 				}
 			}
 		}
+	case "data":
+		data, err := dataOf(payload)
+		if err != nil {
+			return err
+		}
+		b.hub.Barrier()
+		for _, members := range b.members(sel) {
+			for _, s := range members {
+				s.SetData(data)
+			}
+		}
 	case "disconnect":
 		connection, ok := false, len(array) == 1
 		if len(array) == 2 {
@@ -158,6 +169,21 @@ func (b *Bridge) command(ctx context.Context, sel hub.Selection, sequence uint64
 	}
 	b.opts.Metrics.Delivered(contract.Do)
 	return nil
+}
+
+// dataOf is the value in ["data",value], byte for byte; nil if it is null.
+func dataOf(payload []byte) (json.RawMessage, error) {
+	var array []json.RawMessage
+	if json.Unmarshal(payload, &array) != nil || len(array) != 2 {
+		return nil, errCommand
+	}
+	if len(array[1]) > contract.MaxData {
+		return nil, fmt.Errorf("%w: data of %d bytes, at most %d are allowed", errCommand, len(array[1]), contract.MaxData)
+	}
+	if string(array[1]) == "null" {
+		return nil, nil
+	}
+	return array[1], nil
 }
 
 func roomsOf(args []any) ([]string, error) {

@@ -116,7 +116,7 @@ func (s *Socket) take(a contract.Admission) {
 	}
 	s.roles = append(s.roles, a.Roles...)
 	if len(a.Data) > 0 {
-		s.data = a.Data
+		s.SetData(a.Data)
 	}
 }
 
