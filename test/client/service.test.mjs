@@ -73,9 +73,14 @@ describe("a back end on NATS", () => {
     assert.deepEqual(await backend.ask("/", ann.id, ["capital", "France"]), ["Paris", "France"]);
   });
 
-  for (const transport of ["websocket", "polling"]) {
+  const carriers = {
+    websocket: { transports: ["websocket"] },
+    "websocket as base64": { transports: ["websocket"], forceBase64: true },
+    polling: { transports: ["polling"] },
+  };
+  for (const [transport, options] of Object.entries(carriers)) {
     test(`binary data in both directions over ${transport}`, async () => {
-      const socket = transport === "polling" ? bob : await natter.connected("/", { transports: [transport] });
+      const socket = await natter.connected("/", options);
       const first = Buffer.from([0, 1, 2, 0xff, 0x1e]);
       const second = Buffer.alloc(100_000, 7);
 

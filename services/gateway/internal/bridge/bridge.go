@@ -63,7 +63,8 @@ type Bridge struct {
 	acks func() uint64 // draws ids for acks that clients owe
 
 	rooms    *rooms
-	replies  *replies
+	replies  *replies // to events and questions of clients
+	stores   *replies // to posts, which a flood of questions must not stop
 	fence    *fence
 	gateways *gateways
 	spaces   *namespaces
@@ -103,6 +104,7 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 	}
 	b.rooms = newRooms(nc, opts, b.live, b.volatile)
 	b.replies = newReplies(nc, opts)
+	b.stores = newReplies(nc, opts)
 	b.fence = newFence(nc, opts)
 	b.gateways = newGateways(opts)
 	b.spaces = newNamespaces(opts, &patterns{nc: nc, subjects: opts.Subjects, live: b.live, volatile: b.volatile, subs: make(map[string][]*nats.Subscription)})
@@ -120,7 +122,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.rooms.run, b.maintain} {
+	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.rooms.run, b.maintain} {
 		wg.Go(func() { part(ctx) })
 	}
 	wg.Wait()
@@ -146,6 +148,7 @@ func (b *Bridge) subscribe() ([]*nats.Subscription, error) {
 		{s.EveryTarget(contract.List, contract.TargetMany, gw), b.requests},
 		{s.EveryTarget(contract.List, contract.TargetSocket, gw), b.requests},
 		{b.replies.inbox + ".*", b.replies.in},
+		{b.stores.inbox + ".*", b.stores.in},
 	} {
 		sub, err := b.nc.ChanSubscribe(w.subject, w.to)
 		if err != nil {
@@ -201,9 +204,11 @@ func (b *Bridge) maintain(ctx context.Context) {
 	b.gateways.release()
 }
 
-// reconnected waits until NATS was away and is back. What was known of the stream does not hold from the
-// first of these moments on.
+// reconnected waits until NATS was away and is back, or the stream is another one. What was known of it does
+// not hold from the first of these moments on.
 func (b *Bridge) reconnected(ctx context.Context, status <-chan nats.Status) {
+	look := time.NewTicker(b.opts.Lease)
+	defer look.Stop()
 	for {
 		select {
 		case s := <-status:
@@ -211,10 +216,31 @@ func (b *Bridge) reconnected(ctx context.Context, status <-chan nats.Status) {
 				return
 			}
 			b.epoch.forget()
+			b.rooms.unsettle()
+		case <-look.C:
+			if b.nc.IsConnected() && !b.sameStream(ctx) {
+				b.epoch.forget()
+				return
+			}
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// sameStream says whether the main stream is the one that messages come from, unless nobody can tell.
+func (b *Bridge) sameStream(ctx context.Context) bool {
+	epoch := b.epoch.get()
+	if epoch == "" {
+		return false // a change of the connection's status went by unnoticed
+	}
+	ctx, cancel := context.WithTimeout(ctx, fenceTimeout)
+	defer cancel()
+	stream, err := b.js.Stream(ctx, b.opts.Subjects.Names().Stream)
+	if err != nil {
+		return !errors.Is(err, jetstream.ErrStreamNotFound)
+	}
+	return contract.Epoch(stream.CachedInfo().Created) == epoch
 }
 
 // provision tries until everything is there, or the context ends.

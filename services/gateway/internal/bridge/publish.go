@@ -42,11 +42,12 @@ func (b *Bridge) Store(say session.Say, done func(id string, err error)) {
 	}
 	msg, err := b.say(say)
 	if err == nil {
-		err = b.replies.request(msg, storeTimeout, func(reply *nats.Msg, err error) {
-			id, err := pubAck(epoch, reply, err)
+		subject, stream := msg.Subject, b.opts.Subjects.Names().Stream // the message itself is not held
+		err = b.stores.request(msg, storeTimeout, func(reply *nats.Msg, err error) {
+			id, err := pubAck(stream, epoch, reply, err)
 			if err != nil {
 				b.opts.Metrics.Dropped("not stored")
-				b.often(&b.lately.store, "a message is not known to be stored; its sender is not told that it is", "subject", msg.Subject, "error", err)
+				b.often(&b.lately.store, "a message is not known to be stored; its sender is not told that it is", "subject", subject, "error", err)
 			}
 			done(id, err)
 		})
@@ -60,12 +61,14 @@ func (b *Bridge) Store(say session.Say, done func(id string, err error)) {
 	}
 }
 
-// pubAck reads JetStream's answer to a publish and returns the message's id.
-func pubAck(epoch string, reply *nats.Msg, err error) (string, error) {
+// pubAck reads JetStream's answer to a publish and returns the message's id. Whoever else answers is not
+// believed.
+func pubAck(stream, epoch string, reply *nats.Msg, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
 	var ack struct {
+		Stream   string              `json:"stream"`
 		Sequence uint64              `json:"seq"`
 		Error    *jetstream.APIError `json:"error"`
 	}
@@ -74,6 +77,9 @@ func pubAck(epoch string, reply *nats.Msg, err error) (string, error) {
 	}
 	if ack.Error != nil {
 		return "", ack.Error
+	}
+	if ack.Stream != stream || ack.Sequence == 0 {
+		return "", fmt.Errorf("not an acknowledgement of the stream %s: %.80q", stream, reply.Data)
 	}
 	return contract.MessageID(epoch, ack.Sequence), nil
 }
@@ -88,7 +94,7 @@ func (b *Bridge) Volatile(say session.Say) error {
 }
 
 // On tells services what a client said.
-func (b *Bridge) On(s *session.Socket, event string, array []byte, attachments [][]byte, ack func([]byte, [][]byte)) error {
+func (b *Bridge) On(s *session.Socket, event string, array []byte, attachments [][]byte, ack func([]byte, [][]byte, error)) error {
 	subject, err := b.opts.Subjects.On(s.Namespace(), event, s.ID())
 	if err != nil {
 		return err
@@ -103,7 +109,8 @@ func (b *Bridge) On(s *session.Socket, event string, array []byte, attachments [
 	}
 	return b.replies.request(msg, b.opts.AckTimeout, func(reply *nats.Msg, err error) {
 		if err != nil {
-			return // the client's own timeout is its error
+			ack(nil, nil, err)
+			return
 		}
 		args, attachments, err := contract.SplitPayload(contract.Header(reply.Header), reply.Data)
 		if err == nil {
@@ -115,9 +122,8 @@ func (b *Bridge) On(s *session.Socket, event string, array []byte, attachments [
 		if err != nil {
 			b.opts.Metrics.Dropped("malformed ack")
 			b.often(&b.lately.ack, "a service's ack is not a JSON array of arguments; the client does not get it", "subject", subject, "reason", err)
-			return
 		}
-		ack(args, attachments)
+		ack(args, attachments, err)
 	})
 }
 

@@ -85,6 +85,15 @@ func (r *rooms) settle(path string) {
 	}
 }
 
+// unsettle notes that the subscriptions must be made anew, and are not in force before a fence has passed.
+func (r *rooms) unsettle() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, rm := range r.known {
+		rm.settled = false
+	}
+}
+
 // release takes a member away.
 func (r *rooms) release(path string) {
 	r.mu.Lock()

@@ -6,7 +6,9 @@ import "fmt"
 func (s *stream) receive(f frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.err != nil {
+	// After its close the peer knows no such stream, and says so to what was on its way to it. What it sent
+	// before is here, and still to be read.
+	if s.closed || s.err != nil || s.gone {
 		return
 	}
 	if s.epoch == 0 {

@@ -174,6 +174,32 @@ func TestWhatBreaksAStream(t *testing.T) {
 	}
 }
 
+// TestACloseCrossesWithACredit reads what a peer has sent before it closed, though a credit was on its way then.
+func TestACloseCrossesWithACredit(t *testing.T) {
+	n := natstest.Run(t)
+	l := bare(t, n, "a")
+	frames, send := fake(t, n, "b")
+	s, err := l.open("b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Write([]byte("GET")); err != nil {
+		t.Fatal(err)
+	}
+	id := recv(t, "the open frame", frames).stream
+	send("a", frame{kind: kindData, stream: id, data: make([]byte, window)})
+	send("a", frame{kind: kindClose, stream: id, at: window})
+	send("a", frame{kind: kindReset, stream: id, data: []byte{byte(causeUnknown)}})
+	send("a", frame{kind: kindPing})
+	if f := recv(t, "the pong, behind all of it", frames); f.kind != kindPong {
+		t.Fatalf("%+v", f)
+	}
+	if got, err := io.ReadAll(s); err != nil || len(got) != window {
+		t.Fatalf("read %d bytes, %v", len(got), err)
+	}
+}
+
 // TestFramesOfNoStream are answered, so that the other side does not wait, and never with an endless echo.
 func TestFramesOfNoStream(t *testing.T) {
 	n := natstest.Run(t)

@@ -172,15 +172,19 @@ func (c *Client) connect(p *socketio.Packet) error {
 	switch {
 	case c.closed:
 		return nil
-	case c.sockets[p.Namespace] != nil:
-		return errSecondConnect
-	case len(c.sockets) >= c.srv.opts.MaxNamespaces:
+	case len(c.sockets) >= c.srv.opts.MaxNamespaces && c.sockets[p.Namespace] == nil:
 		return errNamespaces
 	}
+	// A client that is held may think better of it and ask again; one that is in may not.
+	if earlier := c.sockets[p.Namespace]; earlier != nil && !earlier.abandon() {
+		return errSecondConnect
+	}
+	ctx, cancel := context.WithCancel(c.ctx)
+	s.cancel = cancel
 	c.sockets[p.Namespace] = s
 	delete(c.gone, p.Namespace)
 	c.entering.Add(1)
-	go s.enter(c.ctx)
+	go s.enter(ctx)
 	return nil
 }
 

@@ -29,19 +29,21 @@ func (r refusal) Error() string { return "refused: " + r.message }
 // take their time, and ends with the connection.
 func (s *Socket) enter(ctx context.Context) {
 	defer s.client.entering.Done()
+	defer s.cancel()
 	err := s.admit(ctx)
+	s.handshake.Auth = nil // it proved who the client is, and holds secrets
 	if err == nil {
 		err = s.join(ctx)
 	}
 	var no refusal
 	switch {
 	case err == nil:
+	case ctx.Err() != nil: // the connection is gone, or the client has asked anew
+		s.client.drop(s, false)
 	case errors.As(err, &no):
 		s.client.drop(s, false)
 		s.Send(transport.NewMessage(socketio.AppendConnectError(nil, s.namespace, no.message, no.data)))
 		s.client.closeIfIdleLater()
-	case ctx.Err() != nil: // the connection is gone
-		s.client.drop(s, false)
 	default:
 		// Nothing that a CONNECT_ERROR could say is true, and it would end the client's own attempts.
 		s.client.srv.opts.Log.Warn("closing a connection whose namespace cannot be entered now; the client will try again",
@@ -50,8 +52,26 @@ func (s *Socket) enter(ctx context.Context) {
 	}
 }
 
-// admit asks the namespace's middlewares.
+// maxAdmission is how old the word of a middleware may be when the socket gets in.
+const maxAdmission = 10 * time.Second
+
+// admit asks the namespace's middlewares; all of them again, if one was so slow that what another said may not
+// be true any more.
 func (s *Socket) admit(ctx context.Context) error {
+	name := s.name
+	for {
+		start := time.Now()
+		s.user, s.name, s.roles, s.data = "", name, nil, nil
+		if err := s.admitOnce(ctx); err != nil {
+			return err
+		}
+		if time.Since(start) < maxAdmission {
+			return nil
+		}
+	}
+}
+
+func (s *Socket) admitOnce(ctx context.Context) error {
 	srv := s.client.srv
 	_, ns, ok := srv.backend.Namespace(s.namespace)
 	if !ok {
@@ -80,6 +100,9 @@ func (s *Socket) admit(ctx context.Context) error {
 	}
 	if ns.Role != "" && !slices.Contains(s.roles, ns.Role) {
 		return refusal{message: fmt.Sprintf("the namespace %s is open to the role %s only", s.namespace, ns.Role), data: encode(map[string]string{"code": contract.CodeForbidden})}
+	}
+	if !expires.IsZero() && !expires.After(time.Now()) {
+		return refusal{message: "the admission has expired", data: encode(map[string]string{"code": contract.CodeUnauthorized})}
 	}
 	if s.user != "" {
 		rooms = append(rooms, contract.UserRoom(s.user))
@@ -157,9 +180,9 @@ func (s *Socket) begin(ctx context.Context) (expelled bool, err error) {
 	s.life.Lock()
 	defer s.life.Unlock()
 	s.mu.Lock()
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || s.state == closed {
 		s.mu.Unlock()
-		return false, ctx.Err()
+		return false, context.Canceled
 	}
 	s.state = connected
 	expelled = s.expelled

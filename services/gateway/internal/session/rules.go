@@ -26,29 +26,35 @@ func (s *Socket) event(p *socketio.Packet) error {
 		rule.Action = contract.ActionService
 	}
 	s.client.srv.opts.Metrics.Received(configured, string(rule.Action))
-	e := &event{socket: s, packet: p, name: name, rule: rule}
+	e := &event{answer: answer{socket: s, id: p.ID, wanted: p.HasID}, packet: p, name: name, rule: rule}
 	if no := e.run(); no != nil {
 		s.client.srv.opts.Metrics.Refused(no.Code)
-		about := []any{"socket", s.id, "namespace", s.namespace, "event", name, "code", no.Code, "reason", no.Message}
+		about := []any{"socket", s.id, "namespace", s.namespace, "event", clip(name), "code", no.Code, "reason", clip(no.Message)}
 		if p.HasID {
 			s.client.srv.opts.Log.Debug("refused an event", about...)
 		} else {
-			s.client.srv.unheard.Do(func() {
-				s.client.srv.opts.Log.Warn("refused an event; its sender asked for no ack and does not know", about...)
-			})
+			s.client.srv.often("refused an event; its sender asked for no ack and does not know", about...)
 		}
 		e.ack(no)
 	}
 	return nil
 }
 
-// event is one event on its way through a rule.
+// event is one event on its way through a rule. It must not outlive the call that brings it: what is answered
+// later keeps the answer alone, or one client could make the gateway hold all that it ever sent.
 type event struct {
-	socket *Socket
+	answer
 	packet *socketio.Packet
 	name   string
 	rule   contract.Rule
 	args   [][]byte
+}
+
+// answer is where the ack of an event goes.
+type answer struct {
+	socket *Socket
+	id     uint64
+	wanted bool // whether the client wants one
 }
 
 // accepted is the ack of a rule that did what it says.
@@ -172,12 +178,17 @@ func (e *event) relay() *contract.Refusal {
 	default:
 		say.Kind = contract.Post
 	}
+	if !e.socket.startStore() {
+		return nil
+	}
+	a := e.answer
 	backend.Store(say, func(id string, err error) {
+		a.socket.endStore()
 		switch {
 		case err == nil:
-			e.ack(accepted{OK: true, ID: id})
+			a.ack(accepted{OK: true, ID: id})
 		case errors.Is(err, ErrTooLarge):
-			e.ack(refuse(contract.CodeInvalid, "%v", err))
+			a.ack(refuse(contract.CodeInvalid, "%v", err))
 		}
 	})
 	return nil
@@ -193,11 +204,11 @@ func (e *event) join(room string) *contract.Refusal {
 		return refuse(contract.CodeForbidden, "a client can be in %d rooms at most", srv.opts.MaxRooms)
 	}
 	if err := e.socket.Join(e.socket.client.ctx, room); err != nil {
-		srv.opts.Log.Warn("a client could not join a room now", "room", room, "namespace", e.socket.namespace, "error", err)
+		srv.often("a client could not join a room now", "room", room, "namespace", e.socket.namespace, "error", err)
 		return nil // not answered: the client's own timeout is its error
 	}
 	e.ack(accepted{OK: true})
-	if e.rule.Announce {
+	if e.rule.Announce && srv.hub.In(e.socket, room) { // it may have been put out meanwhile
 		e.socket.announce(contract.EventJoined, room)
 	}
 	return nil
@@ -209,9 +220,17 @@ func (e *event) who(room string) *contract.Refusal {
 			return no
 		}
 	}
+	if !e.wanted {
+		return nil
+	}
+	if !e.socket.startReply() {
+		return errTooManyReplies(e.name)
+	}
+	a := e.answer
 	e.socket.client.srv.backend.Who(e.socket.namespace, room, func(infos []contract.SocketInfo, err error) {
+		a.socket.endReply()
 		if err != nil && len(infos) == 0 {
-			e.ack(refuse(contract.CodeUnavailable, "who is here is not known at the moment: %v", err))
+			a.ack(refuse(contract.CodeUnavailable, "who is here is not known at the moment: %v", err))
 			return
 		}
 		list := members{OK: true, Members: make([]member, len(infos))}
@@ -219,10 +238,10 @@ func (e *event) who(room string) *contract.Refusal {
 			list.Members[i] = member{ID: info.ID, Name: info.Name, User: info.User}
 		}
 		sort.Slice(list.Members, func(i, j int) bool {
-			a, b := list.Members[i], list.Members[j]
-			return a.Name < b.Name || a.Name == b.Name && a.ID < b.ID
+			m, n := list.Members[i], list.Members[j]
+			return m.Name < n.Name || m.Name == n.Name && m.ID < n.ID
 		})
-		e.ack(list)
+		a.ack(list)
 	})
 	return nil
 }
@@ -245,21 +264,41 @@ func (e *event) history() *contract.Refusal {
 		}
 	}
 	req := contract.HistoryRequest{Namespace: e.socket.namespace, Room: q.Room, Before: q.Before, Limit: q.Limit}
+	if len(q.Before) > contract.MaxToken {
+		return refuse(contract.CodeInvalid, "before: not the id of a message")
+	}
+	if !e.wanted {
+		return nil
+	}
+	if !e.socket.startReply() {
+		return errTooManyReplies(e.name)
+	}
+	a := e.answer
 	e.socket.client.srv.backend.History(req, func(reply []byte, err error) {
+		a.socket.endReply()
 		if err != nil {
-			e.ack(refuse(contract.CodeUnavailable, "the history is not available at the moment: %v", err))
+			a.ack(refuse(contract.CodeUnavailable, "the history is not available at the moment: %v", err))
 			return
 		}
-		e.ack(json.RawMessage(reply))
+		a.ack(json.RawMessage(reply))
 	})
 	return nil
 }
 
 // service passes the event on to services.
 func (e *event) service() *contract.Refusal {
-	var ack func([]byte, [][]byte)
-	if e.packet.HasID {
-		ack = e.reply
+	var ack func([]byte, [][]byte, error)
+	if e.wanted {
+		if !e.socket.startReply() {
+			return errTooManyReplies(e.name)
+		}
+		a := e.answer
+		ack = func(args []byte, attachments [][]byte, err error) {
+			a.socket.endReply()
+			if err == nil { // else the client's own timeout is its error
+				a.reply(args, attachments)
+			}
+		}
 	}
 	e.socket.life.Lock()
 	if !e.socket.connected() { // meanwhile, and services know
@@ -268,28 +307,43 @@ func (e *event) service() *contract.Refusal {
 	}
 	err := e.socket.client.srv.backend.On(e.socket, e.name, e.packet.Data, e.packet.Attachments, ack)
 	e.socket.life.Unlock()
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, ErrTooLarge), errors.Is(err, contract.ErrTokenTooLong):
-		return refuse(contract.CodeInvalid, "%v", err)
-	default:
-		e.socket.client.srv.opts.Log.Warn("services did not get an event", "socket", e.socket.id, "namespace", e.socket.namespace, "event", e.name, "error", err)
+	if err == nil {
 		return nil
 	}
+	if e.wanted {
+		e.socket.endReply()
+	}
+	if errors.Is(err, ErrTooLarge) || errors.Is(err, contract.ErrTokenTooLong) {
+		return refuse(contract.CodeInvalid, "%v", err)
+	}
+	e.socket.client.srv.often("services did not get an event", "socket", e.socket.id, "namespace", e.socket.namespace, "event", clip(e.name), "error", err)
+	return nil
+}
+
+func errTooManyReplies(event string) *contract.Refusal {
+	return refuse(contract.CodeRateLimited, "too many acks are awaited already: %q was not passed on", clip(event))
+}
+
+// clip shortens what a client said for a line of the log.
+func clip(s string) string {
+	const most = 100
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
 }
 
 // ack answers with one object, if the client wants an answer.
-func (e *event) ack(object any) {
-	if e.packet.HasID {
-		e.reply(append(append([]byte{'['}, encode(object)...), ']'), nil)
+func (a answer) ack(object any) {
+	if a.wanted {
+		a.reply(append(append([]byte{'['}, encode(object)...), ']'), nil)
 	}
 }
 
 // reply sends the ack's arguments, a JSON array.
-func (e *event) reply(array []byte, attachments [][]byte) {
-	head := socketio.Head{Namespace: e.socket.namespace, ID: e.packet.ID, HasID: true, Attachments: len(attachments)}
-	e.socket.Send(transport.NewMessage(socketio.AppendAck(nil, head, array), attachments...))
+func (a answer) reply(array []byte, attachments [][]byte) {
+	head := socketio.Head{Namespace: a.socket.namespace, ID: a.id, HasID: true, Attachments: len(attachments)}
+	a.socket.Send(transport.NewMessage(socketio.AppendAck(nil, head, array), attachments...))
 }
 
 // announces says whether the namespace tells a room's members who comes and goes.
@@ -310,6 +364,6 @@ func (s *Socket) announce(what, room string) {
 	}
 	say := Say{Kind: contract.Volatile, Namespace: s.namespace, Target: contract.To(room), Except: []string{s.id}, From: s, Event: encode([]string{what, room})}
 	if err := s.client.srv.backend.Volatile(say); err != nil {
-		s.client.srv.opts.Log.Warn("a room was not told who "+what, "room", room, "namespace", s.namespace, "error", err)
+		s.client.srv.often("a room was not told who "+what, "room", room, "namespace", s.namespace, "error", err)
 	}
 }

@@ -57,9 +57,9 @@ type Backend interface {
 	Store(say Say, done func(id string, err error))
 	// Volatile publishes an event for whoever is there.
 	Volatile(say Say) error
-	// On tells services what a client said. With ack it wants an answer: ack is called at most once, with
-	// the ack's arguments as a JSON array.
-	On(s *Socket, event string, array []byte, attachments [][]byte, ack func(array []byte, attachments [][]byte)) error
+	// On tells services what a client said. With ack it wants an answer: unless On fails, ack is called once,
+	// with the ack's arguments as a JSON array, or with the error that there is none.
+	On(s *Socket, event string, array []byte, attachments [][]byte, ack func(array []byte, attachments [][]byte, err error)) error
 	// Who lists the sockets in a room over all gateways; done is called once.
 	Who(namespace, room string, done func([]contract.SocketInfo, error))
 	// History asks for a page; done is called once with the JSON of a page or of a refusal.
@@ -71,7 +71,7 @@ type Options struct {
 	Gateway            string        // the gateway's id, first part of socket ids
 	ConnectTimeout     time.Duration // for a client to enter its first namespace, and for middleware to answer
 	MaxNamespaces      int           // sockets over one connection
-	MaxPendingAcks     int           // unanswered acks of one client, in either direction
+	MaxPendingAcks     int           // unanswered acks of one socket in each direction, and posts not yet stored
 	MaxRooms           int           // rooms of one socket
 	MaxAttachmentBytes int           // of one packet
 	Log                *slog.Logger
@@ -92,12 +92,17 @@ type Server struct {
 	hub     *hub.Hub[*Socket]
 	backend Backend
 	nextAck atomic.Uint64
-	unheard rate.Sometimes // warnings of refusals that no client hears
+	lately  rate.Sometimes // warnings that clients can cause at will
 }
 
 // NewServer returns a server whose sockets are members of the hub.
 func NewServer(opts Options, h *hub.Hub[*Socket], backend Backend) *Server {
-	return &Server{opts: opts, hub: h, backend: backend, unheard: rate.Sometimes{First: 10, Interval: time.Second}}
+	return &Server{opts: opts, hub: h, backend: backend, lately: rate.Sometimes{First: 10, Interval: time.Second}}
+}
+
+// often warns of what clients can cause at will: the first times, then once a second. Counters have them all.
+func (srv *Server) often(message string, args ...any) {
+	srv.lately.Do(func() { srv.opts.Log.Warn(message, args...) })
 }
 
 // Accept makes the session of a new connection.

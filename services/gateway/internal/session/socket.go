@@ -1,12 +1,14 @@
 package session
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -20,6 +22,7 @@ type Socket struct {
 	client    *Client
 	id        string
 	namespace string
+	cancel    context.CancelFunc // ends enter
 
 	// Written by enter, before the socket becomes a member of the hub; read-only afterwards.
 	handshake contract.Handshake
@@ -39,7 +42,38 @@ type Socket struct {
 	expelled bool             // whether it was put out before it was in
 	asked    map[uint64]Asker // acks that the client owes, by id
 	expiry   *time.Timer
+
+	replies atomic.Int32  // acks that services or gateways owe this client
+	stores  chan struct{} // one for each post under way; made by the connection's reader with the first
 }
+
+// startReply takes one of the places for acks that the client waits for; false if all are taken.
+func (s *Socket) startReply() bool {
+	if s.replies.Add(1) > int32(s.client.srv.opts.MaxPendingAcks) {
+		s.replies.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (s *Socket) endReply() { s.replies.Add(-1) }
+
+// startStore takes one of the places for posts under way, and waits for one: nothing more is read from a
+// client that says more than can be stored. It returns false if the connection ends meanwhile. The
+// connection's reader calls it, nobody else.
+func (s *Socket) startStore() bool {
+	if s.stores == nil {
+		s.stores = make(chan struct{}, s.client.srv.opts.MaxPendingAcks)
+	}
+	select {
+	case s.stores <- struct{}{}:
+		return true
+	case <-s.client.conn.Done():
+		return false
+	}
+}
+
+func (s *Socket) endStore() { <-s.stores }
 
 // state of a socket: entering → connected → closed, or entering → closed.
 type state int
@@ -168,6 +202,18 @@ func (s *Socket) expel() bool {
 	return expelled
 }
 
+// abandon ends a socket that is not in yet, and reports whether it was in time.
+func (s *Socket) abandon() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != entering {
+		return false
+	}
+	s.state = closed
+	s.cancel()
+	return true
+}
+
 // leaveAll takes the socket out of the hub.
 func (s *Socket) leaveAll() {
 	for _, room := range s.client.srv.hub.Remove(s) {
@@ -235,7 +281,7 @@ func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
 func (s *Socket) tell(event string, args ...any) {
 	array := encode(append([]any{event}, args...))
 	if err := s.client.srv.backend.On(s, event, array, nil, nil); err != nil {
-		s.client.srv.opts.Log.Warn("services were not told of a socket's "+event, "socket", s.id, "namespace", s.namespace, "error", err)
+		s.client.srv.often("services were not told of a socket's "+event, "socket", s.id, "namespace", s.namespace, "error", err)
 	}
 }
 

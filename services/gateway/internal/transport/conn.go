@@ -110,7 +110,7 @@ func (c *Conn) Send(m *Message) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.wire != nil && c.state == websocket {
-		err := c.wire.send(m.frames)
+		err := c.wire.send(c.wire.frames(m))
 		if err == nil {
 			return nil
 		}
@@ -140,7 +140,7 @@ func (c *Conn) SendVolatile(m *Message) bool {
 	case !c.state.open():
 		return false
 	case c.wire != nil:
-		return c.wire.sendVolatile(m.frames)
+		return c.wire.sendVolatile(c.wire.frames(m))
 	case c.poll == nil || len(c.queue) > 0:
 		return false
 	}

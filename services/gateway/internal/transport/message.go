@@ -2,6 +2,7 @@ package transport
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 
 	"github.com/natter-io/natter/pkg/engineio"
@@ -16,6 +17,9 @@ type Message struct {
 
 	once    sync.Once
 	payload []byte // polling form, made when first needed: most clients use WebSocket
+
+	onceText sync.Once
+	text     []byte // as WebSocket frames without binary ones, made when first needed: few clients want it
 }
 
 // NewMessage encodes one text message, followed by one binary message for each attachment. It
@@ -83,6 +87,21 @@ func (m *Message) polling() []byte {
 		m.payload = engineio.AppendPayload(make([]byte, 0, size), m.packets...)
 	})
 	return m.payload
+}
+
+// textFrames returns the message as WebSocket frames that are all text: binary packets are "b" and base64,
+// as in a polling payload.
+func (m *Message) textFrames() []byte {
+	if !slices.ContainsFunc(m.packets, func(p engineio.Packet) bool { return p.Binary }) {
+		return m.frames
+	}
+	m.onceText.Do(func() {
+		for _, p := range m.packets {
+			m.text = appendFrameHeader(m.text, opText, engineio.PollingSize(p))
+			m.text = engineio.AppendPolling(m.text, p)
+		}
+	})
+	return m.text
 }
 
 // WebSocket framing, RFC 6455 section 5.2. Servers do not mask, and every packet is one frame.

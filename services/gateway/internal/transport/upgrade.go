@@ -11,13 +11,22 @@ import (
 // transport with "2probe", lets its last poll end, and completes with "5". Until then packets go
 // to polling; from then on, to the WebSocket, what is queued first.
 
-// noopInterval is how often a pending GET is ended so that the client can complete its upgrade.
-const noopInterval = 100 * time.Millisecond
+const (
+	// probeHold is how long the answer to a probe is held back. From the answer on a stock client sends nothing
+	// until its pending GET has ended; so that what it says right after connecting does not wait, and the GET that
+	// brings the first answers is not ended on top of them, the connection settles on polling first. It is
+	// the time after which the stock server ends that GET.
+	probeHold = 100 * time.Millisecond
+	// noopInterval is how soon after the answer a pending GET is ended, which the client now waits for. It
+	// lets the answer arrive first, or the client would begin another GET.
+	noopInterval = 10 * time.Millisecond
+)
 
 // candidate is a WebSocket that may take over from polling. Conn.mu guards it.
 type candidate struct {
 	wire     *wire
-	probed   bool
+	probed   bool // the client asked
+	answered bool // and was told that it may upgrade
 	deadline time.Time
 	timer    *time.Timer
 }
@@ -52,7 +61,7 @@ func (c *Conn) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 	c.candidate = u
 }
 
-// upgradeTick ends an upgrade that takes too long, and a pending GET.
+// upgradeTick ends an upgrade that takes too long, answers a probe whose time has come, and ends a pending GET.
 func (c *Conn) upgradeTick(u *candidate) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -64,8 +73,15 @@ func (c *Conn) upgradeTick(u *candidate) {
 		c.dropCandidate()
 		return
 	}
-	if u.probed {
+	switch {
+	case u.answered:
 		c.endPoll()
+	case u.probed:
+		u.answered = true
+		if u.wire.send(probeMessage.frames) != nil {
+			c.dropCandidate()
+			return
+		}
 	}
 	u.timer.Reset(min(left, noopInterval))
 }
@@ -82,13 +98,8 @@ func (c *Conn) probe(p engineio.Packet, err error) {
 	u := c.candidate
 	switch {
 	case err == nil && p.Type == engineio.Ping && string(p.Data) == "probe":
-		u.probed = true
-		if u.wire.send(probeMessage.frames) != nil {
-			c.dropCandidate()
-			return
-		}
-		c.endPoll()
-		u.timer.Reset(noopInterval)
+		u.probed, u.answered = true, false
+		u.timer.Reset(min(probeHold, c.srv.opts.UpgradeTimeout/2))
 	case err == nil && p.Type == engineio.Upgrade:
 		c.completeUpgrade(u)
 	default:

@@ -36,6 +36,25 @@ func TestUpgrade(t *testing.T) {
 	p.wantClosed(t, ReasonTransportClose)
 }
 
+// The answer to a probe makes a client hold back what it says until its poll ends: it comes when the connection
+// has settled, and the poll is ended after it, not before.
+func TestProbeIsAnsweredLate(t *testing.T) {
+	s := newServer(t, Options{})
+	p := s.open()
+	pending := s.goGet(p)
+	probed := time.Now()
+	c := s.probe(p)
+	if waited := time.Since(probed); waited < probeHold {
+		t.Errorf("the probe was answered after %v, want %v", waited, probeHold)
+	}
+	recv(t, "the poll", pending).want(t, 200, "6")
+	if waited := time.Since(probed); waited < probeHold+noopInterval {
+		t.Errorf("the poll was ended after %v, want %v", waited, probeHold+noopInterval)
+	}
+	c.send("5")
+	s.wait("websocket", func() bool { return p.conn.is(websocket) })
+}
+
 // A poll that arrives while "5" is being handled is refused, as it would be right after.
 func TestPollCrossesUpgrade(t *testing.T) {
 	s := newServer(t, Options{})

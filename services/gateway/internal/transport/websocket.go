@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -56,6 +57,7 @@ func (c *Conn) acceptWebSocket(w http.ResponseWriter, r *http.Request) (*ws.Conn
 		return nil, nil, err
 	}
 	sock.SetReadLimit(c.srv.opts.MaxPayload)
+	h.wire.base64 = r.URL.Query().Get("b64") != ""
 	return sock, h.wire, nil
 }
 
@@ -120,9 +122,21 @@ func (c *Conn) frame(w *wire, data []byte, binary bool) {
 			c.wireFailed(w, closeNotUTF8)
 			return
 		}
+		if bytes.HasPrefix(data, []byte("b")) {
+			c.base64Frame(w, data)
+			return
+		}
 		p, err = engineio.Decode(data)
 	}
 	c.packet(w, p, err)
+}
+
+// base64Frame handles a binary message of a client that cannot send binary frames: it comes as it would in
+// a polling payload of one packet.
+func (c *Conn) base64Frame(w *wire, data []byte) {
+	for p, err := range engineio.Packets(data, 1) {
+		c.packet(w, p, err)
+	}
 }
 
 // readFailed ends what depends on a WebSocket whose reading ended.

@@ -39,6 +39,48 @@ func TestWebSocketMessages(t *testing.T) {
 	}
 }
 
+// A client whose WebSocket carries text only says b64=1: binary goes as base64 in both directions, on a
+// connection that starts on WebSocket and on one that is upgraded.
+func TestWebSocketBase64(t *testing.T) {
+	s := newServer(t, Options{})
+	direct := s.dial("EIO=4&transport=websocket&b64=1")
+	open := s.peer(sid(t, direct.recv()))
+	s.wait("the websocket state", func() bool { return open.conn.Transport() == WebSocket })
+	upgrading := s.open()
+	upgraded := s.dial("EIO=4&transport=websocket&b64=1&sid=" + upgrading.conn.ID())
+	upgraded.send("2probe")
+	upgraded.want("3probe")
+	upgrading.conn.Send(NewMessage([]byte("early"), []byte{9}))
+	upgraded.send("5")
+	upgraded.want("4early")
+	upgraded.want("bCQ==")
+	for _, x := range []struct {
+		c *client
+		p *peer
+	}{{direct, open}, {upgraded, upgrading}} {
+		x.c.send("bAQIDBA==")
+		x.c.send("b")
+		x.c.send("4text")
+		for _, want := range []string{"b:\x01\x02\x03\x04", "b:", "text"} {
+			x.p.wantMessage(t, want)
+		}
+		x.p.conn.Send(NewMessage([]byte("head"), []byte{1, 2, 3, 4}, big(300)))
+		x.c.want("4head")
+		x.c.want("bAQIDBA==")
+		x.c.want("b" + base64Text(big(300)))
+		if !x.p.conn.SendVolatile(NewBinary([]byte{5})) {
+			t.Error("not sent on an idle connection")
+		}
+		x.c.want("bBQ==")
+		x.c.send("bAQ==\x1e4more") // one packet a frame
+		x.p.wantMessage(t, "b:\x01")
+		x.p.wantClosed(t, ReasonParseError)
+	}
+	c, p := s.openWS()
+	c.send("b?")
+	p.wantClosed(t, ReasonParseError)
+}
+
 // The WebSocket library's own frames take the same way as ours, and are never torn.
 func TestControlFramesDoNotInterleave(t *testing.T) {
 	s := newServer(t, Options{MaxQueueMessages: 100_000, MaxQueueBytes: 1 << 30})

@@ -29,6 +29,7 @@ type wire struct {
 	maxLen  int             // bound of the queue, messages
 	maxSize int             // bound of the queue, bytes
 	failed  func()          // called at most once, by the drain goroutine, holding no lock
+	base64  bool            // the client asked for text in place of binary frames: query parameter b64
 
 	mu       sync.Mutex
 	queue    [][]byte
@@ -59,6 +60,14 @@ func newWire(conn net.Conn, o *Options) *wire {
 		return true
 	}
 	return w
+}
+
+// frames returns the message as this client wants it.
+func (w *wire) frames(m *Message) []byte {
+	if w.base64 {
+		return m.textFrames()
+	}
+	return m.frames
 }
 
 // send writes b, or queues it. The caller must not change b afterwards.
@@ -99,7 +108,7 @@ func (w *wire) sendAll(messages []*Message) error {
 		return errWireClosed
 	}
 	for _, m := range messages {
-		w.queueLocked(m.frames)
+		w.queueLocked(w.frames(m))
 	}
 	return nil
 }
