@@ -84,6 +84,13 @@ func TestSubjects(t *testing.T) {
 			t.Errorf("Parse(%q) = %+v, %v", got, p, err)
 		}
 	}
+	side, err := s.Server("/admin", "delete user")
+	if err != nil || side != "natter.server.admin.delete=20user" {
+		t.Errorf("Server = %q, %v", side, err)
+	}
+	if p, err := s.Parse(side); err != nil || p.Kind != Server || p.Event != "delete user" || p.Namespace != "/admin" {
+		t.Errorf("Parse(%q) = %+v, %v", side, p, err)
+	}
 	on, err := s.On("/admin", "delete user", socketID)
 	if err != nil || on != "natter.on.admin.delete=20user."+socketID {
 		t.Errorf("On = %q, %v", on, err)
@@ -92,7 +99,7 @@ func TestSubjects(t *testing.T) {
 		t.Errorf("Parse(%q) = %+v, %v", on, p, err)
 	}
 	for _, subject := range []string{"", "natter", "natter.emit", "natter.emit._", "natter.emit._.room", "natter.emit._.everyone", "natter.emit._.room.a.b", "natter.emit.=.all",
-		"other.emit._.all", "natter.auth.admin.login", "natter.emit._.socket.gw.short", "natter.on._.x.gw.short", "natter.emit._.room." + strings.ReplaceAll(socketID, ".", "=2E")} {
+		"other.emit._.all", "natter.auth.admin.login", "natter.server._.a.b", "natter.emit._.socket.gw.short", "natter.on._.x.gw.short", "natter.emit._.room." + strings.ReplaceAll(socketID, ".", "=2E")} {
 		if p, err := s.Parse(subject); err == nil {
 			t.Errorf("Parse(%q) = %+v; want an error", subject, p)
 		}
@@ -215,7 +222,7 @@ func FuzzDecodeTokenIsCanonical(f *testing.F) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"natter.emit._.all", "natter.on._.x." + socketID, "natter.do.a=2Fb.room.=", "natter.use._.auth"} {
+	for _, s := range []string{"natter.emit._.all", "natter.on._.x." + socketID, "natter.do.a=2Fb.room.=", "natter.use._.auth", "natter.server._.x"} {
 		f.Add(s)
 	}
 	var s Subjects
@@ -230,6 +237,8 @@ func FuzzParse(f *testing.F) {
 			again, err = s.Use(p.Namespace, p.Middleware)
 		case On:
 			again, err = s.On(p.Namespace, p.Event, p.Socket)
+		case Server:
+			again, err = s.Server(p.Namespace, p.Event)
 		default:
 			again, err = s.To(p.Kind, p.Namespace, p.Target)
 		}

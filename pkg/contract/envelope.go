@@ -45,9 +45,14 @@ type Connected struct {
 	Recovered bool `json:"recovered"`
 }
 
+// MaxData is the greatest size of the data that [Do] gives a socket, in bytes of JSON: it is in every answer that lists
+// the socket.
+const MaxData = 64 << 10
+
 // SocketInfo describes a socket, in the answers to [List] and in connect events.
 type SocketInfo struct {
 	ID        string          `json:"id"`
+	Namespace string          `json:"namespace,omitempty"` // in answers to a List of a pattern
 	User      string          `json:"user,omitempty"`
 	Name      string          `json:"name,omitempty"`
 	Roles     []string        `json:"roles,omitempty"`

@@ -16,6 +16,9 @@ const (
 	HeaderUser = "Natter-User"
 	// HeaderName is the sender's name: the account's, or what the client chose.
 	HeaderName = "Natter-Name"
+	// HeaderPattern is the pattern whose configuration the namespace has, written as a namespace's token; missing if
+	// the namespace has its own.
+	HeaderPattern = "Natter-Pattern"
 	// HeaderRooms lists the rooms of the target "many": encoded tokens or socket ids, separated by commas.
 	HeaderRooms = "Natter-Rooms"
 	// HeaderExcept lists rooms and socket ids that must not hear it, written as in [HeaderRooms].
@@ -38,6 +41,8 @@ const (
 	HeaderExpected = "Natter-Expected"
 	// HeaderPart is "<part>/<parts>" in an answer that is too large for one message, e.g. "1/3".
 	HeaderPart = "Natter-Part"
+	// HeaderServer is the id of the instance of a back end that says something to the others, or answers it.
+	HeaderServer = "Natter-Server"
 	// HeaderError is an error's code in an answer that carries a [Refusal].
 	HeaderError = "Natter-Error"
 )

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Namespace is the configuration of one namespace: who may enter it and what a client's event does. It
+// Namespace is the configuration of one namespace, or of all that a pattern stands for ([IsPattern]): who may enter it and what a client's event does. It
 // is a file's text in a gateway's configuration and a value in the bucket [Names.Namespaces], which
 // gateways watch; a namespace that is not there does not exist.
 type Namespace struct {
@@ -105,9 +105,12 @@ func (n Namespace) Middlewares(token bool) []string {
 	return slices.Concat(n.Use, n.Registered)
 }
 
-// Validate checks the namespace under its name ("/", "/admin") and says which setting is wrong.
+// Validate checks the namespace under its name ("/", "/admin", "/game-*") and says which setting is wrong.
 func (n Namespace) Validate(name string) error {
 	if _, err := EncodeNamespace(name); err != nil {
+		return err
+	}
+	if err := validPattern(name); err != nil {
 		return err
 	}
 	for _, m := range slices.Concat(n.Use, n.Registered) {

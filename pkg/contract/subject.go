@@ -20,6 +20,7 @@ const (
 	Volatile Kind = "volatile" // now or never
 	Ask      Kind = "ask"      // emit with acks
 	List     Kind = "list"     // fetch sockets
+	Server   Kind = "server"   // back ends among themselves
 	Auth     Kind = "auth"     // the auth service's endpoints
 	History  Kind = "history"  // the history service's endpoints
 	Event    Kind = "event"    // facts between services
@@ -101,11 +102,28 @@ func (s Subjects) On(namespace, event, socket string) (string, error) {
 	return s.Prefix() + ".on." + ns + "." + e + "." + socket, nil
 }
 
-// OnAny matches every event of a namespace from every socket; with an event, that event only.
+// Server is the subject of an event that back ends say to each other.
+func (s Subjects) Server(namespace, event string) (string, error) {
+	ns, err := EncodeNamespace(namespace)
+	if err != nil {
+		return "", err
+	}
+	e, err := EncodeToken(event)
+	if err != nil {
+		return "", fmt.Errorf("event: %w", err)
+	}
+	return s.Prefix() + ".server." + ns + "." + e, nil
+}
+
+// OnAny matches every event of a namespace from every socket; with an event, that event only. For a pattern it
+// matches those of every namespace: a subject has no wildcard for a part of a token, so tell them by [HeaderPattern].
 func (s Subjects) OnAny(namespace string, event ...string) (string, error) {
 	ns, err := EncodeNamespace(namespace)
 	if err != nil {
 		return "", err
+	}
+	if IsPattern(namespace) {
+		ns = "*"
 	}
 	if len(event) == 0 {
 		return s.Prefix() + ".on." + ns + ".>", nil
@@ -128,6 +146,16 @@ func (s Subjects) EveryTarget(kind Kind, form, gateway string) string {
 		return subject + "." + gateway + ".*"
 	}
 	return subject
+}
+
+// Within matches what is said with the kind to a namespace or pattern, but for single sockets: three subjects.
+func (s Subjects) Within(kind Kind, namespace string) ([]string, error) {
+	ns, err := EncodeNamespace(namespace)
+	if err != nil {
+		return nil, err
+	}
+	head := s.Prefix() + "." + string(kind) + "." + ns + "."
+	return []string{head + TargetAll, head + TargetMany, head + TargetRoom + ".*"}, nil
 }
 
 // Fence is a subject of the main stream on which nothing is ever stored: gateways publish there what JetStream
@@ -169,7 +197,7 @@ type Parsed struct {
 	Target     Target // kinds with a target; for "many" without its rooms, which stand in a header
 	Many       bool   // the target is "many"
 	Middleware string // Use
-	Event      string // On
+	Event      string // On, Server
 	Socket     string // On: the sender's socket id
 }
 
@@ -194,6 +222,11 @@ func (s Subjects) Parse(subject string) (Parsed, error) {
 			return Parsed{}, fmt.Errorf("%w: %s: want %s.use.<namespace>.<middleware>", ErrBadSubject, clip(subject), s.Prefix())
 		}
 		p.Middleware, err = DecodeToken(rest[0])
+	case Server:
+		if len(rest) != 1 {
+			return Parsed{}, fmt.Errorf("%w: %s: want %s.server.<namespace>.<event>", ErrBadSubject, clip(subject), s.Prefix())
+		}
+		p.Event, err = DecodeToken(rest[0])
 	case On:
 		if len(rest) != 3 || !IsSocketID(rest[1]+"."+rest[2]) {
 			return Parsed{}, fmt.Errorf("%w: %s: want %s.on.<namespace>.<event>.<gateway>.<id>", ErrBadSubject, clip(subject), s.Prefix())

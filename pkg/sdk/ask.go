@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,9 +15,9 @@ import (
 	"github.com/natter-io/natter/pkg/kit/gather"
 )
 
-// Answer is one client's ack.
+// Answer is one client's ack, or another instance's.
 type Answer struct {
-	ID   string // the client's socket id
+	ID   string // the client's socket id; of an instance, its [Server.ID]
 	Args Args
 }
 
@@ -30,7 +31,7 @@ type Answer struct {
 // Errors: [ErrTimeout], [ErrNoGateway], those of the context, encoding and connection; answers may be returned
 // beside each.
 func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
-	msg, err := b.message(contract.Ask, event, args)
+	msg, err := b.message(ctx, contract.Ask, event, args)
 	if err != nil {
 		return nil, fmt.Errorf("emit %q with ack: %w", event, err)
 	}
@@ -83,7 +84,7 @@ func (b Broadcast) FetchSockets(ctx context.Context) ([]*Socket, error) {
 			return fmt.Errorf("answer of gateway %s: %w", contract.Last(contract.Header(reply.Header), contract.HeaderGateway), err)
 		}
 		for _, info := range part {
-			sockets = append(sockets, newSocket(b.server, b.namespace, info))
+			sockets = append(sockets, newSocket(b.server, cmp.Or(info.Namespace, b.namespace), info))
 		}
 		return nil
 	})

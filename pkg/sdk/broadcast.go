@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -95,7 +96,7 @@ func (b Broadcast) Emit(ctx context.Context, event string, args ...any) error {
 	if b.volatile {
 		kind = contract.Volatile
 	}
-	msg, err := b.message(kind, event, args)
+	msg, err := b.message(ctx, kind, event, args)
 	if err != nil {
 		return fmt.Errorf("emit %q: %w", event, err)
 	}
@@ -120,7 +121,7 @@ func (b Broadcast) Post(ctx context.Context, event string, args ...any) (id stri
 	if b.volatile {
 		return "", fmt.Errorf("post %q: %w", event, ErrVolatile)
 	}
-	msg, err := b.message(contract.Post, event, args)
+	msg, err := b.message(ctx, contract.Post, event, args)
 	if err != nil {
 		return "", fmt.Errorf("post %q: %w", event, err)
 	}
@@ -149,6 +150,20 @@ func (b Broadcast) Disconnect(ctx context.Context, closeConnection bool) error {
 		return b.do(ctx, "disconnect", true)
 	}
 	return b.do(ctx, "disconnect")
+}
+
+// SetData replaces the data of the sockets, socket.data in Socket.IO, by a value that is encoded as JSON; nil removes
+// it. In the same order as Join: FetchSockets of the same server finds it then. Errors: those of Emit, and
+// [ErrDataTooLarge].
+func (b Broadcast) SetData(ctx context.Context, data any) error {
+	text, err := encodeJSON(data)
+	if err != nil {
+		return fmt.Errorf("data: %w", err)
+	}
+	if len(text) > contract.MaxData {
+		return fmt.Errorf("data: %w: %d bytes of JSON, at most %d are allowed", ErrDataTooLarge, len(text), contract.MaxData)
+	}
+	return b.do(ctx, "data", json.RawMessage(text))
 }
 
 func (b Broadcast) move(ctx context.Context, action string, rooms []string) error {
@@ -185,7 +200,7 @@ func (b Broadcast) do(ctx context.Context, action string, args ...any) error {
 }
 
 // message is an event on its way to the broadcast's target.
-func (b Broadcast) message(kind contract.Kind, event string, args []any) (*nats.Msg, error) {
+func (b Broadcast) message(ctx context.Context, kind contract.Kind, event string, args []any) (*nats.Msg, error) {
 	text, attachments, err := encodeEvent(event, args)
 	if err != nil {
 		return nil, err
@@ -204,6 +219,7 @@ func (b Broadcast) message(kind contract.Kind, event string, args []any) (*nats.
 	if b.sender != nil {
 		b.sender.sign(msg)
 	}
+	b.told(ctx, kind, event, args)
 	return msg, nil
 }
 

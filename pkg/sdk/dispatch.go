@@ -16,9 +16,23 @@ import (
 type job struct {
 	msg  *nats.Msg
 	what contract.Parsed
+	of   *Namespace // the namespace declared, or the pattern
 }
 
-// route hands a message to its lane: one per socket, and one per request of a gateway.
+// declared finds what was declared for a namespace: itself, or the pattern that the gateway names in the header, which
+// knows what else there is. nil if neither was.
+func (r *run) declared(namespace string, h contract.Header) *Namespace {
+	if n := r.namespaces[namespace]; n != nil {
+		return n
+	}
+	pattern, err := contract.DecodeNamespace(contract.Last(h, contract.HeaderPattern))
+	if err != nil || !contract.MatchNamespace(pattern, namespace) {
+		return nil
+	}
+	return r.namespaces[pattern]
+}
+
+// route hands a message to its lane: one per socket, one per request of a gateway, and one per other instance.
 func (r *run) route(msg *nats.Msg) {
 	s := r.server
 	what, err := s.subjects.Parse(msg.Subject)
@@ -27,11 +41,19 @@ func (r *run) route(msg *nats.Msg) {
 		s.log.Warn("a message that is none of the contract was ignored", "subject", msg.Subject, "error", err)
 		return
 	}
+	n := r.declared(what.Namespace, contract.Header(msg.Header))
 	key, must := what.Socket, lifecycle(what.Event)
-	if what.Kind == contract.Use {
+	switch {
+	case what.Kind == contract.Server:
+		if key, must = contract.Last(contract.Header(msg.Header), contract.HeaderServer), false; key == s.id {
+			return // what it says itself
+		}
+	case n == nil:
+		return // of a namespace that is somebody else's
+	case what.Kind == contract.Use:
 		key, must = msg.Reply, true
 	}
-	if !r.lanes.add(key, job{msg, what}, must) {
+	if !r.lanes.add(key, job{msg, what, n}, must) {
 		if s.stats.flooded.Add(1)%1000 == 1 {
 			s.log.Warn("a socket says more than its handlers can take, some of it was dropped", "socket", what.Socket, "subject", msg.Subject)
 		}
@@ -48,11 +70,11 @@ func (r *run) handle(j job) {
 		r.server.stats.abandoned.Add(1)
 		return
 	}
-	n := r.namespaces[j.what.Namespace]
+	n := j.of
 	if j.what.Kind == contract.Use {
 		for i := range n.uses {
 			if n.uses[i].name == j.what.Middleware {
-				r.admit(j.msg, &n.uses[i], n.name)
+				r.admit(j.msg, &n.uses[i], j.what.Namespace)
 			}
 		}
 		return
@@ -64,8 +86,12 @@ func (r *run) handle(j job) {
 		return
 	}
 	r.server.stats.events.Add(1)
+	if j.what.Kind == contract.Server {
+		r.side(j, args)
+		return
+	}
 	h := contract.Header(j.msg.Header)
-	socket := newSocket(r.server, n.name, contract.SocketInfo{
+	socket := newSocket(r.server, j.what.Namespace, contract.SocketInfo{
 		ID: j.what.Socket, User: contract.Last(h, contract.HeaderUser), Name: contract.Last(h, contract.HeaderName),
 	})
 	if lifecycle(j.what.Event) {
@@ -77,11 +103,28 @@ func (r *run) handle(j job) {
 
 // event runs the handlers of a client's event and acks with what the first of them answers.
 func (r *run) event(j job, n *Namespace, socket *Socket, args Args) {
+	on, refused := r.letOn(j, n, socket, args)
+	if !on {
+		r.reply(j, refused)
+		return
+	}
+	r.answer(j, func(call func(func(context.Context) (Ack, error))) {
+		for _, h := range n.any {
+			call(func(ctx context.Context) (Ack, error) { return h(ctx, socket, j.what.Event, args) })
+		}
+		for _, h := range n.events[j.what.Event] {
+			call(func(ctx context.Context) (Ack, error) { return h(ctx, socket, args) })
+		}
+	})
+}
+
+// answer calls handlers and acks with what the first of them answers.
+func (r *run) answer(j job, each func(call func(h func(context.Context) (Ack, error)))) {
 	var answer Ack
-	call := func(h Handler) {
+	each(func(h func(context.Context) (Ack, error)) {
 		var ack Ack
 		err := r.guard(j.msg.Subject, func(ctx context.Context) (err error) {
-			ack, err = h(ctx, socket, args)
+			ack, err = h(ctx)
 			return err
 		})
 		var refusal *Refusal
@@ -96,17 +139,16 @@ func (r *run) event(j job, n *Namespace, socket *Socket, args Args) {
 		if answer == nil {
 			answer = ack
 		}
-	}
-	for _, h := range n.any {
-		call(func(ctx context.Context, s *Socket, args Args) (Ack, error) { return h(ctx, s, j.what.Event, args) })
-	}
-	for _, h := range n.events[j.what.Event] {
-		call(h)
-	}
+	})
+	r.reply(j, answer)
+}
+
+// reply acks, if there is an answer and somebody who wants it.
+func (r *run) reply(j job, answer Ack) {
 	if answer == nil || j.msg.Reply == "" {
 		return
 	}
-	if err := r.ack(j.msg, answer); err != nil {
+	if err := r.ack(j, answer); err != nil {
 		r.server.stats.failed.Add(1)
 		r.server.log.Error("ack was not sent", "subject", j.msg.Subject, "error", err)
 		return
@@ -114,12 +156,15 @@ func (r *run) event(j job, n *Namespace, socket *Socket, args Args) {
 	r.server.stats.acks.Add(1)
 }
 
-func (r *run) ack(to *nats.Msg, answer Ack) error {
+func (r *run) ack(j job, answer Ack) error {
 	text, attachments, err := encodeArray(answer)
 	if err != nil {
 		return err
 	}
-	msg := nats.NewMsg(to.Reply)
+	msg := nats.NewMsg(j.msg.Reply)
+	if j.what.Kind == contract.Server {
+		msg.Header.Set(contract.HeaderServer, r.server.id)
+	}
 	msg.Data = contract.JoinPayload(text, attachments)
 	if len(attachments) > 0 {
 		msg.Header.Set(contract.HeaderAttachments, contract.FormatAttachments(attachments))

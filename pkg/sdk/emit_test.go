@@ -93,6 +93,7 @@ func TestWhatIsPublished(t *testing.T) {
 		{func() error { return admin.To("a").Join(ctx, "x y", "z") }, `natter.do.admin.room.a "[\"join\",\"x y\",\"z\"]" id`},
 		{func() error { return errors.Join(admin.Join(ctx), admin.Leave(ctx, "z")) }, `natter.do.admin.all "[\"leave\",\"z\"]" id`},
 		{func() error { return admin.Except("a").Leave(ctx, "x") }, `natter.do.admin.all Except=a "[\"leave\",\"x\"]" id`},
+		{func() error { return server.To("a").SetData(ctx, map[string]any{"a": "<", "b": []byte("x")}) }, `natter.do._.room.a "[\"data\",{\"a\":\"<\",\"b\":\"eA==\"}]" id`},
 		{func() error { return server.To("a").Disconnect(ctx, false) }, `natter.do._.room.a "[\"disconnect\"]" id`},
 		{func() error { return server.To("a").Disconnect(ctx, true) }, `natter.do._.room.a "[\"disconnect\",true]" id`},
 		{func() error { return socket.Emit(ctx, "e") }, `natter.emit._.socket.` + id + ` "[\"e\"]" id`},
@@ -101,6 +102,7 @@ func TestWhatIsPublished(t *testing.T) {
 		{func() error { return posted(socket.To("a").Except("b").Post(ctx, "e")) }, `natter.post._.room.a Socket=` + id + ` User=u1 Name=Ann Except=` + id + `,b "[\"e\"]" id`},
 		{func() error { return socket.Join(ctx, "x") }, `natter.do._.socket.` + id + ` "[\"join\",\"x\"]" id`},
 		{func() error { return socket.Leave(ctx, "x") }, `natter.do._.socket.` + id + ` "[\"leave\",\"x\"]" id`},
+		{func() error { return socket.SetData(ctx, nil) }, `natter.do._.socket.` + id + ` "[\"data\",null]" id`},
 		{func() error { return socket.Disconnect(ctx, true) }, `natter.do._.socket.` + id + ` "[\"disconnect\",true]" id`},
 		{
 			func() error {
@@ -225,5 +227,20 @@ func TestNotStored(t *testing.T) {
 	}
 	if err := server.Volatile().Emit(deadline(t), "e"); err == nil {
 		t.Error("a volatile emit without NATS: no error")
+	}
+}
+
+func TestDataTooLarge(t *testing.T) {
+	srv := natstest.Run(t)
+	newGateway(t, srv)
+	server := newServer(t, srv.Connect(t))
+	ctx := deadline(t)
+	all := server.In("red")
+	must(t, all.SetData(ctx, strings.Repeat("x", contract.MaxData-2)))
+	if err := all.SetData(ctx, strings.Repeat("x", contract.MaxData-1)); !errors.Is(err, sdk.ErrDataTooLarge) {
+		t.Errorf("%v, want ErrDataTooLarge", err)
+	}
+	if err := all.SetData(ctx, func() {}); err == nil {
+		t.Error("a function was taken for data")
 	}
 }

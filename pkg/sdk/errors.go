@@ -23,6 +23,8 @@ var (
 	ErrReservedEvent = errors.New("reserved event name")
 	// ErrTooManyAttachments says that an event has more binary arguments than clients accept.
 	ErrTooManyAttachments = errors.New("too many binary attachments")
+	// ErrDataTooLarge says that a socket's data have more than contract.MaxData bytes as JSON.
+	ErrDataTooLarge = errors.New("data too large")
 	// ErrVolatile says that an operation that is stored was asked for on a volatile broadcast.
 	ErrVolatile = errors.New("volatile messages are not stored")
 	// ErrStopped says that a server that was stopped cannot be started again.

@@ -30,6 +30,7 @@ type Namespace struct {
 	config contract.Namespace
 
 	uses          []use
+	eventUses     []EventMiddleware
 	events        map[string][]Handler
 	any           []AnyHandler
 	connect       []func(context.Context, *Socket)
@@ -43,7 +44,7 @@ type use struct {
 	chain []Middleware
 }
 
-// Name is the namespace's name: "/", "/admin".
+// Name is the namespace's name: "/", "/admin", "/game-*".
 func (n *Namespace) Name() string { return n.name }
 
 // Use adds a middleware under the service's name. Several run in the order in which they were added, until

@@ -59,7 +59,9 @@ func TestPermissions(t *testing.T) {
 		}
 		return sdk.Ack{id}, err
 	})
+	shop.OnServerSide("x", func(context.Context, string, sdk.Args) (sdk.Ack, error) { return sdk.Ack{}, nil })
 	micro := newServer(t, nc) // announces itself
+	shopOfMicro := micro.Of("/shop")
 	start(t, micro)
 	start(t, server)
 	equal(t, "registered", g.namespace("/shop"), `{"registered":["orders"]}`)
@@ -76,6 +78,12 @@ func TestPermissions(t *testing.T) {
 	must(t, err)
 	_, err = shop.EmitWithAck(deadline(t), "q")
 	must(t, err)
+	must(t, shop.ServerSideEmit(deadline(t), "x"))
+	soon, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	answers, err := shopOfMicro.ServerSideEmitWithAck(soon, "x")
+	must(t, err)
+	equal(t, "other instances", len(answers), 1)
 	_, err = gatewayConn.Request("$SRV.PING.orders", nil, patience)
 	must(t, err)
 	must(t, nc.Flush())

@@ -20,6 +20,7 @@ type run struct {
 	ctx        context.Context // of handlers
 	cancel     context.CancelFunc
 	namespaces map[string]*Namespace // as they were at Start: not changed any more
+	serverSide serverSide            // likewise
 	inbox      chan *nats.Msg        // of all subscriptions: one order
 	subs       []*subscription
 	lanes      *lanes[job]
@@ -81,7 +82,7 @@ func (s *Server) Start(ctx context.Context) error {
 
 func (s *Server) start(ctx context.Context, namespaces map[string]*Namespace) error {
 	r := &run{
-		server: s, namespaces: namespaces,
+		server: s, namespaces: namespaces, serverSide: s.serverSide,
 		inbox:      make(chan *nats.Msg, s.opts.Backlog),
 		draining:   make(chan struct{}),
 		dispatched: make(chan struct{}),
@@ -121,7 +122,8 @@ func (s *Server) start(ctx context.Context, namespaces map[string]*Namespace) er
 	return nil
 }
 
-// subscribe hears what has a handler, and nothing else.
+// subscribe hears what has a handler, and nothing else; for a pattern, that of all namespaces. Subscriptions that
+// overlap hear a message once, since they share the service's queue group.
 func (r *run) subscribe() error {
 	s := r.server
 	for name, n := range r.namespaces {
@@ -155,6 +157,9 @@ func (r *run) subscribe() error {
 		}
 		for _, u := range n.uses {
 			subject, err := s.subjects.Use(name, u.name)
+			if contract.IsPattern(name) {
+				subject, err = s.subjects.UseAny(u.name)
+			}
 			if err != nil {
 				return err
 			}
@@ -162,6 +167,25 @@ func (r *run) subscribe() error {
 		}
 		for _, subject := range subjects {
 			sub, err := s.nc.ChanQueueSubscribe(subject, s.opts.Name, r.inbox)
+			if err != nil {
+				return fmt.Errorf("subscribing to %s: %w", subject, err)
+			}
+			r.subs = append(r.subs, &subscription{Subscription: sub})
+		}
+	}
+	return r.subscribeServerSide()
+}
+
+// subscribeServerSide hears what other instances say: each of them, so without a queue group.
+func (r *run) subscribeServerSide() error {
+	s := r.server
+	for namespace, events := range r.serverSide {
+		for event := range events {
+			subject, err := s.subjects.Server(namespace, event)
+			if err != nil {
+				return err
+			}
+			sub, err := s.nc.ChanSubscribe(subject, r.inbox)
 			if err != nil {
 				return fmt.Errorf("subscribing to %s: %w", subject, err)
 			}

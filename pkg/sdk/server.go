@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
+	"github.com/nats-io/nuid"
 
 	"github.com/natter-io/natter/pkg/contract"
 )
@@ -26,9 +27,11 @@ type Server struct {
 	js       jetstream.JetStream
 	opts     Options
 	subjects contract.Subjects
+	id       string
 	log      *slog.Logger
 	epochs   epochs
 	stats    counters
+	outgoing atomic.Pointer[[]func(context.Context, Outgoing)]
 	done     atomic.Uint64 // the sequence of the last order to gateways, which later questions are to see
 
 	life     sync.Mutex // held by Start and Stop, before mu
@@ -40,6 +43,7 @@ type Server struct {
 	mu         sync.Mutex
 	frozen     bool // Start was called: nothing is registered any more
 	namespaces map[string]*Namespace
+	serverSide serverSide
 	invalid    []error // registrations that Start refuses
 	run        *run
 }
@@ -61,7 +65,7 @@ func New(nc *nats.Conn, opts Options) (*Server, error) {
 		return nil, fmt.Errorf("sdk: JetStream: %w", err)
 	}
 	return &Server{
-		nc: nc, js: js, opts: opts, subjects: subjects,
+		nc: nc, js: js, opts: opts, subjects: subjects, id: nuid.Next(),
 		log:        opts.Log.With("service", opts.Name),
 		namespaces: make(map[string]*Namespace),
 	}, nil
@@ -71,6 +75,11 @@ func New(nc *nats.Conn, opts Options) (*Server, error) {
 // registers it with the gateways, so that clients can connect to it. config says how to register one that is
 // not there yet, above all its Role; without config it has no rules, and everybody may enter whom the
 // middlewares admit. A namespace that is there already keeps its configuration.
+//
+// A name with * is a pattern, "/game-*": * stands for one or more characters other than a slash. Handlers are called
+// for all namespaces that have their configuration from it, and find the one that they are called for in
+// [Socket.Namespace]; what is said to the pattern reaches all of them. It hears their events among those of every
+// namespace, for which it needs the permission.
 //
 // After Start, Of is for emitting.
 func (s *Server) Of(name string, config ...contract.Namespace) *Namespace {

@@ -101,6 +101,9 @@ func (s *Socket) Leave(ctx context.Context, rooms ...string) error {
 	return s.self().Leave(ctx, rooms...)
 }
 
+// SetData is [Broadcast.SetData] of this socket. What [Socket.Info] has of it here does not change.
+func (s *Socket) SetData(ctx context.Context, data any) error { return s.self().SetData(ctx, data) }
+
 // Disconnect is [Broadcast.Disconnect] of this socket.
 func (s *Socket) Disconnect(ctx context.Context, closeConnection bool) error {
 	return s.self().Disconnect(ctx, closeConnection)

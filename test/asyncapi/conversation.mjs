@@ -21,6 +21,8 @@ export async function converse(natter, recorder) {
   await speak(said);
   await questions(said);
   await middleware(said);
+  await pattern(said);
+  await among(said);
   await accounts(said);
   await pages(said);
   await dice(said);
@@ -74,6 +76,7 @@ async function speak({ backend, ann, bob, natter }) {
     const { "Natter-Stamp": _stamp, "Natter-Name": _name, ...selection } = own; // a command has no stamp
     await publish(backend, `natter.do._.${target}`, '["join","green","yellow"]', selection);
     await publish(backend, `natter.do._.${target}`, '["leave","green"]', selection);
+    await publish(backend, `natter.do._.${target}`, '["data",{"seat":3}]', selection);
   }
   await backend.emit("/", "room.red", ["file", { _placeholder: true, num: 0 }], { attachments: [Buffer.from("bytes")] });
   const cid = await natter.connected();
@@ -128,6 +131,29 @@ async function middleware({ backend, natter, recorder }) {
   eve.disconnect();
   await until(() => recorder.heard(/^natter\.on\.shop\.disconnect\./), "the end of Eve");
   await publish(backend, "$KV.NATTER_NAMESPACES.shop", "", { "KV-Operation": "DEL" });
+}
+
+// A namespace of a pattern.
+async function pattern({ backend, natter, recorder }) {
+  backend.connection.subscribe("natter.use.*.gate", { callback: (_, message) => message.respond('{"ok":true}') });
+  await backend.namespace("/game-*", { use: ["gate"] });
+  const eve = await entered(natter, "/game-1");
+  const heard = next(eve, "news");
+  await publish(backend, "natter.emit.game-=2A.all", '["news",1]', {});
+  await heard;
+  const [{ id, namespace }] = (await backend.connection.request("natter.list.game-=2A.all", "", { timeout })).json();
+  assert.deepEqual([id, namespace], [eve.id, "/game-1"]);
+  eve.emit("move");
+  eve.disconnect();
+  await until(() => recorder.heard(/^natter\.on\.game-1\.disconnect\./), "the end of Eve");
+}
+
+// Back ends among themselves.
+async function among({ backend }) {
+  const own = headersOf({ "Natter-Server": "one" });
+  backend.connection.subscribe("natter.server._.prices=20changed", { callback: (_, message) => message.respond('["thanks"]', { headers: own }) });
+  const answer = await backend.connection.request("natter.server._.prices=20changed", '["prices changed",7]', { timeout, headers: headersOf({ "Natter-Server": "two" }) });
+  assert.deepEqual(answer.json(), ["thanks"]);
 }
 
 // Accounts: over NATS, and as an administrator in /admin does it.

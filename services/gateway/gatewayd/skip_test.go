@@ -19,6 +19,7 @@ func TestCommandsOutsideTheContractAreSkipped(t *testing.T) {
 	for _, payload := range []string{
 		``, `hello`, `[]`, `{}`, `null`, `["jump"]`, `[1]`, `["join"]`, `["leave"]`, `["join",1]`, `["join",null]`, `["join","red",7]`,
 		`["join","` + strings.Repeat("r", 129) + `"]`, `["join",` + quote(id) + `]`, `["leave",` + quote(id) + `]`,
+		`["data"]`, `["data",1,2]`, `["data","` + strings.Repeat("x", contract.MaxData) + `"]`,
 		`["disconnect",1]`, `["disconnect","yes"]`, `["disconnect",true,false]`, `["disconnect",null]`,
 	} {
 		bad = append(bad, d.message(contract.Do, "/", nil, payload))

@@ -108,7 +108,7 @@ func (a *Admin) inNamespace(ctx context.Context, namespace string, add func(sock
 				rooms = []string{}
 			}
 			add(socket{
-				Namespace: namespace, ID: i.ID, User: i.User, Name: i.Name, Rooms: rooms,
+				Namespace: cmp.Or(i.Namespace, namespace), ID: i.ID, User: i.User, Name: i.Name, Rooms: rooms,
 				Address: i.Handshake.Address, Connected: i.Handshake.Time.UTC(),
 			})
 		}
@@ -147,7 +147,8 @@ func (a *Admin) disconnectSocket(ctx context.Context, by string, args []json.Raw
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(namespaces, r.Namespace) {
+	known := func(name string) bool { return name == r.Namespace || contract.MatchNamespace(name, r.Namespace) }
+	if !slices.ContainsFunc(namespaces, known) {
 		return nil, &reply.NotFoundError{What: "namespace of this name"}
 	}
 	return object{"ok": true}, users.Disconnect(ctx, a.js, a.subjects, r.Namespace, r.ID, by)

@@ -109,7 +109,7 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 	b.stores = newReplies(nc, opts)
 	b.fence = newFence(nc, opts)
 	b.gateways = newGateways(opts)
-	b.spaces = newNamespaces(opts)
+	b.spaces = newNamespaces(opts, &patterns{nc: nc, subjects: opts.Subjects, live: b.live, volatile: b.volatile, subs: make(map[string][]*nats.Subscription)})
 	return b, nil
 }
 
@@ -117,9 +117,8 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 func (b *Bridge) Run(ctx context.Context) error {
 	subs, err := b.subscribe()
 	defer func() {
-		for _, sub := range subs {
-			_ = sub.Unsubscribe() // fails only on a closed connection
-		}
+		unsubscribe(subs)
+		b.spaces.patterns.close()
 	}()
 	if err != nil {
 		return err
@@ -299,6 +298,8 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 func (b *Bridge) Alive(gateway string) bool { return b.gateways.alive(gateway) }
 
 // Namespace looks up a namespace's configuration.
-func (b *Bridge) Namespace(name string) (contract.Namespace, bool) { return b.spaces.get(name) }
+func (b *Bridge) Namespace(name string) (configured string, ns contract.Namespace, ok bool) {
+	return b.spaces.find(name)
+}
 
 var _ session.Backend = (*Bridge)(nil)

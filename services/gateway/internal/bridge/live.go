@@ -17,7 +17,7 @@ import (
 
 var (
 	errNoRooms = fmt.Errorf("%w: the target many needs the header %s", contract.ErrBadHeader, contract.HeaderRooms)
-	errCommand = errors.New(`not a command: want ["join","room",…], ["leave","room",…], ["disconnect"] or ["disconnect",true]`)
+	errCommand = errors.New(`not a command: want ["join","room",…], ["leave","room",…], ["data",value], ["disconnect"] or ["disconnect",true]`)
 )
 
 // readLive is the one reader of all that JetStream republishes. It encodes a message once and queues it at
@@ -94,13 +94,18 @@ func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored,
 	if kind == contract.Post || contract.Last(h, contract.HeaderStamp) != "" {
 		extra = [][]byte{stamp(h, id, s.Time)}
 	}
-	m, err := encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, payload, extra...)
-	if err != nil {
-		return err
+	err := b.meant(sel, func(sel hub.Selection) error {
+		m, err := encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, payload, extra...)
+		if err != nil {
+			return err
+		}
+		b.hub.Each(sel, func(s *session.Socket) { s.Send(m) })
+		return nil
+	})
+	if err == nil {
+		b.opts.Metrics.Delivered(kind)
 	}
-	b.opts.Metrics.Delivered(kind)
-	b.hub.Each(sel, func(s *session.Socket) { s.Send(m) })
-	return nil
+	return err
 }
 
 // skip notes a message that nobody can make sense of. JetStream acked it before anyone could object.
@@ -123,14 +128,26 @@ func (b *Bridge) command(ctx context.Context, sel hub.Selection, sequence uint64
 			return err
 		}
 		b.hub.Barrier()
-		members := b.hub.Select(sel)
-		for _, room := range rooms {
-			if array[0] == "leave" {
+		for _, members := range b.members(sel) {
+			for _, room := range rooms {
+				if array[0] == "join" {
+					b.joinAt(ctx, members, room, sequence)
+					continue
+				}
 				for _, s := range members {
 					s.Leave(room)
 				}
-			} else if len(members) > 0 {
-				b.joinAt(ctx, members, room, sequence)
+			}
+		}
+	case "data":
+		data, err := dataOf(payload)
+		if err != nil {
+			return err
+		}
+		b.hub.Barrier()
+		for _, members := range b.members(sel) {
+			for _, s := range members {
+				s.SetData(data)
 			}
 		}
 	case "disconnect":
@@ -142,14 +159,31 @@ func (b *Bridge) command(ctx context.Context, sel hub.Selection, sequence uint64
 			return errCommand
 		}
 		b.hub.Barrier()
-		for _, s := range b.hub.Select(sel) {
-			s.Disconnect(connection)
+		for _, members := range b.members(sel) {
+			for _, s := range members {
+				s.Disconnect(connection)
+			}
 		}
 	default:
 		return errCommand
 	}
 	b.opts.Metrics.Delivered(contract.Do)
 	return nil
+}
+
+// dataOf is the value in ["data",value], byte for byte; nil if it is null.
+func dataOf(payload []byte) (json.RawMessage, error) {
+	var array []json.RawMessage
+	if json.Unmarshal(payload, &array) != nil || len(array) != 2 {
+		return nil, errCommand
+	}
+	if len(array[1]) > contract.MaxData {
+		return nil, fmt.Errorf("%w: data of %d bytes, at most %d are allowed", errCommand, len(array[1]), contract.MaxData)
+	}
+	if string(array[1]) == "null" {
+		return nil, nil
+	}
+	return array[1], nil
 }
 
 func roomsOf(args []any) ([]string, error) {
@@ -170,7 +204,7 @@ func roomsOf(args []any) ([]string, error) {
 	return rooms, nil
 }
 
-// joinAt puts sockets into a room from the command's own sequence on: what the room was sent between that
+// joinAt puts sockets of one namespace into a room from the command's own sequence on: what the room was sent between that
 // and the moment at which its subscription was in force is fetched and takes its place in the order.
 func (b *Bridge) joinAt(ctx context.Context, members []*session.Socket, room string, sequence uint64) {
 	path, err := b.rooms.path(members[0].Namespace(), contract.To(room))
@@ -270,11 +304,16 @@ func (b *Bridge) volatileEvent(msg *nats.Msg) error {
 	if contract.Last(h, contract.HeaderStamp) != "" {
 		extra = [][]byte{stamp(h, "", time.Now())}
 	}
-	m, err := encodeEvent(socketio.Head{Namespace: p.Namespace}, h, msg.Data, extra...)
-	if err != nil {
-		return err
+	err = b.meant(sel, func(sel hub.Selection) error {
+		m, err := encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, msg.Data, extra...)
+		if err != nil {
+			return err
+		}
+		b.hub.Each(sel, func(s *session.Socket) { s.SendVolatile(m) })
+		return nil
+	})
+	if err == nil {
+		b.opts.Metrics.Delivered(contract.Volatile)
 	}
-	b.opts.Metrics.Delivered(contract.Volatile)
-	b.hub.Each(sel, func(s *session.Socket) { s.SendVolatile(m) })
-	return nil
+	return err
 }

@@ -22,19 +22,68 @@ import (
 type namespaces struct {
 	opts Options
 
+	patterns *patterns // subscriptions; of the goroutine that loads and follows
+
 	mu    sync.RWMutex
 	known map[string]contract.Namespace
+	order []string // the patterns among them, by precedence
 }
 
-func newNamespaces(opts Options) *namespaces {
-	return &namespaces{opts: opts, known: make(map[string]contract.Namespace)}
+func newNamespaces(opts Options, p *patterns) *namespaces {
+	return &namespaces{opts: opts, patterns: p, known: make(map[string]contract.Namespace)}
 }
 
-func (n *namespaces) get(name string) (contract.Namespace, bool) {
+// find looks up a namespace's configuration and the name under which it stands: its own, else that of the first
+// pattern that stands for it. A pattern itself is no namespace that anybody is in.
+func (n *namespaces) find(name string) (configured string, ns contract.Namespace, ok bool) {
+	if contract.IsPattern(name) {
+		return "", contract.Namespace{}, false
+	}
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	ns, ok := n.known[name]
-	return ns, ok
+	if ns, ok = n.known[name]; ok {
+		return name, ns, true
+	}
+	for _, p := range n.order {
+		if contract.MatchNamespace(p, name) {
+			_, err := contract.EncodeNamespace(name) // clients choose it
+			return p, n.known[p], err == nil
+		}
+	}
+	return "", contract.Namespace{}, false
+}
+
+// pattern is the pattern from which a namespace has its configuration, or "".
+func (n *namespaces) pattern(name string) string {
+	if configured, _, ok := n.find(name); ok && configured != name {
+		return configured
+	}
+	return ""
+}
+
+// set makes a configuration known, or forgets it.
+func (n *namespaces) set(name string, ns *contract.Namespace) {
+	isPattern := contract.IsPattern(name)
+	if isPattern && ns != nil {
+		if err := n.patterns.add(name); err != nil { // before anybody can enter
+			n.opts.Log.Error("a namespace pattern cannot be served", "namespace", name, "error", err)
+			return
+		}
+	}
+	n.mu.Lock()
+	if ns != nil {
+		n.known[name] = *ns
+	} else {
+		delete(n.known, name)
+	}
+	if isPattern {
+		n.order = slices.DeleteFunc(slices.Collect(maps.Keys(n.known)), func(name string) bool { return !contract.IsPattern(name) })
+		slices.SortFunc(n.order, contract.ComparePatterns)
+	}
+	n.mu.Unlock()
+	if isPattern && ns == nil {
+		n.patterns.remove(name)
+	}
 }
 
 // declare writes the namespaces of this gateway's own configuration, where they differ. What services have
@@ -104,12 +153,14 @@ func (n *namespaces) load(ctx context.Context, kv jetstream.KeyValue) error {
 	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
 		return fmt.Errorf("namespaces: %w", err)
 	}
-	n.mu.Lock()
-	maps.DeleteFunc(n.known, func(name string, _ contract.Namespace) bool {
-		key, err := contract.EncodeNamespace(name)
-		return err != nil || !slices.Contains(keys, key)
-	})
-	n.mu.Unlock()
+	n.mu.RLock()
+	known := slices.Collect(maps.Keys(n.known))
+	n.mu.RUnlock()
+	for _, name := range known {
+		if key, err := contract.EncodeNamespace(name); err != nil || !slices.Contains(keys, key) {
+			n.set(name, nil)
+		}
+	}
 	for _, key := range keys {
 		entry, err := kv.Get(ctx, key)
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
@@ -139,9 +190,7 @@ func (n *namespaces) follow(ctx context.Context, kv jetstream.KeyValue) {
 func (n *namespaces) apply(entry jetstream.KeyValueEntry) {
 	if entry.Operation() != jetstream.KeyValuePut {
 		if name, err := contract.DecodeNamespace(entry.Key()); err == nil {
-			n.mu.Lock()
-			delete(n.known, name)
-			n.mu.Unlock()
+			n.set(name, nil)
 			n.opts.Log.Info("a namespace was removed; who is in it stays", "namespace", name)
 		}
 		return
@@ -151,9 +200,7 @@ func (n *namespaces) apply(entry jetstream.KeyValueEntry) {
 		n.opts.Log.Error("a namespace's configuration is not valid; what was known of it stays in force", "key", entry.Key(), "error", err)
 		return
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.known[name] = ns
+	n.set(name, &ns)
 }
 
 // watch hands out the bucket's entries, those that are there and every later change, until the context

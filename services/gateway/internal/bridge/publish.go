@@ -100,6 +100,7 @@ func (b *Bridge) On(s *session.Socket, event string, array []byte, attachments [
 		return err
 	}
 	msg := b.message(subject, s, array, attachments)
+	b.signPattern(msg, s.Namespace())
 	if err := b.fits(msg); err != nil {
 		return err
 	}
@@ -126,21 +127,31 @@ func (b *Bridge) On(s *session.Socket, event string, array []byte, attachments [
 	})
 }
 
+// signPattern says from which pattern a namespace has its configuration, if from one.
+func (b *Bridge) signPattern(msg *nats.Msg, namespace string) {
+	if pattern := b.spaces.pattern(namespace); pattern != "" {
+		if token, err := contract.EncodeNamespace(pattern); err == nil {
+			msg.Header.Set(contract.HeaderPattern, token)
+		}
+	}
+}
+
 // Use asks a middleware until it answers or the context ends.
 func (b *Bridge) Use(ctx context.Context, middleware string, entry contract.Entry) (contract.Admission, error) {
 	subject, err := b.opts.Subjects.Use(entry.Namespace, middleware)
 	if err != nil {
 		return contract.Admission{}, err
 	}
-	request, err := json.Marshal(entry)
-	if err != nil {
+	request := &nats.Msg{Subject: subject, Header: nats.Header{}}
+	b.signPattern(request, entry.Namespace)
+	if request.Data, err = json.Marshal(entry); err != nil {
 		return contract.Admission{}, fmt.Errorf("handshake: %w", err)
 	}
-	if int64(len(request)) > b.nc.MaxPayload() {
+	if int64(request.Size()) > b.nc.MaxPayload() {
 		return contract.Admission{Message: "the handshake is too large"}, nil
 	}
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, maxUseWait) {
-		a, err := b.useOnce(ctx, subject, request)
+		a, err := b.useOnce(ctx, request)
 		if err == nil {
 			return a, nil
 		}
@@ -158,10 +169,10 @@ const (
 	maxUseWait = 2 * time.Second // between two
 )
 
-func (b *Bridge) useOnce(ctx context.Context, subject string, request []byte) (contract.Admission, error) {
+func (b *Bridge) useOnce(ctx context.Context, request *nats.Msg) (contract.Admission, error) {
 	ctx, cancel := context.WithTimeout(ctx, useTimeout)
 	defer cancel()
-	reply, err := b.nc.RequestWithContext(ctx, subject, request)
+	reply, err := b.nc.RequestMsgWithContext(ctx, request)
 	if err != nil {
 		return contract.Admission{}, err
 	}

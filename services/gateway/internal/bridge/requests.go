@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/natter-io/natter/pkg/socketio"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
 	"github.com/natter-io/natter/services/gateway/internal/session"
+	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
 // readRequests answers services that ask clients or list sockets. Every gateway hears them, and each
@@ -100,11 +102,22 @@ func (b *Bridge) request(msg *nats.Msg) error {
 		return err
 	}
 	id := b.acks()
+	// Also without members what is malformed is refused.
 	m, err := encodeEvent(socketio.Head{Namespace: p.Namespace, ID: id, HasID: true}, h, msg.Data)
 	if err != nil {
 		return err
 	}
-	members := b.hub.Select(sel)
+	spaces := b.members(sel)
+	packets := make([]*transport.Message, len(spaces))
+	for i, members := range spaces {
+		packets[i] = m
+		if name := members[0].Namespace(); name != p.Namespace { // of a pattern
+			if packets[i], err = encodeEvent(socketio.Head{Namespace: name, ID: id, HasID: true}, h, msg.Data); err != nil {
+				return err
+			}
+		}
+	}
+	members := slices.Concat(spaces...)
 	a := &asking{bridge: b, msg: msg, parsed: p, id: id, left: make(map[*session.Socket]struct{}, len(members)), expected: len(members), answers: []json.RawMessage{}}
 	for _, s := range members {
 		a.left[s] = struct{}{}
@@ -113,9 +126,11 @@ func (b *Bridge) request(msg *nats.Msg) error {
 	a.mu.Lock()
 	a.timer = time.AfterFunc(timeout, a.finish)
 	a.mu.Unlock()
-	for _, s := range members {
-		if !s.Ask(id, m, a) {
-			a.drop(s)
+	for i, inSpace := range spaces {
+		for _, s := range inSpace {
+			if !s.Ask(id, packets[i], a) {
+				a.drop(s)
+			}
 		}
 	}
 	if a.finishIfComplete() {
@@ -207,11 +222,15 @@ func (a *asking) finish() {
 }
 
 func (b *Bridge) answerList(msg *nats.Msg, sel hub.Selection, p contract.Parsed) {
-	members := b.hub.Select(sel)
+	members := slices.Concat(b.members(sel)...)
 	infos := make([]json.RawMessage, 0, len(members))
 	for _, s := range members {
-		if info, err := json.Marshal(s.Info()); err == nil {
-			infos = append(infos, info)
+		info := s.Info()
+		if contract.IsPattern(p.Namespace) {
+			info.Namespace = s.Namespace()
+		}
+		if encoded, err := json.Marshal(info); err == nil {
+			infos = append(infos, encoded)
 		}
 	}
 	b.answer(msg, p, infos)

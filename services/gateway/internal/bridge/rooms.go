@@ -63,7 +63,7 @@ func (r *rooms) acquire(path string) (settled bool, err error) {
 		}{{contract.Live, r.live}, {contract.Volatile, r.volatile}} {
 			sub, err := r.nc.ChanSubscribe(r.opts.Subjects.Prefix()+"."+string(s.kind)+"."+path, s.to)
 			if err != nil {
-				rm.unsubscribe()
+				unsubscribe(rm.subs)
 				return false, fmt.Errorf("subscribing to %s: %w", path, err)
 			}
 			rm.subs = append(rm.subs, sub)
@@ -153,18 +153,12 @@ func (r *rooms) drop(which func(*room) bool) {
 	defer r.mu.Unlock()
 	for path, rm := range r.idle {
 		if which(rm) {
-			rm.unsubscribe()
+			unsubscribe(rm.subs)
 			delete(r.known, path)
 			delete(r.idle, path)
 		}
 	}
 	r.opts.Metrics.Rooms(len(r.known))
-}
-
-func (rm *room) unsubscribe() {
-	for _, sub := range rm.subs {
-		_ = sub.Unsubscribe() // fails only on a closed connection
-	}
 }
 
 // Enter hears what is said to all of a namespace, or to several of its rooms.

@@ -8,6 +8,8 @@ package hub
 
 import (
 	"hash/maphash"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -113,6 +115,18 @@ func (h *Hub[M]) Rooms(m M) []string {
 		return nil
 	}
 	return e.list()
+}
+
+// Namespaces lists the namespaces that have members, sorted.
+func (h *Hub[M]) Namespaces() []string {
+	var all []string
+	for _, s := range h.shards {
+		s.mu.RLock()
+		all = slices.AppendSeq(all, maps.Keys(s.spaces))
+		s.mu.RUnlock()
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Len counts the members of all namespaces.

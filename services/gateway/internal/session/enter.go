@@ -73,7 +73,7 @@ func (s *Socket) admit(ctx context.Context) error {
 
 func (s *Socket) admitOnce(ctx context.Context) error {
 	srv := s.client.srv
-	ns, ok := srv.backend.Namespace(s.namespace)
+	_, ns, ok := srv.backend.Namespace(s.namespace)
 	if !ok {
 		return refusal{message: "Invalid namespace"}
 	}
@@ -139,7 +139,7 @@ func (s *Socket) take(a contract.Admission) {
 	}
 	s.roles = append(s.roles, a.Roles...)
 	if len(a.Data) > 0 {
-		s.data = a.Data
+		s.SetData(a.Data)
 	}
 }
 

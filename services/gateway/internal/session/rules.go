@@ -20,12 +20,12 @@ func (s *Socket) event(p *socketio.Packet) error {
 	if err != nil {
 		return err
 	}
-	ns, _ := s.client.srv.backend.Namespace(s.namespace)
+	configured, ns, _ := s.client.srv.backend.Namespace(s.namespace)
 	rule, ok := ns.Events[name]
 	if !ok {
 		rule.Action = contract.ActionService
 	}
-	s.client.srv.opts.Metrics.Received(s.namespace, string(rule.Action))
+	s.client.srv.opts.Metrics.Received(configured, string(rule.Action))
 	e := &event{answer: answer{socket: s, id: p.ID, wanted: p.HasID}, packet: p, name: name, rule: rule}
 	if no := e.run(); no != nil {
 		s.client.srv.opts.Metrics.Refused(no.Code)
@@ -348,7 +348,7 @@ func (a answer) reply(array []byte, attachments [][]byte) {
 
 // announces says whether the namespace tells a room's members who comes and goes.
 func (s *Socket) announces() bool {
-	ns, _ := s.client.srv.backend.Namespace(s.namespace)
+	_, ns, _ := s.client.srv.backend.Namespace(s.namespace)
 	for _, rule := range ns.Events {
 		if rule.Announce {
 			return true

@@ -41,8 +41,9 @@ type Say struct {
 // Backend is what sockets need of the world outside. Its methods are safe for concurrent use; what they
 // are given is not kept after they return, nor after done is called.
 type Backend interface {
-	// Namespace looks up a namespace's configuration; false if there is no such namespace.
-	Namespace(name string) (contract.Namespace, bool)
+	// Namespace looks up a namespace's configuration and the name under which it stands, which is the namespace's
+	// own or a pattern; false if there is no such namespace.
+	Namespace(name string) (configured string, ns contract.Namespace, ok bool)
 	// Use asks a middleware until it answers or the context ends.
 	Use(ctx context.Context, middleware string, entry contract.Entry) (contract.Admission, error)
 	// Enter hears what is said to the whole namespace, Acquire what is said to a room. When they return
@@ -79,7 +80,7 @@ type Options struct {
 
 // Metrics counts what happens to packets. All methods may be called concurrently.
 type Metrics interface {
-	Received(namespace, action string) // an event of a client, by what was done with it
+	Received(namespace, action string) // an event of a client, by the configured name and what was done; "" for a namespace that was removed
 	Refused(code string)               // an event of a client that was refused
 	Malformed(reason string)           // a packet that ended its connection
 	LateAck()                          // an ack for which nobody waits any more

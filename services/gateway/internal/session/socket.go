@@ -29,7 +29,6 @@ type Socket struct {
 	user      string
 	name      string
 	roles     []string
-	data      json.RawMessage
 	rooms     []string  // those that middlewares grant; the hub knows the current ones
 	expires   time.Time // when the admission ends; zero: never
 
@@ -39,6 +38,7 @@ type Socket struct {
 
 	mu       sync.Mutex
 	state    state
+	data     json.RawMessage  // as the middlewares gave it, or services have set it since
 	expelled bool             // whether it was put out before it was in
 	asked    map[uint64]Asker // acks that the client owes, by id
 	expiry   *time.Timer
@@ -118,7 +118,17 @@ func (s *Socket) Info() contract.SocketInfo {
 	for _, name := range secretHeaders {
 		delete(h.Headers, name)
 	}
-	return contract.SocketInfo{ID: s.id, User: s.user, Name: s.name, Roles: s.roles, Rooms: rooms, Data: s.data, Handshake: h}
+	s.mu.Lock()
+	data := s.data
+	s.mu.Unlock()
+	return contract.SocketInfo{ID: s.id, User: s.user, Name: s.name, Roles: s.roles, Rooms: rooms, Data: data, Handshake: h}
+}
+
+// SetData replaces what services know of the socket as its data, JSON that is not changed any more; nil for none.
+func (s *Socket) SetData(data json.RawMessage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.data = data
 }
 
 // Send sends an encoded packet after all that was sent before.

@@ -1,0 +1,78 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/natter-io/natter/pkg/contract"
+)
+
+// EventMiddleware decides whether an event of a client is handled: nil lets it on, a [Refusal] is acked as such, any
+// other error is logged and not answered.
+type EventMiddleware func(ctx context.Context, s *Socket, event string, args Args) error
+
+// UseEvents adds a middleware for events, as socket.use does in Socket.IO: it runs before the handlers, those of
+// OnAny too, for each event that has one. Several run in the order in which they were added, until one does not let
+// the event on. Connecting and disconnecting are no events of a client, and what a rule of the namespace takes care
+// of does not come here.
+func (n *Namespace) UseEvents(m EventMiddleware) {
+	n.add("middleware for events", "events", func() { n.eventUses = append(n.eventUses, m) })
+}
+
+// letOn runs the middlewares for events. Of what they do not let on it says what is acked, nil for nothing.
+func (r *run) letOn(j job, n *Namespace, socket *Socket, args Args) (on bool, refused Ack) {
+	err := r.guard(j.msg.Subject, func(ctx context.Context) error {
+		for _, m := range n.eventUses {
+			if err := m(ctx, socket, j.what.Event, args); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var refusal *Refusal
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.As(err, &refusal):
+		return false, refusal.ack()
+	}
+	r.server.stats.failed.Add(1)
+	r.server.log.Error("middleware for events failed", "subject", j.msg.Subject, "error", err)
+	return false, nil
+}
+
+// Outgoing is an event that this server says to clients. Its slices belong to the sender: do not change them.
+type Outgoing struct {
+	Kind      contract.Kind // Emit, Post, Volatile or Ask
+	Namespace string
+	Rooms     []string // and socket ids; none: all sockets of the namespace
+	Except    []string
+	Event     string
+	Args      []any
+}
+
+// OnAnyOutgoing adds a listener for what this server says to clients, in any namespace, as socket.onAnyOutgoing does
+// in Socket.IO: for logs, counters, traces. It is called by the goroutine that says it, after the event was
+// encoded and before it is published, which may still fail. It may be added at any time.
+func (s *Server) OnAnyOutgoing(listener func(context.Context, Outgoing)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	listeners := slices.Clone(s.listeners())
+	listeners = append(listeners, listener)
+	s.outgoing.Store(&listeners)
+}
+
+func (s *Server) listeners() []func(context.Context, Outgoing) {
+	if listeners := s.outgoing.Load(); listeners != nil {
+		return *listeners
+	}
+	return nil
+}
+
+// told tells the listeners what is about to be said.
+func (b Broadcast) told(ctx context.Context, kind contract.Kind, event string, args []any) {
+	for _, listener := range b.server.listeners() {
+		listener(ctx, Outgoing{Kind: kind, Namespace: b.namespace, Rooms: b.rooms, Except: b.except, Event: event, Args: args})
+	}
+}
