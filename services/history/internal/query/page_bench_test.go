@@ -55,7 +55,7 @@ func BenchmarkPage(b *testing.B) {
 	measure := func(b *testing.B, target string, ids []int64) float64 {
 		for b.Loop() {
 			at := len(ids)/2 + rand.IntN(len(ids)/2) // 50 older ones are always there
-			p := page{place: record.Place{Namespace: "_", Target: target}, before: record.ID{Epoch: 1, Sequence: ids[at]}, limit: contract.DefaultHistoryPage}
+			p := span{place: record.Place{Namespace: "_", Target: target}, before: &record.ID{Epoch: 1, Sequence: ids[at]}, limit: contract.DefaultHistoryPage}
 			if reply, _, err := p.read(context.Background(), store, 1<<20); err != nil || len(reply) < 1000 {
 				b.Fatalf("%d bytes, %v", len(reply), err)
 			}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/natstest"
+	"github.com/natter-io/natter/services/history/internal/database"
 	"github.com/natter-io/natter/services/history/internal/record"
 	"github.com/natter-io/natter/services/history/internal/sqlite"
 )
@@ -23,17 +24,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // slow is a database in which reading the room "slow" takes until the gate opens.
 type slow struct {
-	*sqlite.Store
+	*database.Store
 	reading chan struct{}
 	gate    chan struct{}
 }
 
-func (s slow) Older(ctx context.Context, place record.Place, before record.ID, each func(record.Message) bool) error {
+func (s slow) Older(ctx context.Context, place record.Place, before record.ID, n int, each func(record.Message) bool) error {
 	if place.Target == "room.slow" {
 		s.reading <- struct{}{}
 		<-s.gate
 	}
-	return s.Store.Older(context.WithoutCancel(ctx), place, before, each)
+	return s.Store.Older(context.WithoutCancel(ctx), place, before, n, each)
 }
 
 const wait = 30 * time.Second
