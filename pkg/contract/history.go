@@ -189,6 +189,9 @@ type StatsReply struct {
 	Problem  string `json:"problem,omitempty"`
 }
 
+// RoleAdmin is the role, granted by a middleware, of those who may change what others said.
+const RoleAdmin = "admin"
+
 // What clients hear of changes in history.
 const (
 	// EventRedacted is said to every socket of a namespace when a user's messages are redacted: ["redacted", {"user": id}].
@@ -196,6 +199,6 @@ const (
 	// EventEdited and EventDeleted are said where the message was: ["message edited", HistoryChanged].
 	EventEdited  = "message edited"
 	EventDeleted = "message deleted"
-	// EventRead is said to the devices of a user: ["read", {"namespace", "room", "id"}].
+	// EventRead is said to the devices of a user: ["read", {"room", "id"}].
 	EventRead = "read"
 )

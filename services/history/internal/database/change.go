@@ -65,13 +65,16 @@ func (s *Store) change(ctx context.Context, tx *sql.Tx, c record.Change, was, is
 		if err != nil {
 			return err
 		}
-		a := record.Announcement{Topic: "changed:" + is.ID.String() + ":" + target, Version: record.ID{Sequence: id}, Namespace: is.Namespace, Target: target, Event: event}
+		a := record.Announcement{Topic: changedTopic(is.ID) + ":" + target, Version: record.ID{Sequence: id}, Namespace: is.Namespace, Target: target, Event: event}
 		if err := s.announce(ctx, tx, a); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// changedTopic begins the topics of what clients must be told of a message's changes.
+func changedTopic(id record.ID) string { return "changed:" + id.String() }
 
 // Trail lists the changes of a message, oldest first; [record.ErrNotFound] if there is no such message.
 func (s *Store) Trail(ctx context.Context, place record.Place, id record.ID) (m record.Message, changes []record.Trace, err error) {

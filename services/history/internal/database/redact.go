@@ -90,6 +90,7 @@ func (s *Store) redactSome(ctx context.Context, tx *sql.Tx, user string, until i
 			{`UPDATE messages SET payload = ?, lengths = '', socket = '', name = '', redacted = TRUE WHERE id = ?`, []any{event, m.Row}},
 			{`UPDATE changes SET payload = ?, lengths = '' WHERE message = ?`, []any{event, m.Row}},
 			{s.DropWords, []any{m.Row}},
+			{`DELETE FROM outbox WHERE topic >= ? AND topic < ?`, []any{changedTopic(m.ID) + ":", changedTopic(m.ID) + ";"}}, // ; comes after :
 		} {
 			if _, err := tx.ExecContext(ctx, s.sql(statement.text), statement.args...); err != nil {
 				return 0, from, err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -16,11 +17,14 @@ import (
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/natstest"
 	"github.com/natter-io/natter/services/history/internal/database"
+	"github.com/natter-io/natter/services/history/internal/pgtest"
 	"github.com/natter-io/natter/services/history/internal/record"
 	"github.com/natter-io/natter/services/history/internal/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	os.Exit(pgtest.Run(m, func() error { return goleak.Find() }))
+}
 
 // slow is a database in which reading the room "slow" takes until the gate opens.
 type slow struct {
