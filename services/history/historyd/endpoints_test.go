@@ -177,7 +177,7 @@ func TestUnreadAndRead(t *testing.T) {
 	}
 	f.say(contract.To("red"), `["m","mine"]`, by("u1")...)
 	f.awaitRoom("red", 6)
-	device, err := f.nc.SubscribeSync("natter.volatile.>")
+	device, err := f.nc.SubscribeSync("natter.emit.>")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestUnreadAndRead(t *testing.T) {
 	f.request("read", `{"namespace":"/","room":"red","user":"u1","id":"`+ids[1]+`"}`, `{"ok":true}`) // not backwards
 	f.request("unread", `{"namespace":"/","user":"u1","rooms":["red"]}`, `{"ok":true,"rooms":[{"room":"red","unread":2,"read":"`+ids[2]+`"}]}`)
 	msg, err := device.NextMsgWithContext(f.ctx())
-	if err != nil || msg.Subject != "natter.volatile._.room.user=3Au1" || string(msg.Data) != `["read",{"id":"`+ids[2]+`","room":"red"}]` {
+	if err != nil || msg.Subject != "natter.emit._.room.user=3Au1" || string(msg.Data) != `["read",{"id":"`+ids[2]+`","room":"red"}]` {
 		t.Errorf("said %s %s, %v", msg.Subject, msg.Data, err)
 	}
 	f.request("read", `{"namespace":"/","room":"red","user":"","id":"`+ids[1]+`"}`, `"invalid"`, "user")

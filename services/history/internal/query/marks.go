@@ -30,9 +30,9 @@ func (s *Service) read(ctx context.Context, data []byte) ([]byte, error) {
 	return reply(contract.Done{OK: true})
 }
 
-// tellRead is no more than a hint: a device that misses it asks when it connects again.
+// tellRead does not wait until it is stored: a device that misses it asks when it connects again.
 func (s *Service) tellRead(r contract.ReadRequest) {
-	subject, err := s.Subjects.To(contract.Volatile, r.Namespace, contract.To(contract.UserRoom(r.User)))
+	subject, err := s.Subjects.To(contract.Emit, r.Namespace, contract.To(contract.UserRoom(r.User)))
 	if err == nil {
 		var event []byte
 		if event, err = reply([]any{contract.EventRead, map[string]any{"room": r.Room, "id": r.ID}}); err == nil {
