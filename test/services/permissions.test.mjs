@@ -79,6 +79,14 @@ describe("deploy", () => {
     assert.equal((await ask(eve, "join", "red")).ok, true);
     assert.equal((await ask(eve, "room message", "red", "secret")).ok, true);
     await until(async () => texts(await ask(ann, "history", { room: "red" })).length === 2, "the messages in history");
+    const [edited, read] = [next(ann, "message edited"), next(eve, "read")];
+    const { messages } = await ask(ann, "history", { room: "red" });
+    assert.equal((await ask(ann, "edit message", { room: "red", id: messages[0].stamp.id, value: "hello again" })).ok, true);
+    assert.equal((await edited)[0].event[2], "hello again");
+    assert.equal((await ask(eve, "read", { room: "red", id: messages[0].stamp.id })).ok, true);
+    assert.equal((await read)[0].room, "red");
+    assert.equal((await ask(eve, "unread", { rooms: ["red"] })).rooms.length, 1);
+    assert.equal((await ask(ann, "search", { text: "again" })).messages.length, 1);
     const list = await ask(boss, "list sockets");
     assert.deepEqual([list.ok, list.complete], [true, true]);
     assert.ok(list.sockets.some((socket) => socket.id === eve.id));
