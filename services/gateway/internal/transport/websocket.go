@@ -57,7 +57,7 @@ func (c *Conn) acceptWebSocket(w http.ResponseWriter, r *http.Request) (*ws.Conn
 		return nil, nil, err
 	}
 	sock.SetReadLimit(c.srv.opts.MaxPayload)
-	h.wire.base64 = r.URL.Query().Get("b64") != ""
+	h.wire.eio3, h.wire.base64 = c.eio3, r.URL.Query().Get("b64") != ""
 	return sock, h.wire, nil
 }
 
@@ -75,9 +75,8 @@ func (c *Conn) startWebSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.wire = wire
-	c.setTimer(c.srv.opts.PingInterval)
-	open := newMessage([]engineio.Packet{{Type: engineio.Open, Data: c.openPacket(WebSocket)[1:]}})
-	if wire.send(open.frames) != nil || wire.sendAll(c.takeQueue()) != nil {
+	c.beat()
+	if wire.send(c.openMessage(WebSocket).frames) != nil || wire.sendAll(c.takeQueue()) != nil {
 		c.end(ReasonTransportError, nil, nil)
 	}
 	c.read(sock, wire)
@@ -115,13 +114,16 @@ func (c *Conn) readFrames(sock *ws.Conn, w *wire) error {
 
 // frame handles one WebSocket message: a packet.
 func (c *Conn) frame(w *wire, data []byte, binary bool) {
+	if !binary && !utf8.Valid(data) { // RFC 6455 section 8.1
+		c.wireFailed(w, closeNotUTF8)
+		return
+	}
 	p := engineio.Packet{Type: engineio.Message, Binary: true, Data: data}
 	var err error
-	if !binary {
-		if !utf8.Valid(data) { // RFC 6455 section 8.1
-			c.wireFailed(w, closeNotUTF8)
-			return
-		}
+	switch {
+	case c.eio3:
+		p, err = engineio.DecodeV3(data, binary)
+	case !binary:
 		if bytes.HasPrefix(data, []byte("b")) {
 			c.base64Frame(w, data)
 			return
