@@ -55,7 +55,7 @@ func (c *Conn) serveGet(w http.ResponseWriter, r *http.Request) {
 		c.end(ReasonPingTimeout, closeMessage, nil)
 	}
 	switch {
-	case c.state == closed:
+	case c.state == closed, c.state == opening: // nobody was told the id yet
 		c.mu.Unlock()
 		refuse(w, false, engineio.SessionUnknown, "")
 		return
@@ -172,7 +172,7 @@ func (c *Conn) writePoll(w http.ResponseWriter, r *http.Request, b body) error {
 func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	switch {
-	case c.state == closed:
+	case c.state == closed, c.state == opening:
 		c.mu.Unlock()
 		refuse(w, false, engineio.SessionUnknown, "")
 		return
