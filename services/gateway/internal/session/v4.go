@@ -108,4 +108,3 @@ func forgetToken(h *contract.Handshake) {
 	}
 	h.URL = path + "?" + strings.Join(kept, "&")
 }
-
