@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"context"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -101,4 +103,53 @@ func TestEIO3PostLimit(t *testing.T) {
 	}
 	s.do("POST", at, "2:4x").want(t, 200, "ok")
 	p.wantMessage(t, "x")
+}
+
+// Clients of revision 3 take the session's id for their socket's, which others see. It must be of no use once
+// the session is on a WebSocket, nor before the client itself was told.
+func TestEIO3SessionIDAloneIsOfNoUse(t *testing.T) {
+	const bad, unknown = `{"code":3,"message":"Bad request"}`, `{"code":1,"message":"Session ID unknown"}`
+	s := newServer(t, Options{AllowEIO3: true})
+	c, p := s.dialEIO3("")
+	at := "&sid=" + p.conn.ID()
+	s.do("GET", eio3Polling+at, "").want(t, 400, bad)
+	s.do("POST", eio3Polling+at, "2:4x").want(t, 400, bad)
+	s.do("POST", eio3Socket+at, "2:4x").want(t, 400, bad)
+	s.do("GET", eio3Socket+at, "").want(t, 400, bad)
+	thief := s.dial(eio3Socket + at)
+	thief.wantClose(ws.CloseNoStatusReceived)
+	c.send("4still mine")
+	p.wantMessage(t, "still mine")
+
+	answers := make(chan answer, 2)
+	early := &server{t: t, peers: make(map[string]*peer)}
+	eio, err := New(Options{AllowEIO3: true}, func(c *Conn) Session {
+		c.Send(text("for the client alone"))
+		for _, method := range []string{"GET", "POST"} {
+			a, err := early.try(method, eio3Polling+"&sid="+c.ID(), "")
+			if err != nil {
+				a.body = err.Error()
+			}
+			answers <- a
+		}
+		return newPeer(c)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	early.eio, early.http = eio, httptest.NewServer(eio)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := eio.Shutdown(ctx); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		early.http.Close()
+	})
+	owner := early.dial(eio3Socket)
+	for range 2 {
+		recv(t, "an answer", answers).want(t, 400, unknown)
+	}
+	sid(t, owner.recv())
+	owner.want("4for the client alone")
 }
