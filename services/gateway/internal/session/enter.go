@@ -44,7 +44,7 @@ func (s *Socket) enter(ctx context.Context) {
 		s.client.drop(s, false)
 	case errors.As(err, &no):
 		s.client.drop(s, false)
-		s.Send(transport.NewMessage(s.refused(no)))
+		s.Send(s.refused(no))
 		s.client.closeIfIdleLater()
 	default:
 		// Nothing that a CONNECT_ERROR could say is true, and it would end the client's own attempts.
@@ -191,7 +191,7 @@ func (s *Socket) begin(ctx context.Context) (expelled bool, err error) {
 	s.mu.Unlock()
 	s.client.hasEntered()
 	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info()})
-	s.Send(transport.NewMessage(s.accepted()))
+	s.Send(s.accepted())
 	return expelled, nil
 }
 

@@ -65,27 +65,26 @@ func authFromQuery(query url.Values) []byte {
 	return encode(auth)
 }
 
-// accepted is the packet that tells the client that it is in.
-func (s *Socket) accepted() []byte {
+// accepted tells the client that it is in.
+func (s *Socket) accepted() *transport.Message {
 	if s.client.speaksV4() {
-		return socketio.AppendConnectV4(nil, s.namespace)
+		return transport.NewMessage(socketio.AppendConnectV4(nil, s.namespace))
 	}
-	return socketio.AppendConnect(nil, s.namespace, s.id, "")
+	return transport.NewMessage(socketio.AppendConnect(nil, s.namespace, s.id, ""))
 }
 
-// refused is the packet that tells the client why it is not.
-func (s *Socket) refused(no refusal) []byte {
+// refused tells the client why it is not.
+func (s *Socket) refused(no refusal) *transport.Message {
 	if !s.client.speaksV4() {
-		return socketio.AppendConnectError(nil, s.namespace, no.message, no.data)
+		return transport.NewMessage(socketio.AppendConnectError(nil, s.namespace, no.message, no.data))
 	}
 	// The data if there is any, else the message, as by the stock server. Clients' parsers take nothing but
 	// strings and objects.
-	switch data := no.data; {
-	case len(data) > 0 && (data[0] == '{' || data[0] == '[' || data[0] == '"' && len(data) > len(`""`)):
-		return socketio.AppendErrorV4(nil, s.namespace, data)
-	default:
-		return socketio.AppendErrorV4(nil, s.namespace, socketio.AppendString(nil, no.message))
+	data := []byte(no.data)
+	if len(data) == 0 || data[0] != '{' && data[0] != '[' && data[0] != '"' || string(data) == `""` {
+		data = socketio.AppendString(nil, no.message)
 	}
+	return transport.NewMessage(socketio.AppendErrorV4(nil, s.namespace, data))
 }
 
 // tokenParameter is what presentsToken looks for in auth.

@@ -88,11 +88,9 @@ func (m *Message) eio3() *eio3Forms {
 	return m.eio3Forms.Load()
 }
 
-// eio3Frames returns the message as WebSocket frames of revision 3; without binary ones if text is true.
+// eio3Frames returns the message, which has binary packets, as WebSocket frames of revision 3; without binary ones
+// if text is true. Without binary packets nothing is different.
 func (m *Message) eio3Frames(text bool) []byte {
-	if !m.hasBinary() {
-		return m.frames // nothing is different
-	}
 	if text {
 		return m.eio3().text.get(func() []byte {
 			var b []byte
@@ -144,6 +142,16 @@ const octetStream = "application/octet-stream"
 func isOctetStream(r *http.Request) bool {
 	mediaType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	return strings.EqualFold(strings.TrimSpace(mediaType), octetStream)
+}
+
+// eio3Frame handles one WebSocket message: a packet.
+func (c *Conn) eio3Frame(w *wire, data []byte, binary bool) {
+	if !binary && !utf8.Valid(data) { // RFC 6455 section 8.1
+		c.wireFailed(w, closeNotUTF8)
+		return
+	}
+	p, err := engineio.DecodeV3(data, binary)
+	c.packet(w, p, err)
 }
 
 // eio3Received handles the packets of a POST. A bad one closes the connection after those before it.

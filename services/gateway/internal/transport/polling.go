@@ -44,7 +44,8 @@ func (c *Conn) startPolling(w http.ResponseWriter, r *http.Request) {
 	if name := c.srv.opts.Cookie; name != "" {
 		http.SetCookie(w, &http.Cookie{Name: name, Value: c.id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	}
-	c.writePoll(w, r, c.body([]*Message{c.openMessage(Polling)}))
+	open := newMessage([]engineio.Packet{{Type: engineio.Open, Data: c.openPacket(Polling)[1:]}})
+	c.writePoll(w, r, c.body([]*Message{open}))
 }
 
 // serveGet is a poll: it answers with what is queued, or waits until something is.

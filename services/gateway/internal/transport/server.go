@@ -154,14 +154,14 @@ func (s *Server) lookup(id string) *Conn {
 	return s.conns[id]
 }
 
-// openMessage returns the open packet for a connection that starts on the given transport.
-func (c *Conn) openMessage(transport string) *Message {
+// openPacket returns the open packet for a connection that starts on the given transport.
+func (c *Conn) openPacket(transport string) []byte {
 	o := &c.srv.opts
 	h := engineio.Handshake{SID: c.id, PingInterval: o.PingInterval, PingTimeout: o.PingTimeout, MaxPayload: o.MaxPayload}
 	if transport == Polling && o.has(WebSocket) {
 		h.Upgrades = []string{WebSocket}
 	}
-	return control(engineio.Open, string(engineio.AppendOpen(nil, h)[1:]))
+	return engineio.AppendOpen(nil, h)
 }
 
 // Shutdown refuses new connections with 503 and closes all others, with [ReasonServerShutdown]:

@@ -76,7 +76,8 @@ func (c *Conn) startWebSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	c.wire = wire
 	c.beat()
-	if wire.send(c.openMessage(WebSocket).frames) != nil || wire.sendAll(c.takeQueue()) != nil {
+	open := newMessage([]engineio.Packet{{Type: engineio.Open, Data: c.openPacket(WebSocket)[1:]}})
+	if wire.send(open.frames) != nil || wire.sendAll(c.takeQueue()) != nil {
 		c.end(ReasonTransportError, nil, nil)
 	}
 	c.read(sock, wire)
@@ -114,16 +115,17 @@ func (c *Conn) readFrames(sock *ws.Conn, w *wire) error {
 
 // frame handles one WebSocket message: a packet.
 func (c *Conn) frame(w *wire, data []byte, binary bool) {
-	if !binary && !utf8.Valid(data) { // RFC 6455 section 8.1
-		c.wireFailed(w, closeNotUTF8)
+	if c.eio3 {
+		c.eio3Frame(w, data, binary)
 		return
 	}
 	p := engineio.Packet{Type: engineio.Message, Binary: true, Data: data}
 	var err error
-	switch {
-	case c.eio3:
-		p, err = engineio.DecodeV3(data, binary)
-	case !binary:
+	if !binary {
+		if !utf8.Valid(data) { // RFC 6455 section 8.1
+			c.wireFailed(w, closeNotUTF8)
+			return
+		}
 		if bytes.HasPrefix(data, []byte("b")) {
 			c.base64Frame(w, data)
 			return

@@ -66,7 +66,7 @@ func newWire(conn net.Conn, o *Options) *wire {
 // frames returns the message as this client wants it.
 func (w *wire) frames(m *Message) []byte {
 	switch {
-	case w.eio3:
+	case w.eio3 && m.hasBinary():
 		return m.eio3Frames(w.base64)
 	case w.base64:
 		return m.textFrames()
