@@ -1,6 +1,9 @@
 package socketio
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestV4(t *testing.T) {
 	for _, tt := range []struct{ got, want string }{
@@ -12,6 +15,13 @@ func TestV4(t *testing.T) {
 		if tt.got != tt.want {
 			t.Errorf("got %s, want %s", tt.got, tt.want)
 		}
+	}
+}
+
+func TestErrorsDoNotTellTheQuery(t *testing.T) {
+	var d Decoder
+	if _, err := d.Text([]byte("0/admin?token=secret\x01,")); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
 	}
 }
 
