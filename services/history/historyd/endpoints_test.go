@@ -146,6 +146,7 @@ func TestEditAndDelete(t *testing.T) {
 		!strings.HasSuffix(string(msg.Data), `"event":["room message","red","first & <best>"]}]`) {
 		t.Errorf("said %s %s, %v", msg.Subject, msg.Data, err)
 	}
+	f.request("edit", `{"namespace":"/","room":"red","id":"`+one+`","user":"u1","value":"`+strings.Repeat("x", 1<<20-3000)+`"}`, `"invalid"`, "larger than a message may be")
 	m := f.awaitRoom("red", 1).Messages[0]
 	if string(m.Event) != `["room message","red","first & <best>"]` || time.Since(m.Edited) > time.Hour || m.Stamp.User != "u1" || m.Stamp.ID != one {
 		t.Errorf("%s %+v", m.Event, m)

@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -13,6 +14,8 @@ import (
 const (
 	arrivalWait  = 2 * time.Second
 	arrivalPause = 50 * time.Millisecond
+	// changeOverhead is left for what clients hear of a change besides the event: names of 128 bytes, in JSON.
+	changeOverhead = 4 << 10
 )
 
 // change answers a [contract.ChangeRequest] with [contract.Done].
@@ -29,7 +32,7 @@ func (s *Service) change(action record.Action) answerer {
 		if action == record.Edit && len(r.Value) == 0 {
 			return nil, invalid(errors.New("value: is missing: what shall the message's last argument be?"))
 		}
-		c := record.Change{Place: place, ID: id, Action: action, Value: r.Value, Time: time.Now().UTC(),
+		c := record.Change{Place: place, ID: id, Action: action, Value: r.Value, Most: s.maxSize() - changeOverhead, Time: time.Now().UTC(),
 			By: record.By{User: r.User, Socket: r.Socket, Name: record.Text(r.Name), Admin: r.Admin}}
 		if err := s.arrived(ctx, c); err != nil {
 			return nil, changeRefusal(err)
@@ -75,10 +78,16 @@ func changeRefusal(err error) error {
 		{record.ErrUnfitting, contract.CodeInvalid},
 	} {
 		if errors.Is(err, known.err) {
-			return refusal{known.code, known.err.Error()}
+			return refusal{known.code, why(err, known.err)}
 		}
 	}
 	return err
+}
+
+// why is the error without what it says for the log: from the known one on.
+func why(err, known error) string {
+	_, rest, _ := strings.Cut(err.Error(), known.Error())
+	return known.Error() + rest
 }
 
 // trail answers a [contract.TrailRequest] with a [contract.TrailReply].

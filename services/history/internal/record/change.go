@@ -43,6 +43,7 @@ type Change struct {
 	By     By
 	Action Action
 	Value  json.RawMessage // Edit: the event's new last argument
+	Most   int             // bytes that an edited event may have; 0: any number
 	Time   time.Time
 }
 
@@ -84,6 +85,9 @@ func (c Change) Apply(m *Message) error {
 	event, err := replaceLast(m.Event, c.Value)
 	if err != nil {
 		return err
+	}
+	if c.Most > 0 && len(event) > c.Most {
+		return fmt.Errorf("%w: it would be larger than a message may be", ErrUnfitting)
 	}
 	if !bytes.Equal(event, m.Event) {
 		m.Event, m.Edited = event, c.Time

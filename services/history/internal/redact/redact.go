@@ -231,7 +231,12 @@ func (r *Redactor) sayOne(ctx context.Context, a record.Announcement) error {
 	ctx, cancel := context.WithTimeout(ctx, sayWait)
 	defer cancel()
 	id := url.QueryEscape(a.Topic) + ":" + a.Version.String()
-	if _, err := r.js.Publish(ctx, subject, a.Event, jetstream.WithMsgID(id)); err != nil {
+	_, err = r.js.Publish(ctx, subject, a.Event, jetstream.WithMsgID(id))
+	if errors.Is(err, nats.ErrMaxPayload) { // max_payload was lowered; the others must not wait for it
+		r.Log.Error("clients are not told of a change, which is larger than a NATS message may be; history has it", "subject", subject, "topic", a.Topic)
+		err = nil
+	}
+	if err != nil {
 		return fmt.Errorf("publish on %s: %w", subject, err)
 	}
 	return r.store.Announced(ctx, a)
