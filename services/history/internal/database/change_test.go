@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,7 +20,11 @@ var (
 func said(sequence int64, user, text string, targets ...string) record.Message {
 	m := message(1, sequence, targets...)
 	m.User, m.Socket, m.Attachments = user, "socket of "+user, nil
-	m.Event = fmt.Appendf(nil, `["m", "red" , %q]`, text)
+	words, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // a string always is JSON
+	}
+	m.Event = fmt.Appendf(nil, `["m", "red" , %s]`, words)
 	return m
 }
 
@@ -119,7 +124,7 @@ func TestSearch(t *testing.T) {
 		many := said(8, "ann", "Ünïcode 日本語 hello's", "room.red", "room.blue")
 		structured := said(9, "ann", "", "all")
 		structured.Event = []byte(`["m",{"title":"Hello","lines":["one well-known",["two"]],"n":3}]`)
-		appendAll(t, s, said(1, "ann", "hello world", "room.red"), said(2, "ann", "hello blue world", "room.blue"), said(3, "ann", "Hello, WORLD!", "room.red"),
+		appendAll(t, s, said(10, "ann", "हिन्दी भाषा, é\u0301 \U00010D4Ax", "room.hindi"), said(1, "ann", "hello world", "room.red"), said(2, "ann", "hello blue world", "room.blue"), said(3, "ann", "Hello, WORLD!", "room.red"),
 			said(4, "ann", "help", "room.red"), said(5, "ann", "'; DROP TABLE words; -- \" ' & | ! :* \\", "room.red"), said(6, "ann", "", "room.red"), other, many, structured)
 		w := func(text string) record.Word {
 			prefix := strings.HasSuffix(text, "*")
@@ -139,6 +144,10 @@ func TestSearch(t *testing.T) {
 			{nil, []record.Word{w("ünïcode")}, "1/8"},
 			{nil, []record.Word{w("日本語")}, "1/8"},
 			{nil, []record.Word{w("known"), w("two")}, "1/9"},
+			{nil, []record.Word{w("हिन्दी")}, "1/10"},
+			{nil, []record.Word{w("हिन*")}, "1/10"},
+			{nil, []record.Word{w("é\u0301")}, "1/10"},
+			{[]string{"room.red"}, []record.Word{w("\U00010D4A")}, ""}, // a letter that older tables do not have
 			{nil, []record.Word{w("drop"), w("table")}, "1/5"},
 			{nil, []record.Word{w("room")}, ""}, // where it was said is no word
 			{[]string{"room.nowhere"}, []record.Word{w("hello")}, ""},

@@ -60,7 +60,7 @@ CREATE TABLE marks (
 ) STRICT, WITHOUT ROWID;
 
 -- The words of messages, and where they were said. Messages stored before this table are not in it.
-CREATE VIRTUAL TABLE words USING fts5 (places, text, tokenize = "unicode61 remove_diacritics 0", detail = column);
+CREATE VIRTUAL TABLE words USING fts5 (places, text, tokenize = "unicode61 remove_diacritics 0 categories 'L* N* M*'");
 -- Overwrite the words that are taken out.
 INSERT INTO words (words, rank) VALUES ('secure-delete', 1);
 
