@@ -21,7 +21,6 @@ type list struct {
 	used     int
 	more     bool // there is a next one, which does not fit
 	oversize []record.ID
-	newest   record.ID // of what was added last
 	err      error
 }
 
@@ -52,7 +51,6 @@ func (l *list) add(m record.Message) bool {
 	}
 	l.used += len(text) + 1 // the comma
 	l.texts = append(l.texts, text)
-	l.newest = m.ID
 	return true
 }
 
