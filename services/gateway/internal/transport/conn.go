@@ -190,7 +190,8 @@ func (c *Conn) closeWith(reason string, frame []byte) {
 		}
 	default: // the next GET, or a WebSocket that completes its upgrade, takes the rest
 		c.reason, c.farewell = reason, closeMessage
-		c.setTimer(c.srv.opts.CloseTimeout)
+		// A client that does not poll for as long as it may take for a ping is gone.
+		c.setTimer(min(c.srv.opts.CloseTimeout, c.srv.opts.PingInterval+c.srv.opts.PingTimeout))
 	}
 }
 
