@@ -59,7 +59,7 @@ test-browser: $(CLIENTS) $(BUNDLES) ## Chromium against a running Natter
 picture: $(CLIENTS) $(BUNDLES) ## Take the README's picture of the chat page again
 	test/node.sh . ../test/picture.mjs
 
-fuzz: ## Run every fuzz test for FUZZTIME (20s)
+fuzz: ## Run every fuzz test, and mutated sessions, for FUZZTIME each (20s)
 	@test/fuzz.sh $(FUZZTIME)
 
 bench: ## Run the benchmarks; BENCH=regexp chooses

@@ -37,8 +37,9 @@ func TestMutatedSessionsHarmNobodyElse(t *testing.T) {
 	var log panicLog
 	d := deploy(&watched{TB: t, log: &log})
 	gws := d.gateways(2, func(c *gatewayd.Config) {
-		c.PingInterval, c.PingTimeout, c.UpgradeTimeout, c.ConnectTimeout = time.Second, 5*time.Second, 5*time.Second, time.Second
-		c.MaxHTTPBufferSize, c.AckTimeout = 100_000, time.Second
+		const aWhile = 5 * time.Second // for valid sessions on a machine that is busy
+		c.PingInterval, c.PingTimeout, c.UpgradeTimeout, c.ConnectTimeout, c.AckTimeout = time.Second, aWhile, aWhile, aWhile, aWhile
+		c.MaxHTTPBufferSize = 100_000
 	})
 	d.serve("natter.on.*.echo.>", func(*nats.Msg) string { return `["echo"]` })
 	d.admit("/guarded", func(contract.Entry) string { return `{"ok":true,"user":"u","rooms":["red"]}` })
