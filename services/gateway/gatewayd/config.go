@@ -171,6 +171,9 @@ func (s Settings) Validate() error {
 	return errors.Join(errs...)
 }
 
+// bodyTimeout is how long a request's body may take: as long as a client may take to show that it lives.
+func (s Settings) bodyTimeout() time.Duration { return s.PingInterval + s.PingTimeout }
+
 // transport are the settings that the Engine.IO layer takes.
 func (s Settings) transport() transport.Options {
 	return transport.Options{

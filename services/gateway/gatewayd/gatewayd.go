@@ -174,7 +174,7 @@ func (s *Service) serve(ctx context.Context) error {
 	// Before clients are served, since they may come with a session of another gateway; ended after them,
 	// since other gateways' clients hear through it that this gateway stops.
 	g.Add(run.Component{Name: "carry", Run: func(ctx context.Context) error {
-		return p.carry.Run(ctx, newHTTPServer(http.HandlerFunc(p.transport.ServeCarried), s.log))
+		return p.carry.Run(ctx, newHTTPServer(boundBody(http.HandlerFunc(p.transport.ServeCarried), s.cfg.bodyTimeout()), s.log))
 	}, Ready: p.carry.Ready})
 	g.Add(run.Component{Name: "http", Run: func(ctx context.Context) error { return clients(ctx, p) }})
 	return g.Run(ctx)
@@ -254,7 +254,7 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 		p.hub.Close()
 		return nil, err
 	}
-	p.handler = s.routes(p)
+	p.handler = boundBody(s.routes(p), s.cfg.bodyTimeout())
 	s.health.SetCheck("streams", p.bridge.Ready)
 	return p, nil
 }

@@ -119,8 +119,7 @@ func (p *player) post(st step) error {
 }
 
 func (p *player) dial(st step) error {
-	const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-	conn, err := p.ask(st, http.MethodGet, upgrade, "")
+	conn, err := p.ask(st, http.MethodGet, upgradeFields, "")
 	if err != nil {
 		return err
 	}
@@ -137,4 +136,3 @@ func (p *player) dial(st step) error {
 	p.reading.Go(func() { p.read(r) })
 	return nil
 }
-

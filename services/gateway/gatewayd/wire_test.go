@@ -13,6 +13,9 @@ import (
 
 // What scripted clients write and read, byte by byte: a library would not let anything be wrong.
 
+// upgradeFields make a request a WebSocket handshake.
+const upgradeFields = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
 // request is the bytes of an HTTP request.
 func request(method, path, host, extra, body string, f fault) []byte {
 	var b strings.Builder
@@ -37,6 +40,7 @@ const (
 	opBinary = 2
 	opClose  = 8
 	opPing   = 9
+	opPong   = 10
 	finalBit = 0x80
 	maskBit  = 0x80
 )

@@ -79,8 +79,10 @@ func (c *Conn) serveGet(w http.ResponseWriter, r *http.Request) {
 	c.mu.Unlock()
 
 	// A deadline that the HTTP server set for reading this request would look like a client that
-	// went away.
-	http.NewResponseController(w).SetReadDeadline(time.Time{})
+	// went away. For a body, which no poll has, it stays: the HTTP server would wait for it.
+	if r.ContentLength == 0 {
+		http.NewResponseController(w).SetReadDeadline(time.Time{})
+	}
 	select {
 	case <-p.ready:
 	case <-r.Context().Done():
