@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/natter-io/natter/pkg/engineio"
 	"github.com/natter-io/natter/services/gateway/gatewayd"
 )
 
@@ -210,7 +211,7 @@ func TestBrokenRequestsHarmNobodyElse(t *testing.T) {
 		"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
 		"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\nzz\r\n\r\n",
 		"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-		"GET /socket.io/?EIO=4&transport=polling&transport[]=x&sid[__proto__]=y HTTP/9.9\r\n\r\n",
+		"GET /socket.io/?EIO=4&transport=polling&transport[]=x&sid[__proto__]=y HTTP/1.1\r\nHost: a\r\n\r\n",
 		"POST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9999999999999999999\r\n\r\n",
 		"OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
 		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS greeting \r\n\r\n",
@@ -244,13 +245,11 @@ func TestBodiesThatNeverComeAreNotWaitedFor(t *testing.T) {
 	d := deploy(t)
 	g := d.gateway(func(c *gatewayd.Config) { c.PingInterval, c.PingTimeout = 200*time.Millisecond, 300*time.Millisecond })
 	other := d.gateway()
-	sid := g.poll().link.(*pollLink).url
-	sid = sid[strings.Index(sid, "&sid="):]
 	for _, c := range []struct{ method, path, extra string }{
 		{"GET", engineQuery + "polling", "Content-Length: 10\r\n"},
 		{"GET", engineQuery + "polling", "Transfer-Encoding: chunked\r\n"},
-		{"GET", engineQuery + "polling" + sid, "Content-Length: 10\r\n"},
-		{"POST", engineQuery + "polling" + sid, "Content-Length: 10\r\nContent-Type: application/octet-stream\r\n"},
+		{"GET", engineQuery + pollSID[len("EIO=4&transport="):], "Content-Length: 10\r\n"},
+		{"POST", engineQuery + pollSID[len("EIO=4&transport="):], "Content-Length: 10\r\nContent-Type: application/octet-stream\r\n"},
 		{"POST", engineQuery + "polling&sid=unknown", "Content-Length: 10\r\n"},
 		{"POST", engineQuery + "polling&sid=" + other.ID() + ".AAAAAAAAAAAAAAAAAAAA", "Content-Length: 10\r\n"},
 		{"POST", engineQuery + "smoke", "Content-Length: 10\r\n"},
@@ -261,7 +260,12 @@ func TestBodiesThatNeverComeAreNotWaitedFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.write(conn, fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: a\r\n%s\r\n", c.method, c.path, c.extra))
+		_, open := g.do("GET", engineQuery+"polling", "")
+		h, err := engineio.DecodeOpen([]byte(open[1:]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.write(conn, fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: a\r\n%s\r\n", c.method, strings.ReplaceAll(c.path, "{sid}", h.SID), c.extra))
 		if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 			t.Fatal(err)
 		}
