@@ -13,7 +13,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/natter-io/natter/pkg/contract"
-	"github.com/natter-io/natter/pkg/socketio"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
@@ -42,7 +41,7 @@ func (s *Socket) enter(ctx context.Context) {
 		s.client.drop(s, false)
 	case errors.As(err, &no):
 		s.client.drop(s, false)
-		s.Send(transport.NewMessage(socketio.AppendConnectError(nil, s.namespace, no.message, no.data)))
+		s.Send(s.client.srv.opts.Parser.ConnectError(s.namespace, no.message, no.data))
 		s.client.closeIfIdleLater()
 	default:
 		// Nothing that a CONNECT_ERROR could say is true, and it would end the client's own attempts.
@@ -189,7 +188,7 @@ func (s *Socket) begin(ctx context.Context) (expelled bool, err error) {
 	s.mu.Unlock()
 	s.client.hasEntered()
 	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info()})
-	s.Send(transport.NewMessage(socketio.AppendConnect(nil, s.namespace, s.id, "")))
+	s.Send(s.client.srv.opts.Parser.Connect(s.namespace, s.id, ""))
 	return expelled, nil
 }
 
