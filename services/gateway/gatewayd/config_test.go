@@ -31,6 +31,7 @@ func TestSettingsThatCannotWorkAreNamed(t *testing.T) {
 		"lease":          func(c *gatewayd.Config) { c.Lease = time.Millisecond },
 		"ackTimeout":     func(c *gatewayd.Config) { c.AckTimeout = 0 },
 		"roomLinger":     func(c *gatewayd.Config) { c.RoomLinger = -1 },
+		"parser":         func(c *gatewayd.Config) { c.Parser = "json" },
 		"path":           func(c *gatewayd.Config) { c.Path = "socket.io" },
 		"transport":      func(c *gatewayd.Config) { c.Transports = []string{"pigeon"} },
 		"namespaces": func(c *gatewayd.Config) {

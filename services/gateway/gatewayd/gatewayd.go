@@ -224,7 +224,7 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 		MaxAsk:     maxAsk,
 		Queue:      subscriptionQueue,
 		MaxPending: maxPendingReplies,
-		Parser:     parser.Default,
+		Parser:     parser.ByName(s.cfg.Parser),
 		Log:        s.log,
 		Metrics:    m,
 	})
@@ -239,7 +239,7 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 		MaxPendingAcks:     s.cfg.MaxPendingAcks,
 		MaxRooms:           s.cfg.MaxRooms,
 		MaxAttachmentBytes: int(s.cfg.MaxHTTPBufferSize) * contract.MaxAttachments,
-		Parser:             parser.Default,
+		Parser:             parser.ByName(s.cfg.Parser),
 		Log:                s.log,
 		Metrics:            m,
 	}, p.hub, p.bridge)

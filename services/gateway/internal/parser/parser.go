@@ -32,11 +32,25 @@ type Parser interface {
 	Disconnect(namespace string) *transport.Message
 }
 
+// Names are the parsers that there are, as settings name them.
+var Names = []string{"default", "msgpack"}
+
+// ByName returns a parser; nil if there is none of the name.
+func ByName(name string) Parser {
+	switch name {
+	case "default":
+		return Default
+	case "msgpack":
+		return Msgpack
+	}
+	return nil
+}
+
 // Decoder reads what one client sends. It is not safe for concurrent use.
 type Decoder interface {
 	// Message decodes a message, which is valid during the call alone. It returns nil and no error if more
-	// messages are to come before the packet is complete. A packet other than a CONNECT that came in one
-	// message may refer to it; after an error the connection must be closed.
+	// messages are to come before the packet is complete. A packet that came in one message may refer to it,
+	// but for a CONNECT; after an error the connection must be closed.
 	Message(data []byte, binary bool) (*socketio.Packet, error)
 
 	// Pending is the packet that waits for more messages: head and payload are complete. nil if none does.
