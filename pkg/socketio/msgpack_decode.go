@@ -69,7 +69,10 @@ func (d *MsgpackDecoder) Decode(message []byte) (*Packet, error) {
 	if p.HasID = head.id >= 0; p.HasID {
 		p.ID = uint64(head.id)
 	}
-	return p, d.check(p)
+	if err := d.check(p); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // check holds a packet's payload against its type.

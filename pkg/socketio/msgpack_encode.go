@@ -28,11 +28,7 @@ func AppendMsgpackEvent(dst []byte, h Head, array []byte, attachments [][]byte, 
 	if _, err := s.name(false); err != nil {
 		return nil, err
 	}
-	dst, err := appendMsgpackArgs(h.appendMsgpack(dst, Event), &s, attachments, extra)
-	if err != nil {
-		return nil, err
-	}
-	return dst, nil
+	return appendMsgpackArgs(h.appendMsgpack(dst, Event), &s, attachments, extra)
 }
 
 // AppendMsgpackAck appends an ACK packet as AppendMsgpackEvent does an EVENT. The errors are those of ValidArgs.
