@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 
@@ -57,7 +58,8 @@ func (d *MsgpackDecoder) Decode(message []byte) (*Packet, error) {
 		return nil, fmt.Errorf("%w: a string nsp is needed", ErrPacket)
 	}
 	if !validNamespace(head.namespace) {
-		return nil, fmt.Errorf("%w: namespace %.40q has control characters or is not valid UTF-8", ErrPacket, head.namespace)
+		shown, _, _ := bytes.Cut(head.namespace, []byte{'?'}) // behind it, some clients have secrets
+		return nil, fmt.Errorf("%w: namespace %.40q has control characters or is not valid UTF-8", ErrPacket, shown)
 	}
 	p := &Packet{Type: Connect + Type(head.kind), Namespace: MainNamespace, Data: head.data, Attachments: head.attachments}
 	if string(head.namespace) != MainNamespace {

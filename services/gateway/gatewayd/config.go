@@ -53,6 +53,7 @@ type Settings struct {
 	UpgradeTimeout    time.Duration `default:"10s" help:"How long an upgrade to WebSocket may take."`
 	ConnectTimeout    time.Duration `default:"45s" help:"How long a client may stay without a namespace, and a middleware without an answer."`
 	MaxHTTPBufferSize config.Bytes  `name:"max-http-buffer-size" default:"1MB" help:"Largest message of a client, in bytes."`
+	AllowEIO3         bool          `yaml:"allowEIO3" help:"Serve clients of Socket.IO 1 and 2 too (Engine.IO 3), over WebSocket and XHR polling."`
 	Cookie            string        `help:"Name of a cookie with the session id, for load balancers that need one."`
 
 	CORSOrigin      []string `name:"cors-origin" help:"Other origins whose pages may connect, such as https://example.com; * for all."`
@@ -135,6 +136,9 @@ func (s Settings) Validate() error {
 	if parser.ByName(s.Parser) == nil {
 		errs = append(errs, fmt.Errorf("parser: %q is not one of %s", s.Parser, strings.Join(parser.Names, ", ")))
 	}
+	if s.AllowEIO3 && s.Parser != "default" {
+		errs = append(errs, fmt.Errorf("allowEIO3: clients of Socket.IO 1 and 2 need the parser default, not %s", s.Parser))
+	}
 	if info, err := os.Stat(s.WebDir); s.WebDir != "" && (err != nil || !info.IsDir()) {
 		errs = append(errs, fmt.Errorf("webDir: %q is not a folder", s.WebDir))
 	}
@@ -190,6 +194,7 @@ func (s Settings) transport() transport.Options {
 		MaxConnections:   s.MaxConnections,
 		Transports:       s.Transports,
 		CORS:             transport.CORS{Origins: s.CORSOrigin, Credentials: s.CORSCredentials},
+		AllowEIO3:        s.AllowEIO3,
 		Cookie:           s.Cookie,
 	}
 }
