@@ -68,6 +68,7 @@ type Bridge struct {
 	fence    *fence
 	gateways *gateways
 	spaces   *namespaces
+	takers   *takers
 
 	live     chan *nats.Msg // what JetStream republished
 	volatile chan *nats.Msg
@@ -109,7 +110,9 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 	b.stores = newReplies(nc, opts)
 	b.fence = newFence(nc, opts)
 	b.gateways = newGateways(opts)
+	b.takers = newTakers(nc, opts, b.gateways.count)
 	b.spaces = newNamespaces(opts, &patterns{nc: nc, subjects: opts.Subjects, live: b.live, volatile: b.volatile, subs: make(map[string][]*nats.Subscription)})
+	b.spaces.reordered = b.closeUntaken
 	return b, nil
 }
 
@@ -124,7 +127,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.rooms.run, b.maintain} {
+	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.rooms.run, b.takers.run, b.maintain} {
 		wg.Go(func() { part(ctx) })
 	}
 	wg.Wait()
@@ -149,6 +152,7 @@ func (b *Bridge) subscribe() ([]*nats.Subscription, error) {
 		{s.EveryTarget(contract.List, contract.TargetRoom, gw), b.requests},
 		{s.EveryTarget(contract.List, contract.TargetMany, gw), b.requests},
 		{s.EveryTarget(contract.List, contract.TargetSocket, gw), b.requests},
+		{s.AliveAny(), b.takers.words},
 		{b.replies.inbox + ".*", b.replies.in},
 		{b.stores.inbox + ".*", b.stores.in},
 	} {
