@@ -259,6 +259,8 @@ func TestInstanceVanishes(t *testing.T) {
 	doomed.nc.Close()
 	for _, s := range theirs {
 		s.emit(`"sell"`, `1`) // nobody hears it, nobody out of order above all
+	}
+	for _, s := range theirs {
 		s.wantOver()
 		wait(t, "the end of the socket", func() bool { return len(survivor.of(s.id)) == 2 })
 		if got := strings.Join(survivor.of(s.id), " "); got != "disconnecting disconnect" {
