@@ -134,9 +134,10 @@ export class Backend {
 
   // emit says something to the clients of a target ("all", "room.red",
   // "socket.<id>"), and waits until it is stored.
-  emit(namespace, target, array, { attachments = [], except, verb = "emit" } = {}) {
+  emit(namespace, target, array, { attachments = [], except, rooms, verb = "emit" } = {}) {
     const [payload, options] = encode(array, attachments);
     if (except) options.headers.set("Natter-Except", except);
+    if (rooms) options.headers.set("Natter-Rooms", rooms.join(","));
     return this.#stored(`natter.${verb}.${namespaceToken(namespace)}.${target}`, payload, options);
   }
 

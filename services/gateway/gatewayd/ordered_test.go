@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/natstest"
 	"github.com/natter-io/natter/pkg/sdk"
 	"github.com/natter-io/natter/services/gateway/gatewayd"
 )
@@ -372,6 +373,29 @@ func TestInstanceLeavesThoughAnAckIsOwed(t *testing.T) {
 	held.request(`"sell"`, `0`)
 	if got := strings.Join(other.of(held.id), " "); got != numbers(1) {
 		t.Errorf("the other heard %q", got)
+	}
+}
+
+// In a cluster of NATS servers an instance hears the first word of the first socket that it takes, though the
+// gateway is at another server and the instance has only just begun to listen.
+func TestOrderInACluster(t *testing.T) {
+	t.Parallel()
+	nodes := natstest.Cluster(t, 2)
+	near, far := &deployment{t: t, nats: nodes[0]}, &deployment{t: t, nats: nodes[1]}
+	g := near.gateway(ordered)
+	for range 5 {
+		held := g.dial().ask("/ordered", "")
+		b := far.till()
+		held.entered()
+		for n := range 50 {
+			held.emit(`"sell"`, fmt.Sprint(n))
+		}
+		wait(t, "all events", func() bool { return len(b.of(held.id)) == 51 })
+		if got := strings.Join(b.of(held.id), " "); got != numbers(50) {
+			t.Errorf("heard %s", got)
+		}
+		b.stop(t)
+		held.wantOver()
 	}
 }
 
