@@ -122,7 +122,7 @@ export class Backend {
       callback: async (error, message) => {
         if (error) throw error;
         const { array, attachments } = decode(message);
-        const socket = message.subject.split(".").slice(-2).join(".");
+        const socket = message.subject.split(".").slice(4, 6).join(".");
         const ack = await handler(array.slice(1), { socket, attachments, message, wantsAck: Boolean(message.reply) });
         if (ack === undefined || !message.reply) return;
         const { args, attachments: binary } = Array.isArray(ack) ? { args: ack, attachments: [] } : ack;

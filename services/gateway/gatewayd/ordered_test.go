@@ -19,8 +19,9 @@ import (
 	"github.com/natter-io/natter/services/gateway/gatewayd"
 )
 
-// ordered declares namespaces whose sockets the service till takes.
+// ordered declares namespaces whose sockets the service till takes. A busy machine may keep it silent for a while.
 func ordered(c *gatewayd.Config) {
+	c.Lease = 10 * time.Second
 	c.Namespaces["/ordered"] = contract.Namespace{Ordered: "till"}
 	c.Namespaces["/till-*"] = contract.Namespace{Ordered: "till"}
 }
@@ -240,7 +241,7 @@ func TestInstanceVanishes(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
 	d.listen("natter.>")
-	gws := d.gateways(2, ordered)
+	gws := d.gateways(2, ordered, func(c *gatewayd.Config) { c.Lease = 4 * time.Second })
 	doomed := d.till()
 	theirs := []*socket{gws[0].dial().enter("/ordered", ""), gws[1].poll().enter("/ordered", "")}
 	for _, s := range theirs {
