@@ -30,6 +30,7 @@ type wire struct {
 	maxSize int             // bound of the queue, bytes
 	failed  func()          // called at most once, by the drain goroutine, holding no lock
 	base64  bool            // the client asked for text in place of binary frames: query parameter b64
+	stream  bool            // a WebTransport stream: other frames, and none to say that it is closed
 
 	mu       sync.Mutex
 	queue    [][]byte
@@ -64,10 +65,21 @@ func newWire(conn net.Conn, o *Options) *wire {
 
 // frames returns the message as this client wants it.
 func (w *wire) frames(m *Message) []byte {
-	if w.base64 {
+	switch {
+	case w.stream:
+		return m.streamFrames()
+	case w.base64:
 		return m.textFrames()
 	}
 	return m.frames
+}
+
+// transport returns the name of the transport that the wire belongs to.
+func (w *wire) transport() string {
+	if w.stream {
+		return WebTransport
+	}
+	return WebSocket
 }
 
 // send writes b, or queues it. The caller must not change b afterwards.
@@ -151,6 +163,9 @@ func (w *wire) finish(last []byte, linger time.Duration, done func()) bool {
 		return true
 	}
 	w.ending = true
+	if w.stream {
+		last = nil
+	}
 	rest, err := w.tryLocked(last)
 	if err != nil {
 		return true
