@@ -126,6 +126,11 @@ func (c *Carrier) Stop() { c.link.stopOut() }
 
 // Carry implements [transport.Carrier].
 func (c *Carrier) Carry(w http.ResponseWriter, r *http.Request, name string) error {
+	return c.carry(r, name, func(s *stream) error { return c.exchange(w, r, s) })
+}
+
+// carry makes a stream to the gateway for one exchange.
+func (c *Carrier) carry(r *http.Request, name string, exchange func(*stream) error) error {
 	c.carrying.Add(1)
 	defer c.carrying.Done()
 	result := Broken
@@ -133,7 +138,7 @@ func (c *Carrier) Carry(w http.ResponseWriter, r *http.Request, name string) err
 	s, err := c.link.open(name)
 	if err == nil {
 		defer s.abort() // unless it was closed before
-		err = c.exchange(w, r, s)
+		err = exchange(s)
 	}
 	switch {
 	case err == nil:

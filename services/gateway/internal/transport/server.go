@@ -73,6 +73,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, carried bool) {
 		return
 	}
 	query := r.URL.Query()
+	if carried && r.Header.Get("Upgrade") == streamProtocol {
+		s.serveCarriedStream(w, query.Get("sid"))
+		return
+	}
 	upgrade := ws.IsWebSocketUpgrade(r)
 	c, code, ok := s.verify(r, query, upgrade)
 	switch {

@@ -36,8 +36,10 @@ func (s *Server) serveStream(conn net.Conn, r *http.Request, deadline time.Time)
 	if sid == "" {
 		return s.openStream(conn, r)
 	}
-	c := s.lookup(sid)
-	return c != nil && c.upgradeStream(conn)
+	if c := s.lookup(sid); c != nil {
+		return c.upgradeStream(conn)
+	}
+	return s.carryStream(conn, r, sid)
 }
 
 // readFirst reads a stream's first packet: the session id of the connection to upgrade, "" for a new one.

@@ -3,9 +3,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -66,8 +64,7 @@ func (s *Server) ServeWebTransport(ctx context.Context, socket net.PacketConn, c
 		return fmt.Errorf("listening for WebTransport: %w", err)
 	}
 	var conns sync.WaitGroup
-	defer conns.Wait()
-	defer sessions.Close() //nolint:errcheck // it has no listener whose closing could fail
+	defer endConnections(&conns, sessions)
 	for {
 		conn, err := listener.Accept(ctx)
 		switch {
@@ -82,6 +79,21 @@ func (s *Server) ServeWebTransport(ctx context.Context, socket net.PacketConn, c
 			}
 		})
 	}
+}
+
+// endConnections waits until the clients have closed their connections, which those do whose session was closed, and
+// closes what is left after sessionGrace: a connection that is closed at once takes the end of its session with it.
+func endConnections(conns *sync.WaitGroup, sessions *webtransport.Server) {
+	ended := make(chan struct{})
+	go func() { conns.Wait(); close(ended) }()
+	grace := time.NewTimer(sessionGrace)
+	defer grace.Stop()
+	select {
+	case <-ended:
+	case <-grace.C:
+	}
+	sessions.Close() //nolint:errcheck // it has no listener whose closing could fail
+	<-ended
 }
 
 func (s *Server) quicConfig() *quic.Config {
@@ -133,7 +145,7 @@ func (s *Server) serveSession(sessions *webtransport.Server, w http.ResponseWrit
 		refuseSession(conn)
 		return
 	}
-	c := &sessionConn{Stream: stream, session: session, quic: conn}
+	c := &sessionConn{Stream: stream, session: session, connect: w.(http3.HTTPStreamer).HTTPStream(), quic: conn}
 	if !s.serveStream(c, r, deadline) {
 		refuseSession(conn)
 	}
@@ -143,78 +155,4 @@ func (s *Server) serveSession(sessions *webtransport.Server, w http.ResponseWrit
 // notice of a session that is closed that early, and waits for its timeout.
 func refuseSession(conn *quic.Conn) {
 	conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeRequestRejected), "")
-}
-
-// sessionGrace is how long a client may take to read what was sent before its session is closed, unless it closes
-// that itself: closing drops what is still on its way.
-const sessionGrace = 250 * time.Millisecond
-
-// sessionConn is a WebTransport session's stream as a net.Conn that is closed with the session.
-type sessionConn struct {
-	*webtransport.Stream
-	session *webtransport.Session
-	quic    *quic.Conn
-
-	closing sync.Once
-	mu      sync.Mutex
-	sealed  time.Time // when reading ends at the latest; zero until CloseWrite
-}
-
-var _ net.Conn = (*sessionConn)(nil)
-
-// Read implements net.Conn. A session that the client closed ends with io.EOF.
-func (c *sessionConn) Read(b []byte) (int, error) {
-	n, err := c.Stream.Read(b)
-	return n, c.ended(err)
-}
-
-// Close implements net.Conn, and closes the session. It does not wait for that.
-func (c *sessionConn) Close() error {
-	c.closing.Do(func() { go c.session.CloseWithError(0, "") })
-	return nil
-}
-
-// CloseWrite sends all that was written, and gives the client sessionGrace to read it.
-func (c *sessionConn) CloseWrite() error {
-	c.mu.Lock()
-	c.sealed = time.Now().Add(sessionGrace)
-	c.mu.Unlock()
-	return errors.Join(c.Stream.Close(), c.SetReadDeadline(c.sealed))
-}
-
-// SetReadDeadline implements net.Conn.
-func (c *sessionConn) SetReadDeadline(t time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.sealed.IsZero() && (t.IsZero() || t.After(c.sealed)) {
-		t = c.sealed
-	}
-	return c.Stream.SetReadDeadline(t)
-}
-
-// SetDeadline implements net.Conn.
-func (c *sessionConn) SetDeadline(t time.Time) error {
-	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
-}
-
-// LocalAddr implements net.Conn.
-func (c *sessionConn) LocalAddr() net.Addr { return c.quic.LocalAddr() }
-
-// RemoteAddr implements net.Conn.
-func (c *sessionConn) RemoteAddr() net.Addr { return c.quic.RemoteAddr() }
-
-// ended tells how the session ended: io.EOF stands for a client that closed it, or its connection, on purpose.
-func (c *sessionConn) ended(err error) error {
-	var session *webtransport.SessionError
-	var closed *quic.ApplicationError
-	if err == nil {
-		return nil
-	}
-	if errors.As(err, &session) && session.Remote {
-		return io.EOF
-	}
-	if errors.As(context.Cause(c.quic.Context()), &closed) && closed.Remote && closed.ErrorCode == quic.ApplicationErrorCode(http3.ErrCodeNoError) {
-		return io.EOF
-	}
-	return err
 }

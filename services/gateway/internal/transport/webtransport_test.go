@@ -41,6 +41,7 @@ func TestWebTransportMessages(t *testing.T) {
 	p.conn.Send(NewMessage([]byte("empty"), nil))
 	c.want("4empty")
 	c.want("b") // what stock clients take for a binary message without data
+	s.wait("an idle connection", func() bool { return idle(p.conn.wire) })
 	if !p.conn.SendVolatile(text("now")) {
 		t.Error("not sent on an idle connection")
 	}
@@ -182,6 +183,7 @@ func TestWebTransportRefused(t *testing.T) {
 
 // A connection that does not become a session is closed, however lively it is.
 func TestWebTransportNeedsASession(t *testing.T) {
+	t.Parallel()
 	s := newQUICServer(t, Options{})
 	config := http3.ConfigureTLSConfig(s.config.Clone())
 	config.NextProtos = []string{http3.NextProtoH3}
