@@ -44,13 +44,15 @@ type Settings struct {
 	ServeClient       bool          `default:"true" negatable:"" help:"Serve the client bundles under the path."`
 	ClientDir         string        `default:"web/node_modules/socket.io-client/dist" help:"Folder dist of the npm package socket.io-client." placeholder:"DIR"`
 	WebDir            string        `help:"Folder with pages of your own, served at /; where it has none, the built-in ones are." placeholder:"DIR"`
-	Transports        []string      `default:"polling,websocket" help:"What clients may connect by."`
+	Transports        []string      `default:"polling,websocket" help:"What clients may connect by: polling, websocket, webtransport."`
 	PingInterval      time.Duration `default:"25s" help:"From a client's pong to the next ping."`
 	PingTimeout       time.Duration `default:"20s" help:"How long a client may take to answer a ping."`
-	UpgradeTimeout    time.Duration `default:"10s" help:"How long an upgrade to WebSocket may take."`
+	UpgradeTimeout    time.Duration `default:"10s" help:"How long an upgrade to WebSocket or WebTransport may take."`
 	ConnectTimeout    time.Duration `default:"45s" help:"How long a client may stay without a namespace, and a middleware without an answer."`
 	MaxHTTPBufferSize config.Bytes  `name:"max-http-buffer-size" default:"1MB" help:"Largest message of a client, in bytes."`
 	Cookie            string        `help:"Name of a cookie with the session id, for load balancers that need one."`
+
+	WebTransport WebTransport `embed:"" prefix:"webtransport-"`
 
 	CORSOrigin      []string `name:"cors-origin" help:"Other origins whose pages may connect, such as https://example.com; * for all."`
 	CORSCredentials bool     `name:"cors-credentials" help:"Let pages of those origins send cookies."`
@@ -121,11 +123,7 @@ func (c Config) Validate() error {
 // Validate reports settings that cannot work.
 func (s Settings) Validate() error {
 	var errs []error
-	if _, port, err := net.SplitHostPort(s.Listen); err != nil {
-		errs = append(errs, fmt.Errorf("listen: %q is not host:port, such as 127.0.0.1:3000 or :3000", s.Listen))
-	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		errs = append(errs, fmt.Errorf("listen: %q: the port is not a number from 0 to 65535", s.Listen))
-	}
+	errs = append(errs, validateAddress("listen", s.Listen), s.WebTransport.validate(s.servesWebTransport()))
 	if s.GatewayID != "" && !contract.ValidGatewayID(s.GatewayID) {
 		errs = append(errs, fmt.Errorf("gatewayId: %q: want 1 to %d characters of A-Z a-z 0-9 _ -", s.GatewayID, contract.MaxGatewayID))
 	}
@@ -169,6 +167,18 @@ func (s Settings) Validate() error {
 	}
 	errs = append(errs, s.transport().Validate())
 	return errors.Join(errs...)
+}
+
+// validateAddress reports a setting that is no address to listen at.
+func validateAddress(setting, address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%s: %q is not host:port, such as 127.0.0.1:3000 or :3000", setting, address)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%s: %q: the port is not a number from 0 to 65535", setting, address)
+	}
+	return nil
 }
 
 // transport are the settings that the Engine.IO layer takes.
