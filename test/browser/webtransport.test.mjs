@@ -42,10 +42,10 @@ describe("WebTransport in Chromium", () => {
 
   // visit opens a page with the stock client and, as window.socket, a socket that connects as told. What it hears
   // and how it fares is in window.heard and window.life.
-  async function visit(options, namespace = "/") {
+  async function visit(options, namespace = "/", url = natter.url) {
     const page = await chromium.newPage({ bypassCSP: true });
     pages.push(page);
-    await page.goto(natter.url);
+    await page.goto(url);
     await page.addScriptTag({ url: "/socket.io/socket.io.js" });
     await page.evaluate(
       ({ options, namespace, hash }) => {
@@ -137,6 +137,17 @@ describe("WebTransport in Chromium", () => {
     const outside = await natter.connected(); // in Node there is no WebTransport
     await until(() => outside.io.engine.transport.name === "websocket", "the client in Node to be upgraded");
     outside.disconnect();
+  });
+
+  test("a refusal is seen at once, and tried again", async () => {
+    const options = ["--transports", "webtransport", "--webtransport-cert", certificate.cert, "--webtransport-key", certificate.key];
+    const small = await start(t, ...options, "--max-connections", "1");
+    const [first, second] = [await visit(only, "/", small.url), await visit(only, "/", small.url)];
+    await over(first, "webtransport");
+    await until(() => second.evaluate(() => life.length > 1), "two refusals");
+    assert.deepEqual(await second.evaluate(() => [...new Set(life)]), ["error: webtransport error"]);
+    await first.evaluate(() => socket.disconnect());
+    await over(second, "webtransport");
   });
 
   test("the heartbeat keeps it, and its end is told to both sides", async () => {

@@ -64,7 +64,7 @@ type Settings struct {
 	MaxRooms         int          `default:"256" help:"Rooms that one client may join by itself."`
 	MaxPendingAcks   int          `default:"1024" help:"Acks that one client may owe."`
 
-	MaxCarried int `default:"10000" help:"Requests and WebSockets that reached another gateway than their session, carried at a time each way; 0: clients must stay at their gateway."`
+	MaxCarried int `default:"10000" help:"Requests, WebSockets and WebTransport streams that reached another gateway than their session, carried at a time each way; 0: clients must stay at their gateway."`
 
 	RecoveryWindow time.Duration `default:"2m" help:"How long what was said stays available to clients that come back."`
 	Lease          time.Duration `default:"10s" help:"A gateway not heard of for so long counts as gone."`

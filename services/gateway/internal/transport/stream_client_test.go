@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ type quicServer struct {
 	*server
 	host   string
 	config *tls.Config // of clients
+	stop   func()      // ends ServeWebTransport
 }
 
 func newQUICServer(t testing.TB, opts Options) *quicServer {
@@ -45,14 +47,15 @@ func newQUICServer(t testing.TB, opts Options) *quicServer {
 	go func() {
 		served <- s.eio.ServeWebTransport(ctx, socket, &tls.Config{Certificates: certified.TLS.Certificates})
 	}()
-	t.Cleanup(func() {
+	stop := sync.OnceFunc(func() {
 		cancel()
 		if err := recv(t, "the end of ServeWebTransport", served); err != nil {
 			t.Error(err)
 		}
 		socket.Close()
 	})
-	return &quicServer{s, socket.LocalAddr().String(), &tls.Config{RootCAs: roots, ServerName: "example.com"}}
+	t.Cleanup(stop)
+	return &quicServer{s, socket.LocalAddr().String(), &tls.Config{RootCAs: roots, ServerName: "example.com"}, stop}
 }
 
 // streamClient is a WebTransport client with its stream.

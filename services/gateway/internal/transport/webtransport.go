@@ -65,11 +65,16 @@ func (s *Server) ServeWebTransport(ctx context.Context, socket net.PacketConn, c
 	}
 	var conns sync.WaitGroup
 	defer endConnections(&conns, sessions)
+	// A client that came a moment too late is told so: it would wait for an answer until it gives up.
+	defer context.AfterFunc(ctx, func() { listener.Close() })()
 	for {
-		conn, err := listener.Accept(ctx)
+		conn, err := listener.Accept(context.WithoutCancel(ctx))
 		switch {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil && err != nil:
 			return nil
+		case ctx.Err() != nil:
+			refuseSession(conn)
+			continue
 		case err != nil:
 			return fmt.Errorf("accepting WebTransport: %w", err)
 		}

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -201,6 +203,48 @@ func TestWebTransportNeedsASession(t *testing.T) {
 	if e := new(quic.ApplicationError); !errors.As(context.Cause(conn.Context()), &e) || !e.Remote {
 		t.Errorf("ended with %v", context.Cause(conn.Context()))
 	}
+}
+
+// Whoever connects while the server stops is not left waiting for an answer.
+func TestStoppingTellsLateClients(t *testing.T) {
+	s := newQUICServer(t, Options{})
+	config := s.config.Clone()
+	config.NextProtos = []string{http3.NextProtoH3}
+	stopping, stopped := make(chan struct{}), make(chan struct{})
+	var clients sync.WaitGroup
+	var connected atomic.Int32
+	for range 8 {
+		clients.Go(func() {
+			for is := false; !is; {
+				select {
+				case <-stopped:
+					is = true // after one more
+				default:
+				}
+				conn, err := quic.DialAddr(context.Background(), s.host, config, &quic.Config{HandshakeIdleTimeout: time.Second})
+				if err != nil {
+					continue
+				}
+				connected.Add(1)
+				select {
+				case <-stopping:
+					select {
+					case <-conn.Context().Done():
+					case <-time.After(2 * patience): // QUIC itself gives up later, after 30 s
+						t.Error("a connection that nobody serves stays open")
+					}
+				default:
+				}
+				conn.CloseWithError(0, "")
+			}
+		})
+	}
+	s.openStream() // for whose end the server waits a moment
+	s.wait("the clients", func() bool { return connected.Load() >= 8 })
+	close(stopping)
+	s.stop()
+	close(stopped)
+	clients.Wait()
 }
 
 // Off means off: no upgrade is offered, no request accepted, no socket served.
