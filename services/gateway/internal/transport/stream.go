@@ -100,11 +100,12 @@ func streamRequest(r *http.Request) *Request {
 	return newRequest(r, query)
 }
 
-// upgradeStream makes a stream the connection's candidate. One that cannot take over is closed.
+// upgradeStream makes a stream the connection's candidate. One that cannot take over is closed. Revision 3 of the
+// protocol knows no streams.
 func (c *Conn) upgradeStream(conn net.Conn) bool {
 	w := c.streamWire(conn)
 	c.mu.Lock()
-	if c.state == closed {
+	if c.state == closed || c.eio3 {
 		c.mu.Unlock()
 		return false
 	}

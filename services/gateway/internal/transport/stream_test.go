@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -232,4 +233,16 @@ func TestStreamsUnderLoad(t *testing.T) {
 			peers[i].wantMessage(t, strconv.Itoa(n))
 		}
 	}
+}
+
+// Revision 3 of the protocol is older than the transport.
+func TestEIO3KnowsNoWebTransport(t *testing.T) {
+	s := newQUICServer(t, Options{AllowEIO3: true})
+	p := s.openEIO3("")
+	if open := string(p.conn.openPacket(Polling)); !strings.Contains(open, `"upgrades":["websocket"]`) {
+		t.Errorf("open packet %s", open)
+	}
+	c := s.stream()
+	c.send(`0{"sid":"` + p.conn.ID() + `"}`)
+	c.wantRefused()
 }
