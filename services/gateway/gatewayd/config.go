@@ -47,14 +47,16 @@ type Settings struct {
 	ClientDir         string        `default:"web/node_modules/socket.io-client/dist" help:"Folder dist of the npm package socket.io-client." placeholder:"DIR"`
 	WebDir            string        `help:"Folder with pages of your own, served at /; where it has none, the built-in ones are." placeholder:"DIR"`
 	Parser            string        `default:"default" help:"How clients and gateways write packets: default, or msgpack for clients with socket.io-msgpack-parser; the same for all of them." placeholder:"NAME"`
-	Transports        []string      `default:"polling,websocket" help:"What clients may connect by."`
+	Transports        []string      `default:"polling,websocket" help:"What clients may connect by: polling, websocket, webtransport."`
 	PingInterval      time.Duration `default:"25s" help:"From a client's pong to the next ping."`
 	PingTimeout       time.Duration `default:"20s" help:"How long a client may take to answer a ping."`
-	UpgradeTimeout    time.Duration `default:"10s" help:"How long an upgrade to WebSocket may take."`
+	UpgradeTimeout    time.Duration `default:"10s" help:"How long an upgrade to WebSocket or WebTransport may take."`
 	ConnectTimeout    time.Duration `default:"45s" help:"How long a client may stay without a namespace, and a middleware without an answer."`
 	MaxHTTPBufferSize config.Bytes  `name:"max-http-buffer-size" default:"1MB" help:"Largest message of a client, in bytes."`
 	AllowEIO3         bool          `yaml:"allowEIO3" help:"Serve clients of Socket.IO 1 and 2 too (Engine.IO 3), over WebSocket and XHR polling."`
 	Cookie            string        `help:"Name of a cookie with the session id, for load balancers that need one."`
+
+	WebTransport WebTransport `embed:"" prefix:"webtransport-"`
 
 	CORSOrigin      []string `name:"cors-origin" help:"Other origins whose pages may connect, such as https://example.com; * for all."`
 	CORSCredentials bool     `name:"cors-credentials" help:"Let pages of those origins send cookies."`
@@ -66,7 +68,7 @@ type Settings struct {
 	MaxRooms         int          `default:"256" help:"Rooms that one client may join by itself."`
 	MaxPendingAcks   int          `default:"1024" help:"Acks that one client may owe."`
 
-	MaxCarried int `default:"10000" help:"Requests and WebSockets that reached another gateway than their session, carried at a time each way; 0: clients must stay at their gateway."`
+	MaxCarried int `default:"10000" help:"Requests, WebSockets and WebTransport streams that reached another gateway than their session, carried at a time each way; 0: clients must stay at their gateway."`
 
 	RecoveryWindow time.Duration `default:"2m" help:"How long what was said stays available to clients that come back."`
 	Lease          time.Duration `default:"10s" help:"A gateway not heard of for so long counts as gone."`
@@ -125,11 +127,7 @@ func (c Config) Validate() error {
 // Validate reports settings that cannot work.
 func (s Settings) Validate() error {
 	var errs []error
-	if _, port, err := net.SplitHostPort(s.Listen); err != nil {
-		errs = append(errs, fmt.Errorf("listen: %q is not host:port, such as 127.0.0.1:3000 or :3000", s.Listen))
-	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		errs = append(errs, fmt.Errorf("listen: %q: the port is not a number from 0 to 65535", s.Listen))
-	}
+	errs = append(errs, validateAddress("listen", s.Listen), s.WebTransport.validate(s.servesWebTransport()))
 	if s.GatewayID != "" && !contract.ValidGatewayID(s.GatewayID) {
 		errs = append(errs, fmt.Errorf("gatewayId: %q: want 1 to %d characters of A-Z a-z 0-9 _ -", s.GatewayID, contract.MaxGatewayID))
 	}
@@ -183,6 +181,18 @@ func (s Settings) Validate() error {
 
 // bodyTimeout is how long a request's body may take: as long as a client may take to show that it lives.
 func (s Settings) bodyTimeout() time.Duration { return s.PingInterval + s.PingTimeout }
+
+// validateAddress reports a setting that is no address to listen at.
+func validateAddress(setting, address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%s: %q is not host:port, such as 127.0.0.1:3000 or :3000", setting, address)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%s: %q: the port is not a number from 0 to 65535", setting, address)
+	}
+	return nil
+}
 
 // transport are the settings that the Engine.IO layer takes.
 func (s Settings) transport() transport.Options {

@@ -55,7 +55,8 @@ func WithNATS(opts ...nats.Option) Option {
 }
 
 // WithoutListener makes a gateway that takes no port of its own, whatever Config.Listen says: the program
-// mounts its [Service.Handler] into a server that it has.
+// mounts its [Service.Handler] into a server that it has. WebTransport, if it is on, still needs a UDP port, at
+// Config.WebTransport.Listen.
 func WithoutListener() Option { return func(s *Service) { s.mounted = true } }
 
 // Service is a gateway. It runs once.
@@ -94,6 +95,9 @@ func New(cfg Config, log *slog.Logger, opts ...Option) (*Service, error) {
 	s.log = log.With("service", Name, "gateway", s.id)
 	for _, opt := range opts {
 		opt(s)
+	}
+	if s.mounted && cfg.servesWebTransport() && cfg.WebTransport.Listen == "" {
+		return nil, errors.New("webtransport.listen: a gateway without a listener has no address for WebTransport: name one")
 	}
 	s.health = health.New(cfg.Health, s.log)
 	s.health.SetCheck("gateway", func(context.Context) error {
@@ -137,6 +141,7 @@ func (s *Service) Run(ctx context.Context) error {
 
 func (s *Service) serve(ctx context.Context) error {
 	clients := s.serveMounted
+	var own net.Addr
 	if !s.mounted {
 		// The port is taken first: that it is in use should not come to light after a wait for NATS.
 		listener, err := listen(ctx, s.cfg.Listen)
@@ -145,6 +150,15 @@ func (s *Service) serve(ctx context.Context) error {
 		}
 		defer listener.Close() //nolint:errcheck // closed by the HTTP server in the end
 		clients = func(ctx context.Context, p *parts) error { return s.serveHTTP(ctx, listener, p) }
+		own = listener.Addr()
+	}
+	var udp net.PacketConn
+	if s.cfg.servesWebTransport() {
+		var err error
+		if udp, err = s.openUDP(ctx, own); err != nil {
+			return err
+		}
+		defer udp.Close() //nolint:errcheck // nothing waits to be written
 	}
 
 	opts := s.cfg.NATS
@@ -177,6 +191,9 @@ func (s *Service) serve(ctx context.Context) error {
 	g.Add(run.Component{Name: "carry", Run: func(ctx context.Context) error {
 		return p.carry.Run(ctx, newHTTPServer(boundBody(http.HandlerFunc(p.transport.ServeCarried), s.cfg.bodyTimeout()), s.log))
 	}, Ready: p.carry.Ready})
+	if udp != nil {
+		g.Add(s.webTransport(udp, p.transport)) // ended when the clients below have been told that the gateway stops
+	}
 	g.Add(run.Component{Name: "http", Run: func(ctx context.Context) error { return clients(ctx, p) }})
 	return g.Run(ctx)
 }

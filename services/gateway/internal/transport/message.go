@@ -21,6 +21,9 @@ type Message struct {
 	onceText sync.Once
 	text     []byte // as WebSocket frames without binary ones, made when first needed: few clients want it
 
+	onceStream sync.Once
+	stream     []byte // as on a WebTransport stream, if that differs from frames by more than their first byte
+
 	eio3Forms atomic.Pointer[eio3Forms] // for clients of revision 3
 }
 
@@ -105,6 +108,21 @@ func (m *Message) textFrames() []byte {
 		}
 	})
 	return m.text
+}
+
+// streamFrames returns the message as packets on a WebTransport stream. What stands before text there is what an
+// unmasked WebSocket frame has after its first byte, so the usual message is not encoded again.
+func (m *Message) streamFrames() []byte {
+	if len(m.packets) == 1 && !m.packets[0].Binary {
+		return m.frames[1:]
+	}
+	m.onceStream.Do(func() {
+		m.stream = make([]byte, 0, len(m.frames)+len(m.packets))
+		for _, p := range m.packets {
+			m.stream = engineio.AppendStream(m.stream, p)
+		}
+	})
+	return m.stream
 }
 
 // WebSocket framing, RFC 6455 section 5.2. Servers do not mask, and every packet is one frame.

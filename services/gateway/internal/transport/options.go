@@ -12,9 +12,12 @@ import (
 
 // The names of the transports, as in the query parameter "transport".
 const (
-	Polling   = "polling"
-	WebSocket = "websocket"
+	Polling      = "polling"
+	WebSocket    = "websocket"
+	WebTransport = "webtransport"
 )
+
+var transports = []string{Polling, WebSocket, WebTransport}
 
 // Options configures a [Server]. The zero value of every field stands for the default that is
 // named at it; the defaults are those of stock Socket.IO servers.
@@ -38,8 +41,8 @@ type Options struct {
 	// MaxConnections bounds the open connections; further handshakes get 503. Default: no bound.
 	MaxConnections int
 
-	// Transports lists what clients may use. Default polling and websocket. With both, polling
-	// may upgrade to websocket.
+	// Transports lists what clients may use. Default polling and websocket. With polling among others,
+	// it may upgrade to them. webtransport needs [Server.ServeWebTransport] as well.
 	Transports []string
 
 	// Name names this server among several that serve the same clients; session ids begin with it and a
@@ -136,8 +139,8 @@ func (o Options) Validate() error {
 		}
 	}
 	for _, t := range o.Transports {
-		if t != Polling && t != WebSocket {
-			fail("transport %q must be %s or %s", t, Polling, WebSocket)
+		if !slices.Contains(transports, t) {
+			fail("transport %q must be one of %s", t, strings.Join(transports, ", "))
 		}
 	}
 	if o.Cookie != "" && (&http.Cookie{Name: o.Cookie, Value: "v"}).Valid() != nil {

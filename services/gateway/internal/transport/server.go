@@ -1,6 +1,6 @@
 // Package transport is an Engine.IO v4 server, and v3 if [Options.AllowEIO3] is set: an http.Handler that gives
-// clients a connection over HTTP long-polling or WebSocket, upgrades the one to the other, notices with heartbeats when
-// they are gone, and bounds what they can make the server hold.
+// clients a connection over HTTP long-polling or WebSocket, a server that does over WebTransport, upgrades the first
+// to the others, notices with heartbeats when clients are gone, and bounds what they can make the server hold.
 //
 // It knows neither Socket.IO nor NATS: it carries messages, and a [Session] gives them meaning.
 //
@@ -34,7 +34,7 @@ type Server struct {
 	shut  bool
 
 	running sync.WaitGroup // connections whose session was not told yet that they are closed
-	readers sync.WaitGroup // goroutines that read WebSockets
+	readers sync.WaitGroup // goroutines that read WebSockets and WebTransport streams
 
 	onState func(c *Conn, from, to state) // nil outside of tests
 }
@@ -73,6 +73,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, carried bool) {
 		return
 	}
 	query := r.URL.Query()
+	if carried && r.Header.Get("Upgrade") == streamProtocol {
+		s.serveCarriedStream(w, query.Get("sid"))
+		return
+	}
 	upgrade := ws.IsWebSocketUpgrade(r)
 	c, code, ok := s.verify(r, query, upgrade)
 	switch {
@@ -158,8 +162,12 @@ func (s *Server) lookup(id string) *Conn {
 func (c *Conn) openPacket(transport string) []byte {
 	o := &c.srv.opts
 	h := engineio.Handshake{SID: c.id, PingInterval: o.PingInterval, PingTimeout: o.PingTimeout, MaxPayload: o.MaxPayload}
-	if transport == Polling && o.has(WebSocket) {
-		h.Upgrades = []string{WebSocket}
+	if transport == Polling {
+		for _, t := range transports[1:] { // in the stock server's order
+			if o.has(t) && !(t == WebTransport && c.eio3) { // which is younger than such clients
+				h.Upgrades = append(h.Upgrades, t)
+			}
+		}
 	}
 	return engineio.AppendOpen(nil, h)
 }

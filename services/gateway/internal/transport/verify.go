@@ -13,7 +13,7 @@ import (
 // checked for comes later.
 func (s *Server) verify(r *http.Request, query url.Values, upgrade bool) (*Conn, engineio.Code, bool) {
 	transport := query.Get("transport")
-	if !s.opts.has(transport) {
+	if !s.opts.has(transport) || transport == WebTransport { // whose sessions are no requests of this kind
 		return nil, engineio.TransportUnknown, false
 	}
 	if !validHeader(r.Header.Get("Origin")) || upgrade && transport != WebSocket {

@@ -70,17 +70,24 @@ func (c *Conn) startWebSocket(w http.ResponseWriter, r *http.Request) {
 		c.end(ReasonTransportError, nil, nil)
 		return
 	}
-	if !c.switchState(websocket) {
-		wire.abort()
-		return
+	if c.startOn(wire) {
+		c.read(sock, wire)
 	}
-	c.wire = wire
+}
+
+// startOn opens the connection on a wire, and reports whether that is to be read now. The caller holds c.mu.
+func (c *Conn) startOn(w *wire) bool {
+	if !c.switchState(websocket) {
+		w.abort()
+		return false
+	}
+	c.wire = w
 	c.beat()
-	open := newMessage([]engineio.Packet{{Type: engineio.Open, Data: c.openPacket(WebSocket)[1:]}})
-	if wire.send(open.frames) != nil || wire.sendAll(c.takeQueue()) != nil {
+	open := newMessage([]engineio.Packet{{Type: engineio.Open, Data: c.openPacket(w.transport())[1:]}})
+	if w.send(w.frames(open)) != nil || w.sendAll(c.takeQueue()) != nil {
 		c.end(ReasonTransportError, nil, nil)
 	}
-	c.read(sock, wire)
+	return true
 }
 
 // read starts the reader, the one goroutine that a WebSocket connection has while nothing happens.
