@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ type rooms struct {
 	opts     Options
 	live     chan *nats.Msg
 	volatile chan *nats.Msg
+	requests chan *nats.Msg
 
 	mu     sync.Mutex
 	known  map[string]*room  // by the subject's tokens after the kind: "_.room.red", "admin.all"
@@ -37,8 +39,8 @@ type room struct {
 	since   time.Time // without members since then
 }
 
-func newRooms(nc *nats.Conn, opts Options, live, volatile chan *nats.Msg) *rooms {
-	return &rooms{nc: nc, opts: opts, live: live, volatile: volatile, known: make(map[string]*room), idle: make(map[string]*room), others: make(map[string]*chain)}
+func newRooms(nc *nats.Conn, opts Options, live, volatile, requests chan *nats.Msg) *rooms {
+	return &rooms{nc: nc, opts: opts, live: live, volatile: volatile, requests: requests, known: make(map[string]*room), idle: make(map[string]*room), others: make(map[string]*chain)}
 }
 
 // path is the part of a target's subjects that all kinds share.
@@ -61,10 +63,7 @@ func (r *rooms) acquire(path string) (settled bool, err error) {
 	rm := r.known[path]
 	if rm == nil {
 		rm = &room{}
-		for _, s := range []struct {
-			kind contract.Kind
-			to   chan *nats.Msg
-		}{{contract.Live, r.live}, {contract.Volatile, r.volatile}} {
+		for _, s := range r.kinds(path) {
 			sub, err := r.nc.ChanSubscribe(r.opts.Subjects.Prefix()+"."+string(s.kind)+"."+path, s.to)
 			if err != nil {
 				unsubscribe(rm.subs)
@@ -78,6 +77,22 @@ func (r *rooms) acquire(path string) (settled bool, err error) {
 	rm.members++
 	delete(r.idle, path)
 	return rm.settled, nil
+}
+
+// source is a kind of messages and the channel for them.
+type source struct {
+	kind contract.Kind
+	to   chan *nats.Msg
+}
+
+// kinds are what is heard on a path: what is said, and to a single socket also what is asked, which for rooms every
+// gateway hears anyway.
+func (r *rooms) kinds(path string) []source {
+	all := []source{{contract.Live, r.live}, {contract.Volatile, r.volatile}}
+	if _, target, _ := strings.Cut(path, "."); strings.HasPrefix(target, contract.TargetSocket+".") {
+		all = append(all, source{contract.Ask, r.requests}, source{contract.List, r.requests})
+	}
+	return all
 }
 
 // settle notes that the subscriptions were in force when the stream was at the sequence.
@@ -239,15 +254,17 @@ func (r *rooms) drop(which func(*room) bool) {
 }
 
 // Enter hears what is said to all of a namespace, or to several of its rooms.
-func (b *Bridge) Enter(ctx context.Context, namespace string) error {
-	if err := b.subscribeTo(ctx, namespace, contract.All()); err != nil {
-		return err
+func (b *Bridge) Enter(ctx context.Context, namespace string) (uint64, error) {
+	first, err := b.subscribeTo(ctx, namespace, contract.All())
+	if err != nil {
+		return 0, err
 	}
-	if err := b.subscribeTo(ctx, namespace, many); err != nil {
+	second, err := b.subscribeTo(ctx, namespace, many)
+	if err != nil {
 		b.unsubscribeFrom(namespace, contract.All())
-		return err
+		return 0, err
 	}
-	return nil
+	return min(first, second), nil
 }
 
 // many is the target of several rooms, whichever.
@@ -260,29 +277,43 @@ func (b *Bridge) Exit(namespace string) {
 }
 
 // Acquire hears what is said to a room.
-func (b *Bridge) Acquire(ctx context.Context, namespace, room string) error {
+func (b *Bridge) Acquire(ctx context.Context, namespace, room string) (uint64, error) {
 	return b.subscribeTo(ctx, namespace, contract.To(room))
 }
 
 // Release undoes one Acquire.
 func (b *Bridge) Release(namespace, room string) { b.unsubscribeFrom(namespace, contract.To(room)) }
 
-func (b *Bridge) subscribeTo(ctx context.Context, namespace string, target contract.Target) error {
+// Adopt hears what is said and asked to a socket whose id is another gateway's.
+func (b *Bridge) Adopt(ctx context.Context, namespace, id string) error {
+	_, err := b.subscribeTo(ctx, namespace, contract.To(id))
+	return err
+}
+
+// Abandon undoes one Adopt.
+func (b *Bridge) Abandon(namespace, id string) { b.unsubscribeFrom(namespace, contract.To(id)) }
+
+// subscribeTo returns how far the stream was when the subscription was in force, or earlier.
+func (b *Bridge) subscribeTo(ctx context.Context, namespace string, target contract.Target) (uint64, error) {
 	path, err := b.rooms.path(namespace, target)
 	if err != nil {
-		return err
+		return 0, err
 	}
+	read := b.position.Load() // before the member is there: all that is read from now on is for it
 	settled, err := b.rooms.acquire(path)
-	if err != nil || settled {
-		return err
+	if err != nil {
+		return 0, err
+	}
+	if settled {
+		return max(read, b.rooms.position(path).floor), nil
 	}
 	last, err := b.fence.wait(ctx)
 	if err != nil {
 		b.rooms.release(path)
-		return err
+		return 0, err
 	}
 	b.rooms.settle(path, last)
-	return nil
+	return last, nil
 }
 
 func (b *Bridge) unsubscribeFrom(namespace string, target contract.Target) {
