@@ -116,12 +116,12 @@ func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 	if in.fetched {
 		before = 0
 	}
-	switch v, known := b.rooms.judge(path, p.Kind, s.Sequence, before); v {
+	switch b.rooms.judge(path, p.Kind, s.Sequence, before) {
 	case twice:
 		b.opts.Metrics.Duplicate()
 		return
 	case gap:
-		b.fill(ctx, epoch, in, path, p.Kind, known, s.Sequence)
+		b.fill(ctx, epoch, in, path, s.Sequence)
 		return
 	}
 	b.rooms.note(path, p.Kind, s.Sequence)

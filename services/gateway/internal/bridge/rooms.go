@@ -133,7 +133,7 @@ func (r *rooms) release(path string) {
 }
 
 // judge says what to do with a stored message on the path; see [chain.judge].
-func (r *rooms) judge(path string, kind contract.Kind, sequence, before uint64) (verdict, uint64) {
+func (r *rooms) judge(path string, kind contract.Kind, sequence, before uint64) verdict {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.chain(path).judge(kind, sequence, before)

@@ -13,7 +13,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/natter-io/natter/pkg/contract"
-	"github.com/natter-io/natter/pkg/socketio"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
@@ -36,6 +35,9 @@ func (s *Socket) enter(ctx context.Context) {
 		err = s.admit(ctx)
 	}
 	s.handshake.Auth = nil // it proved who the client is, and holds secrets
+	if s.client.speaksV4() {
+		forgetToken(&s.handshake)
+	}
 	if err == nil {
 		err = s.join(ctx)
 	}
@@ -46,7 +48,7 @@ func (s *Socket) enter(ctx context.Context) {
 		s.client.drop(s, false)
 	case errors.As(err, &no):
 		s.client.drop(s, false)
-		s.Send(transport.NewMessage(socketio.AppendConnectError(nil, s.namespace, no.message, no.data)))
+		s.Send(s.refused(no))
 		s.client.closeIfIdleLater()
 	case errors.Is(err, errPutOut):
 		s.client.conn.Close(transport.ReasonForcedClose)
@@ -197,7 +199,7 @@ func (s *Socket) start(ctx context.Context) error {
 			return fmt.Errorf("joining the room %q: %w", room, err)
 		}
 	}
-	if srv.opts.Recovery {
+	if s.client.recovers() {
 		s.mu.Lock()
 		s.kept.claim = Claim{PID: newID(), Number: 1}
 		s.mu.Unlock()
@@ -220,11 +222,10 @@ func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err e
 	}
 	s.state = connected
 	expelled = s.expelled
-	pid := s.kept.claim.PID
 	s.mu.Unlock()
 	s.client.hasEntered()
 	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info(), Recovered: s.found != nil})
-	answer := transport.NewMessage(socketio.AppendConnect(nil, s.namespace, s.id, pid))
+	answer := s.accepted()
 	if s.found == nil {
 		s.Send(answer)
 		return expelled, nil

@@ -168,6 +168,9 @@ func fateOf(reason string) Fate {
 	return Ended
 }
 
+// recovers says whether the client can come back as the same socket: those of version 4 know nothing of it.
+func (c *Client) recovers() bool { return c.srv.opts.Recovery && !c.speaksV4() }
+
 // comeback is what a client says of its earlier session when it connects.
 type comeback struct{ pid, offset string }
 
