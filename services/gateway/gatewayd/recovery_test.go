@@ -400,4 +400,3 @@ func TestEveryoneComesBackAtOnce(t *testing.T) {
 		t.Errorf("the stream was read %d times for %d clients", fetches, clients)
 	}
 }
-

@@ -162,8 +162,24 @@ func (b *Bridge) sweep(ctx context.Context) {
 				b.opts.Log.Debug("the anchor was not stored", "error", err)
 			}
 		case <-tick.C:
+			b.widen(ctx)
 			s.look(ctx)
 		}
+	}
+}
+
+// widen has the chains of patterns begin, whose subscriptions are there for as long as the pattern is.
+func (b *Bridge) widen(ctx context.Context) {
+	for _, pattern := range b.spaces.patternNames() {
+		token, err := contract.EncodeNamespace(pattern)
+		if err != nil || b.rooms.isWide(token) {
+			continue
+		}
+		last, err := b.fence.wait(ctx)
+		if err != nil {
+			return
+		}
+		b.rooms.widen(token, last)
 	}
 }
 

@@ -26,7 +26,8 @@ type rooms struct {
 	known  map[string]*room  // by the subject's tokens after the kind: "_.room.red", "admin.all"
 	idle   map[string]*room  // those of known without members
 	others map[string]*chain // of paths heard through wider subscriptions: single sockets, patterns
-	base   chain             // a new one of others: those subscriptions were in force when the stream was at its floor
+	base   chain             // a new one of a single socket's: that subscription was in force when the stream was at its floor
+	wide   map[string]uint64 // by the tokens of patterns: where the stream was when theirs were in force
 	sweep  time.Time         // when others was swept last
 }
 
@@ -40,7 +41,7 @@ type room struct {
 }
 
 func newRooms(nc *nats.Conn, opts Options, live, volatile, requests chan *nats.Msg) *rooms {
-	return &rooms{nc: nc, opts: opts, live: live, volatile: volatile, requests: requests, known: make(map[string]*room), idle: make(map[string]*room), others: make(map[string]*chain)}
+	return &rooms{nc: nc, opts: opts, live: live, volatile: volatile, requests: requests, known: make(map[string]*room), idle: make(map[string]*room), others: make(map[string]*chain), wide: make(map[string]uint64)}
 }
 
 // path is the part of a target's subjects that all kinds share.
@@ -148,18 +149,50 @@ func (r *rooms) note(path string, kind contract.Kind, sequence uint64) {
 	c.heard = time.Now()
 }
 
-// chain finds a path's chain; the lock is held. What is heard through a subscription that is always there is no
-// concern from before that was in force.
+// chain finds a path's chain; the lock is held.
 func (r *rooms) chain(path string) *chain {
 	if rm := r.known[path]; rm != nil {
 		return &rm.chain
 	}
 	c := r.others[path]
 	if c == nil {
-		c = new(r.base)
+		c = new(r.fresh(path))
 		r.others[path] = c
 	}
 	return c
+}
+
+// fresh is the chain of a path of which nothing was read. Single sockets and patterns are heard through subscriptions
+// that are always there; of anything else, a room's that was dropped, messages may still be under way. The lock is held.
+func (r *rooms) fresh(path string) chain {
+	namespace, target, _ := strings.Cut(path, ".")
+	if strings.HasPrefix(target, contract.TargetSocket+"."+r.opts.Gateway+".") {
+		return r.base
+	}
+	if floor, ok := r.wide[namespace]; ok {
+		return chain{whole: true, floor: floor}
+	}
+	return chain{}
+}
+
+// widen notes that the subscriptions of a pattern were in force when the stream was at the sequence.
+func (r *rooms) widen(namespace string, sequence uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wide[namespace] = sequence
+	for path, c := range r.others {
+		if strings.HasPrefix(path, namespace+".") && !c.whole {
+			c.whole, c.floor = true, sequence
+		}
+	}
+}
+
+// isWide says whether it was noted.
+func (r *rooms) isWide(namespace string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.wide[namespace]
+	return ok
 }
 
 // begin notes that the wider subscriptions were in force when the stream was at the sequence.
@@ -206,7 +239,7 @@ func (r *rooms) position(path string) chain {
 	if c := r.others[path]; c != nil {
 		return *c
 	}
-	return r.base
+	return r.fresh(path)
 }
 
 // startOver forgets what was read: the stream is another one, whose sequences begin again.
@@ -217,6 +250,9 @@ func (r *rooms) startOver() {
 		rm.chain = chain{whole: rm.whole}
 	}
 	clear(r.others)
+	for namespace := range r.wide {
+		r.wide[namespace] = 0
+	}
 	r.base = chain{whole: r.base.whole}
 }
 
