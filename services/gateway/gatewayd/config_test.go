@@ -33,6 +33,8 @@ func TestSettingsThatCannotWorkAreNamed(t *testing.T) {
 		"lease":          func(c *gatewayd.Config) { c.Lease = time.Millisecond },
 		"ackTimeout":     func(c *gatewayd.Config) { c.AckTimeout = 0 },
 		"roomLinger":     func(c *gatewayd.Config) { c.RoomLinger = -1 },
+		"allowEIO3":      func(c *gatewayd.Config) { c.AllowEIO3, c.Parser = true, "msgpack" },
+		"parser":         func(c *gatewayd.Config) { c.Parser = "json" },
 		"path":           func(c *gatewayd.Config) { c.Path = "socket.io" },
 		"transport":      func(c *gatewayd.Config) { c.Transports = []string{"pigeon"} },
 		"namespaces": func(c *gatewayd.Config) {

@@ -161,7 +161,7 @@ func (b *Bridge) packet(namespace string, kind contract.Kind, s contract.Stored,
 	if kind == contract.Post || contract.Last(h, contract.HeaderStamp) != "" {
 		extra = append(extra, stamp(h, contract.MessageID(epoch, s.Sequence), s.Time))
 	}
-	return encodeEvent(socketio.Head{Namespace: namespace}, h, payload, b.withOffset(extra, epoch, offset)...)
+	return b.encodeEvent(socketio.Head{Namespace: namespace}, h, payload, b.withOffset(extra, epoch, offset)...)
 }
 
 // withOffset adds what a client says when it comes back: how far it has heard. It is the last argument of all events
@@ -374,7 +374,7 @@ func (b *Bridge) volatileEvent(msg *nats.Msg) error {
 	}
 	extra = b.withOffset(extra, b.epoch.get(), b.position.Load())
 	err = b.meant(sel, func(sel hub.Selection) error {
-		m, err := encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, msg.Data, extra...)
+		m, err := b.encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, msg.Data, extra...)
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/parser"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
@@ -90,6 +91,7 @@ type Options struct {
 	Recovery           bool          // whether clients that come back may go on as the same socket
 	MaxHeld            int           // messages that may wait for a client that is coming back
 	MaxAttachmentBytes int           // of one packet
+	Parser             parser.Parser // how all clients of the gateway spell packets
 	Log                *slog.Logger
 	Metrics            Metrics
 }
