@@ -78,7 +78,7 @@ func (s *socket) wantSaid(want ...string) (last string) {
 	return last
 }
 
-func numbers(from, to int) (all []string) {
+func countUp(from, to int) (all []string) {
 	for i := from; i < to; i++ {
 		all = append(all, fmt.Sprint(i))
 	}
@@ -101,7 +101,7 @@ func TestClientGoesOnAtAnotherGateway(t *testing.T) {
 	s.join("red")
 	lives := d.listen("natter.on._.*.>")
 	d.say([]string{"red"}, 0, 3)
-	last := s.wantSaid(numbers(0, 3)...)
+	last := s.wantSaid(countUp(0, 3)...)
 
 	gws[0].drop(s)
 	d.say([]string{"red"}, 3, 5)
@@ -119,10 +119,10 @@ func TestClientGoesOnAtAnotherGateway(t *testing.T) {
 	if again.kept() != pid || again.id != s.id {
 		t.Fatalf("went on as %s, was %s", again.id, s.id)
 	}
-	last = again.wantSaid(numbers(3, 9)...)
+	last = again.wantSaid(countUp(3, 9)...)
 	d.say([]string{"blue"}, 9, 12)
 	d.say([]string{s.id}, 12, 13)
-	last = again.wantSaid(numbers(9, 13)...)
+	last = again.wantSaid(countUp(9, 13)...)
 
 	// Everybody agrees on where it is.
 	reply, err := d.nc.Request("natter.list._.socket."+s.id, nil, patience)
@@ -150,7 +150,7 @@ func TestClientGoesOnAtAnotherGateway(t *testing.T) {
 	if third.kept() != pid || third.id != s.id {
 		t.Fatalf("went on as %s, was %s", third.id, s.id)
 	}
-	third.wantSaid(numbers(13, 15)...)
+	third.wantSaid(countUp(13, 15)...)
 	d.say([]string{s.id}, 15, 16)
 	third.wantSaid("15")
 }
@@ -388,7 +388,7 @@ func TestEveryoneComesBackAtOnce(t *testing.T) {
 		if c.s.kept() != c.pid {
 			t.Fatal("did not go on")
 		}
-		c.s.wantSaid(numbers(1, missed)...)
+		c.s.wantSaid(countUp(1, missed)...)
 	}
 	fetches := 0
 	for len(reads) > 0 {

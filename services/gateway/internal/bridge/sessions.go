@@ -143,7 +143,7 @@ func written(stream string, reply *nats.Msg) (revision uint64, err error) {
 	}
 	switch {
 	case ack.Error != nil && ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
-		return 0, session.ErrTaken
+		return 0, session.ErrClaimed
 	case ack.Error != nil:
 		return 0, ack.Error
 	case ack.Stream != stream:
@@ -176,7 +176,7 @@ func (b *Bridge) Keep(c session.Claim, saved session.Saved, fate session.Fate, d
 		r.Left = time.Now().UTC()
 	}
 	b.sessions.write(c.PID, r, c.Revision, func(revision uint64, err error) {
-		if !errors.Is(err, session.ErrTaken) {
+		if !errors.Is(err, session.ErrClaimed) {
 			done(revision, err)
 			return
 		}
@@ -195,12 +195,12 @@ func (b *Bridge) keepAgain(ctx context.Context, c session.Claim, r record) (uint
 			return 0, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 		}
 		if now != nil && (now.Gateway != r.Gateway || now.Claim != r.Claim) {
-			return 0, session.ErrTaken
+			return 0, session.ErrClaimed
 		}
 		if now == nil {
 			revision = 0
 		}
-		if revision, err = b.sessions.writeNow(ctx, c.PID, r, revision); !errors.Is(err, session.ErrTaken) {
+		if revision, err = b.sessions.writeNow(ctx, c.PID, r, revision); !errors.Is(err, session.ErrClaimed) {
 			return revision, err
 		}
 	}
@@ -263,7 +263,7 @@ func (b *Bridge) Claim(ctx context.Context, f *session.Found) (session.Claim, er
 			b.took(f, number+1)
 			return session.Claim{PID: f.PID, Number: number + 1, Revision: claim}, nil
 		}
-		if !errors.Is(err, session.ErrTaken) {
+		if !errors.Is(err, session.ErrClaimed) {
 			return session.Claim{}, err
 		}
 		// Its holder may have written since; or the copy that was read was old.
@@ -272,7 +272,7 @@ func (b *Bridge) Claim(ctx context.Context, f *session.Found) (session.Claim, er
 			return session.Claim{}, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 		}
 		if now == nil || now.Ended || now.Claim != number {
-			return session.Claim{}, session.ErrTaken
+			return session.Claim{}, session.ErrClaimed
 		}
 		f.Saved, f.Left, revision = now.Saved, !now.Left.IsZero(), at
 	}
@@ -391,7 +391,7 @@ func (s *sessions) claimed(msg *nats.Msg) {
 func (s *sessions) close(namespace, id string, claim int) {
 	for _, socket := range s.bridge.hub.Select(hub.Selection{Namespace: namespace, Rooms: []string{id}}) {
 		if n := socket.Claimed(); n > 0 && n < claim {
-			socket.Taken()
+			socket.MovedOn()
 		}
 	}
 }

@@ -34,12 +34,18 @@ func (s *Socket) enter(ctx context.Context) {
 	if err == nil {
 		err = s.admit(ctx)
 	}
+	if err == nil {
+		err = s.claim(ctx)
+	}
 	s.handshake.Auth = nil // it proved who the client is, and holds secrets
 	if s.client.speaksV4() {
 		forgetToken(&s.handshake)
 	}
 	if err == nil {
 		err = s.join(ctx)
+	}
+	if err != nil {
+		s.untake()
 	}
 	var no refusal
 	switch {
@@ -63,14 +69,17 @@ func (s *Socket) enter(ctx context.Context) {
 // maxAdmission is how old the word of a middleware may be when the socket gets in.
 const maxAdmission = 10 * time.Second
 
-// admit asks the namespace's middlewares; all of them again, if one was so slow that what another said may not
-// be true any more.
+// admit asks the namespace's middlewares, and who takes the socket if the namespace is ordered; the middlewares again,
+// if one of all these was so slow that what another said may not be true any more.
 func (s *Socket) admit(ctx context.Context) error {
 	name := s.name
 	for {
 		start := time.Now()
 		s.user, s.name, s.roles, s.data = "", name, nil, nil
 		if err := s.admitOnce(ctx); err != nil {
+			return err
+		}
+		if err := s.take(ctx); err != nil {
 			return err
 		}
 		if time.Since(start) < maxAdmission {
@@ -100,7 +109,7 @@ func (s *Socket) admitOnce(ctx context.Context) error {
 			}
 			return refusal{message: message, data: a.Data}
 		}
-		s.take(a)
+		s.add(a)
 		rooms = append(rooms, a.Rooms...)
 		if !a.Expires.IsZero() && (expires.IsZero() || a.Expires.Before(expires)) {
 			expires = a.Expires
@@ -121,24 +130,33 @@ func (s *Socket) admitOnce(ctx context.Context) error {
 	return nil
 }
 
-// ask asks one middleware. While it does not answer, and nothing else lives on the connection, the client's
+// ask asks one middleware.
+func (s *Socket) ask(ctx context.Context, middleware string, entry contract.Entry) (a contract.Admission, err error) {
+	err = s.patiently(ctx, func(ctx context.Context) (err error) {
+		a, err = s.client.srv.backend.Use(ctx, middleware, entry)
+		return err
+	})
+	if err != nil {
+		return contract.Admission{}, fmt.Errorf("middleware %s: %w", middleware, err)
+	}
+	return a, nil
+}
+
+// patiently asks a service, by try. While it does not answer, and nothing else lives on the connection, the client's
 // patience (connectTimeout) is the limit; then the transport is closed, so that the client tries again.
-func (s *Socket) ask(ctx context.Context, middleware string, entry contract.Entry) (contract.Admission, error) {
+func (s *Socket) patiently(ctx context.Context, try func(context.Context) error) error {
 	for {
 		limited, cancel := context.WithTimeout(ctx, s.client.srv.opts.ConnectTimeout)
-		a, err := s.client.srv.backend.Use(limited, middleware, entry)
+		err := try(limited)
 		cancel()
-		if err == nil {
-			return a, nil
-		}
-		if ctx.Err() != nil || !s.client.others(s) {
-			return contract.Admission{}, fmt.Errorf("middleware %s: %w", middleware, err)
+		if err == nil || ctx.Err() != nil || !s.client.others(s) {
+			return err
 		}
 	}
 }
 
-// take adds what a middleware said to what the ones before it said.
-func (s *Socket) take(a contract.Admission) {
+// add adds what a middleware said to what the ones before it said.
+func (s *Socket) add(a contract.Admission) {
 	if a.User != "" {
 		s.user = a.User
 	}
@@ -151,6 +169,9 @@ func (s *Socket) take(a contract.Admission) {
 	}
 }
 
+// errReordered says that another service shall take the socket, so that it must enter again.
+var errReordered = fmt.Errorf("%w: the namespace's order has just been changed", ErrUnavailable)
+
 // join makes the socket a member and tells it so.
 func (s *Socket) join(ctx context.Context) error {
 	missed, err := s.restore(ctx)
@@ -161,6 +182,10 @@ func (s *Socket) join(ctx context.Context) error {
 		if err := s.start(ctx); err != nil {
 			return err
 		}
+	}
+	if !s.inOrder() { // who is a member by now is looked at when that changes
+		s.undo()
+		return errReordered
 	}
 	expelled, err := s.begin(ctx, missed)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
-// ErrTaken says that another gateway has the session now.
-var ErrTaken = errors.New("the client is at another gateway")
+// ErrClaimed says that another gateway has the session now.
+var ErrClaimed = errors.New("the client is at another gateway")
 
 // Saved is what a gateway must know of a socket to go on with it.
 type Saved struct {
@@ -73,7 +73,7 @@ type kept struct {
 	granted  []string
 	admitted json.RawMessage
 	fate     Fate
-	taken    bool // by another gateway: nobody is told that the socket ends
+	moved    bool // to another gateway: nobody is told that the socket ends
 
 	saving, dirty bool
 	waiting       []func(error)
@@ -129,8 +129,8 @@ func (s *Socket) keepOnce() {
 			done(err)
 		}
 		switch {
-		case errors.Is(err, ErrTaken):
-			s.Taken()
+		case errors.Is(err, ErrClaimed):
+			s.MovedOn()
 		case err != nil:
 			s.client.srv.often("a socket's session was not stored: its client may not be recovered", "socket", s.id, "namespace", s.namespace, "error", err)
 		case again:
@@ -144,10 +144,10 @@ func (s *Socket) keepOnce() {
 	})
 }
 
-// Taken ends the socket without a word, since another gateway goes on with it.
-func (s *Socket) Taken() {
+// MovedOn ends the socket without a word, since another gateway goes on with it.
+func (s *Socket) MovedOn() {
 	s.mu.Lock()
-	s.kept.taken = true
+	s.kept.moved = true
 	s.kept.claim.PID = ""
 	s.mu.Unlock()
 	s.client.conn.Close(transport.ReasonForcedClose)

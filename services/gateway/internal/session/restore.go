@@ -28,46 +28,52 @@ func (s *Socket) find(ctx context.Context) error {
 }
 
 // afresh gives up the session that was found.
-func (s *Socket) afresh() {
+func (s *Socket) afresh(ctx context.Context) error {
+	s.untake() // by its id
 	s.found = nil
 	s.id = s.client.srv.opts.Gateway + "." + newID()
+	return s.take(ctx)
 }
 
-// restore goes on with the session that was found, if it is this user's and nobody else was quicker. The socket
-// is a member then, and what is said to it is held.
-func (s *Socket) restore(ctx context.Context) (Missed, error) {
+// claim takes over the session that was found, if it is this user's and nobody else was quicker; else the socket
+// starts afresh.
+func (s *Socket) claim(ctx context.Context) error {
 	f := s.found
 	if f == nil {
-		return Missed{}, nil
+		return nil
 	}
 	if f.User != s.user {
-		s.afresh()
-		return Missed{}, nil
+		return s.afresh(ctx)
 	}
 	claim, err := s.client.srv.backend.Claim(ctx, f)
-	if errors.Is(err, ErrTaken) {
-		s.afresh()
+	switch {
+	case err == nil:
+		s.resume(f, claim)
+	case errors.Is(err, ErrClaimed):
+		return s.afresh(ctx)
+	default:
+		return fmt.Errorf("claiming the client's session: %w", err)
+	}
+	return nil
+}
+
+// restore goes on with the session that was claimed. The socket is a member then, and what is said to it is held.
+func (s *Socket) restore(ctx context.Context) (Missed, error) {
+	if s.found == nil {
 		return Missed{}, nil
 	}
-	if err != nil {
-		return Missed{}, fmt.Errorf("claiming the client's session: %w", err)
-	}
-	s.resume(f, claim)
 	missed, err := s.rejoin(ctx)
-	if err != nil {
-		return Missed{}, err
+	if err != nil || !missed.Ended {
+		return missed, err
 	}
-	if missed.Ended {
-		s.undo()
-		s.mu.Lock()
-		s.kept.fate = Ended
-		s.mu.Unlock()
-		if err := s.keepNow(ctx); err != nil {
-			return Missed{}, fmt.Errorf("ending the client's session: %w", err)
-		}
-		return Missed{}, errPutOut
+	s.undo()
+	s.mu.Lock()
+	s.kept.fate = Ended
+	s.mu.Unlock()
+	if err := s.keepNow(ctx); err != nil {
+		return Missed{}, fmt.Errorf("ending the client's session: %w", err)
 	}
-	return missed, nil
+	return Missed{}, errPutOut
 }
 
 // resume takes over what was saved. Rooms that middlewares gave and do not give any more are left; data stays as it is

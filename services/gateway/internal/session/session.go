@@ -47,6 +47,10 @@ type Backend interface {
 	Namespace(name string) (configured string, ns contract.Namespace, ok bool)
 	// Use asks a middleware until it answers or the context ends.
 	Use(ctx context.Context, middleware string, entry contract.Entry) (contract.Admission, error)
+	// Take asks the instances of a service until one takes the socket, or the context ends, and returns its id. Until
+	// Untake the socket's connection is closed when the instance is gone, with [Socket.Lose], or wants to go.
+	Take(ctx context.Context, s *Socket, service string) (instance string, err error)
+	Untake(s *Socket)
 	// Enter hears what is said to the whole namespace, Acquire what is said to a room. When they return
 	// nil, all that is published from then on is heard, until as many calls of Exit and Release.
 	// They return how far the stream was at that moment, or earlier. Adopt is Acquire for what is said to a socket by its
@@ -60,11 +64,11 @@ type Backend interface {
 	// Find looks for the session of a client that comes back; nil if there is none that it could go on with.
 	Find(ctx context.Context, namespace, pid, offset string) (*Found, error)
 	// Claim takes a session over from the gateway that has it, or had it, and tells services for that one that the client
-	// was gone, if nobody did. It fails with [ErrTaken] if somebody else was quicker.
+	// was gone, if nobody did. It fails with [ErrClaimed] if somebody else was quicker.
 	Claim(ctx context.Context, f *Found) (Claim, error)
 	// Missed reads what the socket, which is in the hub already, missed.
 	Missed(ctx context.Context, s *Socket, from uint64, rooms map[string]uint64) (Missed, error)
-	// Keep stores a session; done is called once, with the revision or with an error: [ErrTaken] if it is another
+	// Keep stores a session; done is called once, with the revision or with an error: [ErrClaimed] if it is another
 	// gateway's.
 	Keep(c Claim, saved Saved, fate Fate, done func(revision uint64, err error))
 	// Store publishes a durable event; done is called with the message's id once it is stored, with
@@ -72,7 +76,7 @@ type Backend interface {
 	Store(say Say, done func(id string, err error))
 	// Volatile publishes an event for whoever is there.
 	Volatile(say Say) error
-	// On tells services what a client said. With ack it wants an answer: unless On fails, ack is called once,
+	// On tells services what a client said; of the service that has taken the socket, that instance. With ack it wants an answer: unless On fails, ack is called once,
 	// with the ack's arguments as a JSON array, or with the error that there is none.
 	On(s *Socket, event string, array []byte, attachments [][]byte, ack func(array []byte, attachments [][]byte, err error)) error
 	// Who lists the sockets in a room over all gateways; done is called once.

@@ -42,6 +42,7 @@ type Socket struct {
 	state    state
 	added    bool // to the hub
 	kept     kept
+	taken    taken
 	data     json.RawMessage  // as the middlewares gave it, or services have set it since
 	expelled bool             // whether it was put out before it was in
 	asked    map[uint64]Asker // acks that the client owes, by id
@@ -270,15 +271,16 @@ func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
 		return nil
 	}
 	s.mu.Lock()
-	taken := s.kept.taken
+	moved := s.kept.moved
 	if s.kept.fate = fateOf(reason); byServer {
 		s.kept.fate = Ended
 	}
 	s.mu.Unlock()
-	if taken {
+	if moved {
 		s.leaveAll()
 		s.client.srv.backend.Exit(s.namespace)
 		s.abandonID()
+		s.untake()
 		return asked
 	}
 	if byServer {
@@ -297,6 +299,7 @@ func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
 	s.abandonID()
 	s.tell(contract.EventDisconnect, reason)
 	s.keep(nil)
+	s.untake()
 	return asked
 }
 
