@@ -209,14 +209,21 @@ func (b *Bridge) keepAgain(ctx context.Context, c session.Claim, r record) (uint
 
 // Find looks for a session that may go on.
 func (b *Bridge) Find(ctx context.Context, namespace, pid, offset string) (*session.Found, error) {
+	epoch, sequence, err := contract.SplitMessageID(offset)
+	if err != nil {
+		return nil, nil // it received nothing yet
+	}
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
+	current := b.epoch.wait(ctx)
+	if current == "" {
+		return nil, errNotReady
+	}
 	r, revision, err := b.sessions.read(ctx, pid)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 	}
-	epoch, sequence, err := contract.SplitMessageID(offset)
-	if r == nil || r.Ended || err != nil || r.Namespace != namespace || r.Epoch != epoch || b.epoch.get() != epoch {
+	if r == nil || r.Ended || r.Namespace != namespace || r.Epoch != epoch || current != epoch {
 		return nil, nil
 	}
 	away, err := b.away(ctx, r)
