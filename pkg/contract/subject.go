@@ -185,6 +185,20 @@ func (s Subjects) Carry(to, from string) (string, error) {
 	return s.Prefix() + "." + string(Gateway) + "." + to + ".carry." + from, nil
 }
 
+// Claim is the subject on which the gateway from tells the gateway to that it has taken over a socket of its. The
+// same permissions as for [Subjects.Carry] apply.
+func (s Subjects) Claim(to, from string) (string, error) {
+	if !ValidGatewayID(to) || !ValidGatewayID(from) {
+		return "", fmt.Errorf("%w: gateways %s and %s", ErrBadSubject, clip(to), clip(from))
+	}
+	return s.Prefix() + "." + string(Gateway) + "." + to + ".claim." + from, nil
+}
+
+// ClaimAny matches what all gateways tell the gateway to by [Subjects.Claim]. The last token is the sender.
+func (s Subjects) ClaimAny(to string) string {
+	return s.Prefix() + "." + string(Gateway) + "." + to + ".claim.*"
+}
+
 // CarryAny matches what all gateways send to the gateway to by [Subjects.Carry]. The last token is the sender.
 func (s Subjects) CarryAny(to string) string {
 	return s.Prefix() + "." + string(Gateway) + "." + to + ".carry.*"

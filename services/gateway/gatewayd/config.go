@@ -70,7 +70,8 @@ type Settings struct {
 
 	MaxCarried int `default:"10000" help:"Requests, WebSockets and WebTransport streams that reached another gateway than their session, carried at a time each way; 0: clients must stay at their gateway."`
 
-	RecoveryWindow time.Duration `default:"2m" help:"How long what was said stays available to clients that come back."`
+	Recovery       bool          `default:"true" negatable:"" help:"Let clients that come back go on as the same socket, at any gateway, and send them what they missed: Socket.IO's connectionStateRecovery."`
+	RecoveryWindow time.Duration `default:"2m" help:"How long a client may be away for that: Socket.IO's maxDisconnectionDuration."`
 	Lease          time.Duration `default:"10s" help:"A gateway not heard of for so long counts as gone."`
 	AckTimeout     time.Duration `default:"30s" help:"How long a service may take to answer a client's event."`
 	RoomLinger     time.Duration `default:"5s" help:"How long a room without members stays subscribed."`

@@ -118,7 +118,7 @@ func (d *deployment) gateways(n int, change ...func(*gatewayd.Config)) []*gatewa
 func (d *deployment) launch(change ...func(*gatewayd.Config)) *gateway {
 	d.t.Helper()
 	var cfg gatewayd.Config
-	args := []string{"--listen=127.0.0.1:0", "--health-listen=", "--nats-url=" + d.nats.URL(), "--room-linger=50ms", "--lease=2s", "--no-serve-client"}
+	args := []string{"--listen=127.0.0.1:0", "--health-listen=", "--nats-url=" + d.nats.URL(), "--room-linger=50ms", "--lease=2s", "--no-serve-client", "--no-recovery"}
 	if err := config.Load(gatewayd.Name, gatewayd.About, args, &cfg, config.Environ(nil)); err != nil {
 		d.t.Fatal(err)
 	}

@@ -34,6 +34,8 @@ type Options struct {
 
 	StreamAge  time.Duration // how long the main stream keeps messages
 	Duplicates time.Duration // how long a Nats-Msg-Id is remembered
+	Recovery   bool          // whether clients that come back may go on as the same socket
+	Window     time.Duration // for how long
 	Lease      time.Duration // a gateway not heard of for so long is gone
 	Linger     time.Duration // how long a room without members stays subscribed
 	AckTimeout time.Duration // how long a service may take to answer a client's event
@@ -70,6 +72,8 @@ type Bridge struct {
 	rooms    *rooms
 	replies  *replies // to events and questions of clients
 	stores   *replies // to posts, which a flood of questions must not stop
+	sessions *sessions
+	packets  packets
 	fence    *fence
 	tail     *tail
 	gateways *gateways
@@ -118,9 +122,10 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 	for _, s := range []*rate.Sometimes{&b.lately.store, &b.lately.use, &b.lately.skip, &b.lately.ack, &b.lately.repair} {
 		*s = rate.Sometimes{First: 10, Interval: time.Second}
 	}
-	b.rooms = newRooms(nc, opts, b.live, b.volatile)
+	b.rooms = newRooms(nc, opts, b.live, b.volatile, b.requests)
 	b.replies = newReplies(nc, opts)
 	b.stores = newReplies(nc, opts)
+	b.sessions = newSessions(b)
 	b.fence = newFence(nc, opts)
 	b.tail = newTail(nc, opts)
 	b.gateways = newGateways(opts)
@@ -142,7 +147,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.rooms.run, b.takers.run, b.tail.run, b.sweep, b.maintain} {
+	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.rooms.run, b.takers.run, b.tail.run, b.sweep, b.sessions.stores.runOn, b.sessions.run, b.maintain} {
 		wg.Go(func() { part(ctx) })
 	}
 	wg.Wait()
@@ -171,6 +176,8 @@ func (b *Bridge) subscribe() ([]*nats.Subscription, error) {
 		{electedSubject + b.opts.Subjects.Names().Stream, b.live},
 		{b.replies.inbox + ".*", b.replies.in},
 		{b.stores.inbox + ".*", b.stores.in},
+		{b.sessions.stores.inbox + ".*", b.sessions.stores.in},
+		{s.ClaimAny(gw), b.sessions.claims},
 	} {
 		sub, err := b.nc.ChanSubscribe(w.subject, w.to)
 		if err != nil {
@@ -307,6 +314,16 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 	if err := b.gateways.hold(limited, leases); err != nil {
 		return err
+	}
+	if b.opts.Recovery {
+		kept, err := provision.Sessions(limited, b.js, o.Subjects, o.Storage)
+		if err != nil {
+			return err
+		}
+		b.sessions.open(kept)
+		if err := b.sessions.beat(limited); err != nil {
+			return err
+		}
 	}
 	wg.Go(func() { b.spaces.follow(ctx, spaces) })
 	wg.Go(func() { b.gateways.follow(ctx, leases) })

@@ -54,6 +54,13 @@ func (n *namespaces) find(name string) (configured string, ns contract.Namespace
 	return "", contract.Namespace{}, false
 }
 
+// patternNames lists the patterns.
+func (n *namespaces) patternNames() []string {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return slices.Clone(n.order)
+}
+
 // pattern is the pattern from which a namespace has its configuration, or "".
 func (n *namespaces) pattern(name string) string {
 	if configured, _, ok := n.find(name); ok && configured != name {

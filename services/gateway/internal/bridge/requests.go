@@ -242,6 +242,9 @@ const partRoom = 1024
 
 // answer replies with the elements as a JSON array, in as many parts as NATS's max_payload asks for.
 func (b *Bridge) answer(msg *nats.Msg, p contract.Parsed, elements []json.RawMessage, header ...string) {
+	if id := p.Target.Socket(); id != "" && len(elements) == 0 && b.sessions.elsewhere(id) {
+		return // its holder hears this, too
+	}
 	limit := int(b.nc.MaxPayload()) - partRoom
 	var parts [][]byte
 	part := []byte{'['}

@@ -145,7 +145,11 @@ func (c *Client) connect(p *socketio.Packet) error {
 	if len(p.Data) > 0 {
 		auth = p.Data
 	}
-	s := &Socket{client: c, id: c.drawID(), namespace: p.Namespace}
+	var back comeback
+	if c.recovers() {
+		auth, back = splitComeback(auth)
+	}
+	s := &Socket{client: c, id: c.drawID(), namespace: p.Namespace, back: back}
 	s.handshake = handshake(c.conn.Request(), auth)
 	s.name = chosenName(auth)
 

@@ -206,10 +206,16 @@ func (e *event) join(room string) *contract.Refusal {
 		srv.often("a client could not join a room now", "room", room, "namespace", e.socket.namespace, "error", err)
 		return nil // not answered: the client's own timeout is its error
 	}
-	e.ack(accepted{OK: true})
-	if e.rule.Announce && srv.hub.In(e.socket, room) { // it may have been put out meanwhile
-		e.socket.announce(contract.EventJoined, room)
-	}
+	a, announce := e.answer, e.rule.Announce
+	e.socket.keep(func(err error) { // a client that was told that it is in a room is in it when it comes back
+		if err != nil {
+			return
+		}
+		a.ack(accepted{OK: true})
+		if announce && srv.hub.In(a.socket, room) { // it may have been put out meanwhile
+			a.socket.announce(contract.EventJoined, room)
+		}
+	})
 	return nil
 }
 

@@ -70,7 +70,10 @@ func (s *Socket) accepted() *transport.Message {
 	if s.client.speaksV4() {
 		return transport.NewMessage(socketio.AppendConnectV4(nil, s.namespace))
 	}
-	return s.client.srv.opts.Parser.Connect(s.namespace, s.id, "")
+	s.mu.Lock()
+	pid := s.kept.claim.PID
+	s.mu.Unlock()
+	return s.client.srv.opts.Parser.Connect(s.namespace, s.id, pid)
 }
 
 // refused tells the client why it is not.
