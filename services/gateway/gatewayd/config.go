@@ -40,20 +40,28 @@ type Settings struct {
 	Listen    string `default:"127.0.0.1:3000" help:"Address for clients: host:port; :port listens on all interfaces."`
 	GatewayID string `help:"This gateway's id, the first part of socket ids; drawn at random if empty. No two gateways may share one." placeholder:"ID"`
 
-	Path              string        `default:"/socket.io/" help:"Prefix of the requests that are Socket.IO's."`
-	ServeClient       bool          `default:"true" negatable:"" help:"Serve the client bundles under the path."`
+	Path              string        `default:"/socket.io/" help:"Prefix of the requests that are Socket.IO's." socketio:"path"`
+	AddTrailingSlash  bool          `default:"true" negatable:"" help:"Take the path with a slash at its end alone; off, without it too." socketio:"addTrailingSlash"`
+	ServeClient       bool          `default:"true" negatable:"" help:"Serve the client bundles under the path." socketio:"serveClient"`
 	ClientDir         string        `default:"web/node_modules/socket.io-client/dist" help:"Folder dist of the npm package socket.io-client." placeholder:"DIR"`
 	WebDir            string        `help:"Folder with pages of your own, served at /; where it has none, the built-in ones are." placeholder:"DIR"`
-	Transports        []string      `default:"polling,websocket" help:"What clients may connect by."`
-	PingInterval      time.Duration `default:"25s" help:"From a client's pong to the next ping."`
-	PingTimeout       time.Duration `default:"20s" help:"How long a client may take to answer a ping."`
-	UpgradeTimeout    time.Duration `default:"10s" help:"How long an upgrade to WebSocket may take."`
-	ConnectTimeout    time.Duration `default:"45s" help:"How long a client may stay without a namespace, and a middleware without an answer."`
-	MaxHTTPBufferSize config.Bytes  `name:"max-http-buffer-size" default:"1MB" help:"Largest message of a client, in bytes."`
-	Cookie            string        `help:"Name of a cookie with the session id, for load balancers that need one."`
+	Transports        []string      `default:"polling,websocket" help:"What clients may connect by." socketio:"transports"`
+	AllowUpgrades     bool          `default:"true" negatable:"" help:"Let clients go over from polling to WebSocket." socketio:"allowUpgrades"`
+	PingInterval      time.Duration `default:"25s" help:"From a client's pong to the next ping." socketio:"pingInterval"`
+	PingTimeout       time.Duration `default:"20s" help:"How long a client may take to answer a ping." socketio:"pingTimeout"`
+	UpgradeTimeout    time.Duration `default:"10s" help:"How long an upgrade to WebSocket may take." socketio:"upgradeTimeout"`
+	ConnectTimeout    time.Duration `default:"45s" help:"How long a client may stay without a namespace, and a middleware without an answer." socketio:"connectTimeout"`
+	MaxHTTPBufferSize config.Bytes  `name:"max-http-buffer-size" default:"1MB" help:"Largest message of a client, in bytes, compressed or not." socketio:"maxHttpBufferSize"`
 
-	CORSOrigin      []string `name:"cors-origin" help:"Other origins whose pages may connect, such as https://example.com; * for all."`
-	CORSCredentials bool     `name:"cors-credentials" help:"Let pages of those origins send cookies."`
+	HTTPCompression          bool                   `default:"true" negatable:"" help:"Compress answers to polls for clients that accept gzip or deflate." socketio:"httpCompression"`
+	HTTPCompressionOptions   HTTPCompressionOptions `embed:"" prefix:"http-compression-"`
+	PerMessageDeflate        bool                   `help:"Compress what is said over WebSockets, for clients that offer it. Costs CPU time for each message." socketio:"perMessageDeflate"`
+	PerMessageDeflateOptions DeflateOptions         `embed:"" prefix:"per-message-deflate-"`
+
+	Cookie        CookieName    `inner:"name" help:"Name of a cookie with the session id, for load balancers that need one; true: io." placeholder:"NAME" socketio:"cookie.name"`
+	CookieOptions CookieOptions `embed:"" prefix:"cookie-"`
+
+	CORS CORSOptions `embed:"" prefix:"cors-"`
 
 	MaxConnections   int          `default:"0" help:"Open connections; further ones are refused. 0: no bound."`
 	MaxQueueBytes    config.Bytes `default:"8MiB" help:"What may wait for one slow client; over it the client is disconnected."`
@@ -167,23 +175,27 @@ func (s Settings) Validate() error {
 			errs = append(errs, fmt.Errorf("namespaces: %w", err))
 		}
 	}
-	errs = append(errs, s.transport().Validate())
+	errs = append(errs, s.validatePath(), s.CookieOptions.validate(), s.transport().Validate())
 	return errors.Join(errs...)
 }
 
 // transport are the settings that the Engine.IO layer takes.
 func (s Settings) transport() transport.Options {
 	return transport.Options{
-		Path:             s.Path,
-		PingInterval:     s.PingInterval,
-		PingTimeout:      s.PingTimeout,
-		UpgradeTimeout:   s.UpgradeTimeout,
-		MaxPayload:       int64(s.MaxHTTPBufferSize),
-		MaxQueueBytes:    int(s.MaxQueueBytes),
-		MaxQueueMessages: s.MaxQueueMessages,
-		MaxConnections:   s.MaxConnections,
-		Transports:       s.Transports,
-		CORS:             transport.CORS{Origins: s.CORSOrigin, Credentials: s.CORSCredentials},
-		Cookie:           s.Cookie,
+		Path:              s.Path,
+		NoTrailingSlash:   !s.AddTrailingSlash,
+		PingInterval:      s.PingInterval,
+		PingTimeout:       s.PingTimeout,
+		UpgradeTimeout:    s.UpgradeTimeout,
+		MaxPayload:        int64(s.MaxHTTPBufferSize),
+		MaxQueueBytes:     int(s.MaxQueueBytes),
+		MaxQueueMessages:  s.MaxQueueMessages,
+		MaxConnections:    s.MaxConnections,
+		Transports:        s.Transports,
+		NoUpgrades:        !s.AllowUpgrades,
+		HTTPCompression:   s.httpCompression(),
+		PerMessageDeflate: s.perMessageDeflate(),
+		CORS:              s.CORS.transport(),
+		Cookie:            s.cookie(),
 	}
 }

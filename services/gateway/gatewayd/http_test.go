@@ -210,8 +210,8 @@ func TestOtherOriginsAreNotLetInByDefault(t *testing.T) {
 		origin, allow string
 	}{
 		{d.gateway(), "https://elsewhere.example", ""},
-		{d.gateway(func(c *gatewayd.Config) { c.CORSOrigin = []string{"https://app.example"} }), "https://app.example", "https://app.example"},
-		{d.gateway(func(c *gatewayd.Config) { c.CORSOrigin = []string{"https://app.example"} }), "https://elsewhere.example", ""},
+		{d.gateway(func(c *gatewayd.Config) { c.CORS.Origin = []string{"https://app.example"} }), "https://app.example", "https://app.example"},
+		{d.gateway(func(c *gatewayd.Config) { c.CORS.Origin = []string{"https://app.example"} }), "https://elsewhere.example", ""},
 	} {
 		res, _ := c.g.do("GET", engineQuery+"polling", "", "Origin", c.origin)
 		if got := res.Header.Get("Access-Control-Allow-Origin"); got != c.allow && !(c.allow == "" && got != "*" && got != c.origin) {

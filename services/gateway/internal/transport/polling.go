@@ -42,10 +42,12 @@ func (c *Conn) startPolling(w http.ResponseWriter, r *http.Request) {
 		refuse(w, false, engineio.BadRequest, "")
 		return
 	}
-	if name := c.srv.opts.Cookie; name != "" {
-		http.SetCookie(w, &http.Cookie{Name: name, Value: c.id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	if template := c.srv.opts.Cookie; template != nil {
+		cookie := *template
+		cookie.Value = c.id
+		http.SetCookie(w, &cookie)
 	}
-	c.writePoll(w, r, [][]byte{c.openPacket(Polling)})
+	c.writePoll(w, r, [][]byte{c.openPacket(Polling)}, true)
 }
 
 // serveGet is a poll: it answers with what is queued, or waits until something is.
@@ -94,11 +96,12 @@ func (c *Conn) serveGet(w http.ResponseWriter, r *http.Request) {
 		refuse(w, false, engineio.BadRequest, "")
 		return
 	}
-	parts := make([][]byte, len(p.messages))
+	parts, compress := make([][]byte, len(p.messages)), false
 	for i, m := range p.messages {
 		parts[i] = m.polling()
+		compress = compress || !m.plain // as the stock server: one that may be compressed takes the others with it
 	}
-	if err := c.writePoll(w, r, parts); err != nil {
+	if err := c.writePoll(w, r, parts, compress); err != nil {
 		c.pollFailed(p)
 	}
 }
@@ -114,8 +117,9 @@ func (c *Conn) pollFailed(p *poll) {
 	c.end(ReasonTransportError, closeMessage, nil)
 }
 
-// writePoll writes parts as one payload, within the write timeout.
-func (c *Conn) writePoll(w http.ResponseWriter, r *http.Request, parts [][]byte) error {
+// writePoll writes parts as one payload, within the write timeout. It is compressed if it may be, is worth
+// it, and the client takes it so.
+func (c *Conn) writePoll(w http.ResponseWriter, r *http.Request, parts [][]byte, compress bool) error {
 	separator := []byte{engineio.Separator}
 	size := len(separator) * (len(parts) - 1)
 	for _, p := range parts {
@@ -124,13 +128,15 @@ func (c *Conn) writePoll(w http.ResponseWriter, r *http.Request, parts [][]byte)
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
 	h.Set("Cache-Control", "no-store")
-	if size >= compressFrom && acceptsGzip(r) {
-		data, err := compress(bytes.Join(parts, separator))
-		if err != nil {
-			return err
+	if from := c.srv.opts.HTTPCompression; compress && from >= 0 && size >= from {
+		if coding := contentCoding(r.Header.Values("Accept-Encoding")); coding != "" {
+			data, err := encodeContent(coding, bytes.Join(parts, separator))
+			if err != nil {
+				return err
+			}
+			h.Set("Content-Encoding", coding)
+			parts, size = [][]byte{data}, len(data)
 		}
-		h.Set("Content-Encoding", "gzip")
-		parts, size = [][]byte{data}, len(data)
 	}
 	h.Set("Content-Length", strconv.Itoa(size))
 	rc := http.NewResponseController(w)

@@ -30,6 +30,7 @@ type wire struct {
 	maxSize int             // bound of the queue, bytes
 	failed  func()          // called at most once, by the drain goroutine, holding no lock
 	base64  bool            // the client asked for text in place of binary frames: query parameter b64
+	deflate int             // size from which messages are compressed; 0 if permessage-deflate was not negotiated
 
 	mu       sync.Mutex
 	queue    [][]byte
@@ -64,8 +65,11 @@ func newWire(conn net.Conn, o *Options) *wire {
 
 // frames returns the message as this client wants it.
 func (w *wire) frames(m *Message) []byte {
-	if w.base64 {
+	switch {
+	case w.base64:
 		return m.textFrames()
+	case w.deflate > 0:
+		return m.deflatedFrames(w.deflate)
 	}
 	return m.frames
 }
