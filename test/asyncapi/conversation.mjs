@@ -65,7 +65,7 @@ async function speak({ backend, ann, bob, natter }) {
   const targets = [
     ["all", {}],
     ["all", { "Natter-Except": `red,${bob.id}` }],
-    ["room.red", { "Natter-Stamp": "1", "Natter-Name": "Weatherman" }],
+    ["room.red", { "Natter-Stamp": "1", "Natter-Name": "Weatherman", "Natter-Compress": "false" }],
     [`room.${token("odd room *.>")}`, {}],
     [`socket.${ann.id}`, {}],
     ["many", { "Natter-Rooms": `red,blue,${ann.id}` }],
@@ -73,7 +73,7 @@ async function speak({ backend, ann, bob, natter }) {
   for (const [target, own] of targets) {
     for (const verb of ["emit", "post"]) await publish(backend, `natter.${verb}._.${target}`, '["news",1]', { ...own, "Nats-Msg-Id": `${verb} ${target} ${JSON.stringify(own)}` });
     backend.connection.publish(`natter.volatile._.${target}`, '["cursor",1,2]', { headers: headersOf(own) });
-    const { "Natter-Stamp": _stamp, "Natter-Name": _name, ...selection } = own; // a command has no stamp
+    const { "Natter-Stamp": _stamp, "Natter-Name": _name, "Natter-Compress": _compress, ...selection } = own; // a command says nothing
     await publish(backend, `natter.do._.${target}`, '["join","green","yellow"]', selection);
     await publish(backend, `natter.do._.${target}`, '["leave","green"]', selection);
     await publish(backend, `natter.do._.${target}`, '["data",{"seat":3}]', selection);
@@ -93,7 +93,7 @@ async function questions({ backend, ann, bob }) {
   for (const socket of [ann, bob]) socket.on("ready?", (answer) => answer(true));
   for (const [target, own] of [
     ["all", { "Natter-Timeout": "2s", "Natter-After": String(seq) }],
-    ["room.red", { "Natter-Except": bob.id, "Natter-Timeout": "1.5s" }],
+    ["room.red", { "Natter-Except": bob.id, "Natter-Timeout": "1.5s", "Natter-Compress": "false" }],
     ["many", { "Natter-Rooms": "red,blue" }],
     [`socket.${ann.id}`, {}],
   ]) {

@@ -40,7 +40,11 @@ func encodeEvent(head socketio.Head, h contract.Header, payload []byte, extra ..
 		return nil, err
 	}
 	head.Attachments = len(attachments)
-	return transport.NewMessage(socketio.AppendEvent(nil, head, array, extra...), attachments...), nil
+	m := transport.NewMessage(socketio.AppendEvent(nil, head, array, extra...), attachments...)
+	if !contract.MayCompress(h) {
+		m = m.Uncompressed()
+	}
+	return m, nil
 }
 
 // stamp is the last argument of what clients say to each other. The sender's headers are set by gateways;
