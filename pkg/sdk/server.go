@@ -44,6 +44,7 @@ type Server struct {
 	frozen     bool // Start was called: nothing is registered any more
 	namespaces map[string]*Namespace
 	serverSide serverSide
+	filters    []RequestFilter
 	invalid    []error // registrations that Start refuses
 	run        *run
 }

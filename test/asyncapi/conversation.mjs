@@ -6,11 +6,14 @@ import { headers } from "@nats-io/transport-node";
 import { collect, namespaceToken, next, timeout, token, until } from "../harness.mjs";
 
 export const password = "correct horse";
+// Who decides whether clients may connect.
+export const doorkeeper = "door keeper";
 
 const ask = (socket, ...event) => socket.timeout(timeout).emitWithAck(...event);
 
 export async function converse(natter, recorder) {
   const backend = await natter.nats();
+  await door(backend, natter);
   const [ann, bob] = await Promise.all([
     natter.connected("/", { auth: { name: "Ann" } }),
     natter.connected("/", { auth: { name: "Bob" }, transports: ["polling"] }),
@@ -27,6 +30,17 @@ export async function converse(natter, recorder) {
   await pages(said);
   await dice(said);
   await goodbye(said);
+}
+
+// The service that every client has to pass, before any other is connected.
+async function door(backend, natter) {
+  backend.connection.subscribe(`natter.allow.${token(doorkeeper)}`, {
+    callback: (_, message) => message.respond(JSON.stringify(message.json().handshake.query.stranger ? { ok: false, message: "who are you?" } : { ok: true })),
+  });
+  await backend.connection.flush();
+  const stranger = natter.client("/", { query: { stranger: "1" }, reconnection: false, transports: ["polling"] });
+  const [error] = await next(stranger, "connect_error");
+  assert.equal(error.description, 403);
 }
 
 // The rules of the main namespace.
@@ -93,12 +107,13 @@ async function questions({ backend, ann, bob }) {
   for (const socket of [ann, bob]) socket.on("ready?", (answer) => answer(true));
   for (const [target, own] of [
     ["all", { "Natter-Timeout": "2s", "Natter-After": String(seq) }],
-    ["room.red", { "Natter-Except": bob.id, "Natter-Timeout": "1.5s", "Natter-Compress": "false" }],
+    ["room.red", { "Natter-Except": bob.id, "Natter-Timeout": "1.5s" }],
     ["many", { "Natter-Rooms": "red,blue" }],
     [`socket.${ann.id}`, {}],
   ]) {
     const options = { timeout, headers: headersOf(own) };
-    assert.ok((await backend.connection.request(`natter.ask._.${target}`, '["ready?"]', options)).json().length > 0, target);
+    const plain = { timeout, headers: headersOf({ ...own, "Natter-Compress": "false" }) };
+    assert.ok((await backend.connection.request(`natter.ask._.${target}`, '["ready?"]', plain)).json().length > 0, target);
     assert.ok((await backend.connection.request(`natter.list._.${target}`, "", options)).json().length > 0, target);
   }
   // Without the header there are no rooms: a refusal.

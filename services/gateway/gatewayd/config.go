@@ -63,6 +63,8 @@ type Settings struct {
 
 	CORS CORSOptions `embed:"" prefix:"cors-"`
 
+	AllowRequest string `help:"Ask the service of this name, over NATS, whether a client may connect; empty: everybody may." placeholder:"NAME" socketio:"allowRequest"`
+
 	MaxConnections   int          `default:"0" help:"Open connections; further ones are refused. 0: no bound."`
 	MaxQueueBytes    config.Bytes `default:"8MiB" help:"What may wait for one slow client; over it the client is disconnected."`
 	MaxQueueMessages int          `default:"8192" help:"The same, counted in messages."`
@@ -136,6 +138,9 @@ func (s Settings) Validate() error {
 	}
 	if s.GatewayID != "" && !contract.ValidGatewayID(s.GatewayID) {
 		errs = append(errs, fmt.Errorf("gatewayId: %q: want 1 to %d characters of A-Z a-z 0-9 _ -", s.GatewayID, contract.MaxGatewayID))
+	}
+	if _, err := contract.EncodeToken(s.AllowRequest); err != nil {
+		errs = append(errs, fmt.Errorf("allowRequest: %w", err))
 	}
 	if info, err := os.Stat(s.WebDir); s.WebDir != "" && (err != nil || !info.IsDir()) {
 		errs = append(errs, fmt.Errorf("webDir: %q is not a folder", s.WebDir))

@@ -164,7 +164,7 @@ func (c *Client) connect(p *socketio.Packet) error {
 		auth = p.Data
 	}
 	s := &Socket{client: c, id: c.srv.opts.Gateway + "." + newID(), namespace: p.Namespace}
-	s.handshake = handshake(c.conn.Request(), auth)
+	s.handshake = Handshake(c.conn.Request(), auth)
 	s.name = chosenName(auth)
 
 	c.mu.Lock()
