@@ -81,7 +81,7 @@ type Settings struct {
 	Workers        int           `default:"0" help:"Goroutines that hand messages to sockets; 0: one a CPU."`
 
 	// Namespaces says which namespaces exist and what their events do, by name.
-	Namespaces map[string]contract.Namespace `kong:"-" yaml:"namespaces"`
+	Namespaces map[string]contract.Namespace `kong:"-" yaml:"namespaces" help:"Which namespaces exist and what their events do: docs/contract.md has the fields."`
 }
 
 // Defaults are the settings of a gateway without a file, environment or flags, for programs that make one
