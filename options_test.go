@@ -70,7 +70,7 @@ func TestEverySocketIOOptionIsAccountedFor(t *testing.T) {
 	for _, name := range socketIO {
 		isSetting := slices.ContainsFunc(settings, func(s config.Setting) bool { return s.Tag.Get("socketio") == name })
 		if isSetting == strings.Contains(text, "`"+name+"`") && name != "httpCompression" && name != "perMessageDeflate" {
-			t.Errorf("%s: a setting is %v, and the list of what is none says the same", name, isSetting)
+			t.Errorf("%s: is a setting with this tag socketio: %v; it must be either that or in the table elsewhere", name, isSetting)
 		}
 	}
 	for _, s := range settings {
