@@ -64,7 +64,11 @@ func settings(v reflect.Value, prefix string, group []string) ([]setting, error)
 			if name == "" {
 				name = kebab(f.Name)
 			}
-			all = append(all, setting{flag: prefix + name, key: key(camel(name)), inner: f.Tag.Get("inner"), field: fv, tag: f.Tag, help: f.Tag.Get("help")})
+			inFile, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			if inFile == "" {
+				inFile = camel(name)
+			}
+			all = append(all, setting{flag: prefix + name, key: key(inFile), inner: f.Tag.Get("inner"), field: fv, tag: f.Tag, help: f.Tag.Get("help")})
 		}
 	}
 	return all, nil

@@ -52,6 +52,7 @@ type Settings struct {
 	UpgradeTimeout    time.Duration `default:"10s" help:"How long an upgrade to WebSocket may take." socketio:"upgradeTimeout"`
 	ConnectTimeout    time.Duration `default:"45s" help:"How long a client may stay without a namespace, and a middleware without an answer." socketio:"connectTimeout"`
 	MaxHTTPBufferSize config.Bytes  `name:"max-http-buffer-size" default:"1MB" help:"Largest message of a client, in bytes, compressed or not." socketio:"maxHttpBufferSize"`
+	AllowEIO3         bool          `yaml:"allowEIO3" help:"Serve clients of Socket.IO 1 and 2 too (Engine.IO 3), over WebSocket and XHR polling." socketio:"allowEIO3"`
 
 	HTTPCompression          bool                   `default:"true" negatable:"" help:"Compress answers to polls for clients that accept gzip or deflate." socketio:"httpCompression"`
 	HTTPCompressionOptions   HTTPCompressionOptions `embed:"" prefix:"http-compression-"`
@@ -201,6 +202,7 @@ func (s Settings) transport() transport.Options {
 		HTTPCompression:   s.httpCompression(),
 		PerMessageDeflate: s.perMessageDeflate(),
 		CORS:              s.CORS.transport(),
+		AllowEIO3:         s.AllowEIO3,
 		Cookie:            s.cookie(),
 	}
 }

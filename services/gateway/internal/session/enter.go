@@ -13,7 +13,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/natter-io/natter/pkg/contract"
-	"github.com/natter-io/natter/pkg/socketio"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
@@ -32,6 +31,9 @@ func (s *Socket) enter(ctx context.Context) {
 	defer s.cancel()
 	err := s.admit(ctx)
 	s.handshake.Auth = nil // it proved who the client is, and holds secrets
+	if s.client.speaksV4() {
+		forgetToken(&s.handshake)
+	}
 	if err == nil {
 		err = s.join(ctx)
 	}
@@ -42,7 +44,7 @@ func (s *Socket) enter(ctx context.Context) {
 		s.client.drop(s, false)
 	case errors.As(err, &no):
 		s.client.drop(s, false)
-		s.Send(transport.NewMessage(socketio.AppendConnectError(nil, s.namespace, no.message, no.data)))
+		s.Send(s.refused(no))
 		s.client.closeIfIdleLater()
 	default:
 		// Nothing that a CONNECT_ERROR could say is true, and it would end the client's own attempts.
@@ -189,7 +191,7 @@ func (s *Socket) begin(ctx context.Context) (expelled bool, err error) {
 	s.mu.Unlock()
 	s.client.hasEntered()
 	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info()})
-	s.Send(transport.NewMessage(socketio.AppendConnect(nil, s.namespace, s.id, "")))
+	s.Send(s.accepted())
 	return expelled, nil
 }
 

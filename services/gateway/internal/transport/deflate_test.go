@@ -382,3 +382,36 @@ func BenchmarkBroadcastDeflated(b *testing.B) {
 		})
 	}
 }
+
+// Clients of revision 3 take compressed messages too; their own form of binary ones goes as it is.
+func TestDeflateForRevision3(t *testing.T) {
+	s := newServer(t, Options{AllowEIO3: true, PerMessageDeflate: 1})
+	d := ws.Dialer{HandshakeTimeout: patience, EnableCompression: true}
+	conn, res, err := d.Dial("ws"+strings.TrimPrefix(s.url("EIO=3&transport=websocket"), "http"), nil)
+	if err != nil || res.Header.Get("Sec-Websocket-Extensions") != agreed {
+		t.Fatalf("%v %v", res, err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetReadDeadline(time.Now().Add(3 * patience))
+	c := &client{conn, t}
+	p := s.peer(sid(t, c.recv()))
+	c.send("4" + string(big(5000)))
+	p.wantMessage(t, string(big(5000)))
+	s.wait("the websocket state", func() bool { return p.conn.Transport() == WebSocket })
+	p.conn.Send(NewMessage(big(5000)))
+	p.conn.Send(NewMessage(big(5000), []byte("bytes")))
+	c.want("4" + string(big(5000)))
+	c.want("4" + string(big(5000)))
+	c.want("b:\x04bytes")
+
+	a := s.do("GET", "EIO=3&transport=polling", "")
+	_, open, _ := strings.Cut(a.body, ":") // its length comes first
+	polling := s.peer(sid(t, open))
+	for want, m := range map[string]*Message{"gzip": NewMessage(big(2000)), "": NewMessage(big(2000)).Uncompressed()} {
+		polling.conn.Send(m)
+		a := s.do("GET", "EIO=3&transport=polling&sid="+polling.conn.ID(), "", "Accept-Encoding", "gzip")
+		if got := a.header.Get("Content-Encoding"); got != want || a.unpacked(t) != "2001:4"+string(big(2000)) {
+			t.Errorf("poll: content encoding %q, want %q", got, want)
+		}
+	}
+}

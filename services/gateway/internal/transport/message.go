@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/natter-io/natter/pkg/engineio"
 )
@@ -24,6 +25,8 @@ type Message struct {
 
 	onceDeflated sync.Once
 	deflated     []byte // as compressed WebSocket frames, made when first needed: few clients negotiate it
+
+	eio3Forms atomic.Pointer[eio3Forms] // for clients of revision 3
 }
 
 // NewMessage encodes one text message, followed by one binary message for each attachment. It
@@ -80,6 +83,7 @@ func control(t engineio.Type, data string) *Message {
 // The control packets, shared by all connections.
 var (
 	pingMessage  = control(engineio.Ping, "")
+	pongMessage  = control(engineio.Pong, "")
 	probeMessage = control(engineio.Pong, "probe")
 	noopMessage  = control(engineio.Noop, "")
 	closeMessage = control(engineio.Close, "")
@@ -104,7 +108,7 @@ func (m *Message) polling() []byte {
 // textFrames returns the message as WebSocket frames that are all text: binary packets are "b" and base64,
 // as in a polling payload.
 func (m *Message) textFrames() []byte {
-	if !slices.ContainsFunc(m.packets, func(p engineio.Packet) bool { return p.Binary }) {
+	if !m.hasBinary() {
 		return m.frames
 	}
 	m.onceText.Do(func() {

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -35,7 +35,7 @@ func (c *Conn) startPolling(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	ok := c.switchState(polling)
 	if ok {
-		c.setTimer(c.srv.opts.PingInterval)
+		c.beat()
 	}
 	c.mu.Unlock()
 	if !ok {
@@ -47,7 +47,8 @@ func (c *Conn) startPolling(w http.ResponseWriter, r *http.Request) {
 		cookie.Value = c.id
 		http.SetCookie(w, &cookie)
 	}
-	c.writePoll(w, r, [][]byte{c.openPacket(Polling)}, true)
+	open := newMessage([]engineio.Packet{{Type: engineio.Open, Data: c.openPacket(Polling)[1:]}})
+	c.writePoll(w, r, c.body([]*Message{open}))
 }
 
 // serveGet is a poll: it answers with what is queued, or waits until something is.
@@ -58,7 +59,7 @@ func (c *Conn) serveGet(w http.ResponseWriter, r *http.Request) {
 		c.end(ReasonPingTimeout, closeMessage, nil)
 	}
 	switch {
-	case c.state == closed:
+	case c.state == closed, c.state == opening: // nobody was told the id yet
 		c.mu.Unlock()
 		refuse(w, false, engineio.SessionUnknown, "")
 		return
@@ -96,12 +97,7 @@ func (c *Conn) serveGet(w http.ResponseWriter, r *http.Request) {
 		refuse(w, false, engineio.BadRequest, "")
 		return
 	}
-	parts, compress := make([][]byte, len(p.messages)), false
-	for i, m := range p.messages {
-		parts[i] = m.polling()
-		compress = compress || !m.plain // as the stock server: one that may be compressed takes the others with it
-	}
-	if err := c.writePoll(w, r, parts, compress); err != nil {
+	if err := c.writePoll(w, r, c.body(p.messages)); err != nil {
 		c.pollFailed(p)
 	}
 }
@@ -117,18 +113,44 @@ func (c *Conn) pollFailed(p *poll) {
 	c.end(ReasonTransportError, closeMessage, nil)
 }
 
-// writePoll writes parts as one payload, within the write timeout. It is compressed if it may be, is worth
-// it, and the client takes it so.
-func (c *Conn) writePoll(w http.ResponseWriter, r *http.Request, parts [][]byte, compress bool) error {
-	separator := []byte{engineio.Separator}
+// body is the answer to a poll.
+type body struct {
+	contentType string
+	parts       [][]byte
+	separator   []byte
+	compress    bool // whether it may be compressed
+}
+
+const textPayload = "text/plain; charset=UTF-8"
+
+// body makes the answer to a poll.
+func (c *Conn) body(messages []*Message) body {
+	var b body
+	if c.eio3 {
+		b = c.eio3Body(messages)
+	} else {
+		b = body{contentType: textPayload, parts: make([][]byte, len(messages)), separator: []byte{engineio.Separator}}
+		for i, m := range messages {
+			b.parts[i] = m.polling()
+		}
+	}
+	// As the stock server: one that may be compressed takes the others with it.
+	b.compress = slices.ContainsFunc(messages, func(m *Message) bool { return !m.plain })
+	return b
+}
+
+// writePoll writes the answer to a poll, within the write timeout. It is compressed if it may be, is worth it, and
+// the client takes it so.
+func (c *Conn) writePoll(w http.ResponseWriter, r *http.Request, b body) error {
+	parts, separator := b.parts, b.separator
 	size := len(separator) * (len(parts) - 1)
 	for _, p := range parts {
 		size += len(p)
 	}
 	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=UTF-8")
+	h.Set("Content-Type", b.contentType)
 	h.Set("Cache-Control", "no-store")
-	if from := c.srv.opts.HTTPCompression; compress && from >= 0 && size >= from {
+	if from := c.srv.opts.HTTPCompression; b.compress && from >= 0 && size >= from {
 		if coding := contentCoding(r.Header.Values("Accept-Encoding")); coding != "" {
 			data, err := encodeContent(coding, bytes.Join(parts, separator))
 			if err != nil {
@@ -161,8 +183,8 @@ func (c *Conn) writePoll(w http.ResponseWriter, r *http.Request, parts [][]byte,
 // servePost receives a payload.
 func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
-	switch mediaType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); {
-	case c.state == closed:
+	switch {
+	case c.state == closed, c.state == opening:
 		c.mu.Unlock()
 		refuse(w, false, engineio.SessionUnknown, "")
 		return
@@ -170,7 +192,7 @@ func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
 		c.mu.Unlock()
 		refuse(w, false, engineio.BadRequest, "")
 		return
-	case c.posting, strings.EqualFold(strings.TrimSpace(mediaType), "application/octet-stream"):
+	case c.posting, !c.eio3 && isOctetStream(r):
 		c.end(ReasonTransportError, closeMessage, nil)
 		c.mu.Unlock()
 		w.WriteHeader(http.StatusBadRequest)
@@ -197,7 +219,11 @@ func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	c.payload(*buf)
+	if c.eio3 {
+		c.eio3Received(*buf, isOctetStream(r))
+	} else {
+		c.payload(*buf)
+	}
 	// text/html, since some browsers would offer a download for text/plain.
 	w.Header().Set("Content-Type", "text/html")
 	w.Header().Set("Cache-Control", "no-store")

@@ -29,6 +29,7 @@ type wire struct {
 	maxLen  int             // bound of the queue, messages
 	maxSize int             // bound of the queue, bytes
 	failed  func()          // called at most once, by the drain goroutine, holding no lock
+	eio3    bool            // the client speaks revision 3 of the protocol
 	base64  bool            // the client asked for text in place of binary frames: query parameter b64
 	deflate int             // size from which messages are compressed; 0 if permessage-deflate was not negotiated
 
@@ -66,6 +67,8 @@ func newWire(conn net.Conn, o *Options) *wire {
 // frames returns the message as this client wants it.
 func (w *wire) frames(m *Message) []byte {
 	switch {
+	case w.eio3 && m.hasBinary():
+		return m.eio3Frames(w.base64)
 	case w.base64:
 		return m.textFrames()
 	case w.deflate > 0:
