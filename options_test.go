@@ -52,7 +52,6 @@ var socketIO = []string{
 // elsewhere says where those are that are no settings.
 var elsewhere = [][2]string{
 	{"`adapter`", "NATS is in its place; there is nothing to choose"},
-	{"`parser`", "see [compatibility](compatibility.md#features-of-socketio-48)"},
 	{"`connectionStateRecovery`", "see [compatibility](compatibility.md#features-of-socketio-48)"},
 	{"`cleanupEmptyChildNamespaces`", "always so: a namespace of a pattern that nobody is in costs a gateway nothing"},
 	{"`wsEngine`, `initialPacket`, `destroyUpgrade`, `destroyUpgradeTimeout`, `cors.preflightContinue`", "belong to a server inside a Node process"},

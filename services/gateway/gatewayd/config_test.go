@@ -46,6 +46,8 @@ func TestSettingsThatCannotWorkAreNamed(t *testing.T) {
 		"CORS origin":              func(c *gatewayd.Config) { c.CORS.Origin = []string{"example.com"} },
 		"CORS preflight status 99": func(c *gatewayd.Config) { c.CORS.OptionsSuccessStatus = 99 },
 		"transport":                func(c *gatewayd.Config) { c.Transports = []string{"pigeon"} },
+		"allowEIO3":                func(c *gatewayd.Config) { c.AllowEIO3, c.Parser = true, "msgpack" },
+		"parser":                   func(c *gatewayd.Config) { c.Parser = "json" },
 		"namespaces": func(c *gatewayd.Config) {
 			c.Namespaces = map[string]contract.Namespace{"/": {Events: map[string]contract.Rule{"x": {Action: "fly"}}}}
 		},

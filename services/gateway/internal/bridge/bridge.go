@@ -21,6 +21,7 @@ import (
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/provision"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/parser"
 	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
@@ -40,6 +41,7 @@ type Options struct {
 	Queue      int           // messages that wait for the readers of the subscriptions
 	MaxPending int           // replies awaited at one time
 
+	Parser  parser.Parser // how packets for clients are spelled
 	Log     *slog.Logger
 	Metrics Metrics
 }

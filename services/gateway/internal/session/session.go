@@ -18,6 +18,7 @@ import (
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/parser"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
@@ -74,6 +75,7 @@ type Options struct {
 	MaxPendingAcks     int           // unanswered acks of one socket in each direction, and posts not yet stored
 	MaxRooms           int           // rooms of one socket
 	MaxAttachmentBytes int           // of one packet
+	Parser             parser.Parser // how all clients of the gateway spell packets
 	Log                *slog.Logger
 	Metrics            Metrics
 }

@@ -261,7 +261,7 @@ func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
 		return nil
 	}
 	if byServer {
-		s.Send(transport.NewMessage(socketio.AppendDisconnect(nil, s.namespace)))
+		s.Send(s.client.srv.opts.Parser.Disconnect(s.namespace))
 	}
 	srv := s.client.srv
 	s.tell(contract.EventDisconnecting, reason, srv.hub.Rooms(s))
