@@ -56,6 +56,8 @@ func (r *run) route(msg *nats.Msg) {
 		return // of a namespace that is somebody else's
 	case what.Kind == contract.Use:
 		key, must = msg.Reply, true
+	case what.Instance != "" && !n.hears(what.Event):
+		return
 	}
 	if !r.lanes.add(key, job{msg, what, n}, must) {
 		if s.stats.flooded.Add(1)%1000 == 1 {

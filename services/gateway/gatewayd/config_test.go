@@ -131,7 +131,7 @@ func TestDeclaringKeepsWhatServicesRegistered(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
 	d.gateway()
-	d.configure("bare", `{"registered":["bouncer"],"events":{"old":{"action":"refuse"}}}`)
+	d.configure("bare", `{"registered":["bouncer"],"ordered":"till","events":{"old":{"action":"refuse"}}}`)
 	d.configure("theirs", `{"events":{"say":{"action":"emit","to":"all","args":1}}}`)
 	g := d.gateway(func(c *gatewayd.Config) {
 		c.Namespaces["/bare"] = contract.Namespace{Events: map[string]contract.Rule{"new": {Action: contract.ActionRefuse}}}
@@ -141,7 +141,7 @@ func TestDeclaringKeepsWhatServicesRegistered(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, ns, err := contract.ParseNamespace("bare", entry.Value())
-	if err != nil || len(ns.Registered) != 1 || ns.Registered[0] != "bouncer" || len(ns.Events) != 1 || ns.Events["new"].Action != contract.ActionRefuse {
+	if err != nil || len(ns.Registered) != 1 || ns.Registered[0] != "bouncer" || ns.Ordered != "till" || len(ns.Events) != 1 || ns.Events["new"].Action != contract.ActionRefuse {
 		t.Fatalf("configuration %s: %v", entry.Value(), err)
 	}
 	if ack := g.dial().enter("/theirs", "").request(`"say"`, `1`); !strings.Contains(ack, `"ok":true`) {

@@ -37,6 +37,9 @@ func (s *Socket) enter(ctx context.Context) {
 	if err == nil {
 		err = s.join(ctx)
 	}
+	if err != nil {
+		s.untake()
+	}
 	var no refusal
 	switch {
 	case err == nil:
@@ -57,14 +60,17 @@ func (s *Socket) enter(ctx context.Context) {
 // maxAdmission is how old the word of a middleware may be when the socket gets in.
 const maxAdmission = 10 * time.Second
 
-// admit asks the namespace's middlewares; all of them again, if one was so slow that what another said may not
-// be true any more.
+// admit asks the namespace's middlewares, and who takes the socket if the namespace is ordered; the middlewares again,
+// if one of all these was so slow that what another said may not be true any more.
 func (s *Socket) admit(ctx context.Context) error {
 	name := s.name
 	for {
 		start := time.Now()
 		s.user, s.name, s.roles, s.data = "", name, nil, nil
 		if err := s.admitOnce(ctx); err != nil {
+			return err
+		}
+		if err := s.take(ctx); err != nil {
 			return err
 		}
 		if time.Since(start) < maxAdmission {
@@ -94,7 +100,7 @@ func (s *Socket) admitOnce(ctx context.Context) error {
 			}
 			return refusal{message: message, data: a.Data}
 		}
-		s.take(a)
+		s.add(a)
 		rooms = append(rooms, a.Rooms...)
 		if !a.Expires.IsZero() && (expires.IsZero() || a.Expires.Before(expires)) {
 			expires = a.Expires
@@ -115,24 +121,33 @@ func (s *Socket) admitOnce(ctx context.Context) error {
 	return nil
 }
 
-// ask asks one middleware. While it does not answer, and nothing else lives on the connection, the client's
+// ask asks one middleware.
+func (s *Socket) ask(ctx context.Context, middleware string, entry contract.Entry) (a contract.Admission, err error) {
+	err = s.patiently(ctx, func(ctx context.Context) (err error) {
+		a, err = s.client.srv.backend.Use(ctx, middleware, entry)
+		return err
+	})
+	if err != nil {
+		return contract.Admission{}, fmt.Errorf("middleware %s: %w", middleware, err)
+	}
+	return a, nil
+}
+
+// patiently asks a service, by try. While it does not answer, and nothing else lives on the connection, the client's
 // patience (connectTimeout) is the limit; then the transport is closed, so that the client tries again.
-func (s *Socket) ask(ctx context.Context, middleware string, entry contract.Entry) (contract.Admission, error) {
+func (s *Socket) patiently(ctx context.Context, try func(context.Context) error) error {
 	for {
 		limited, cancel := context.WithTimeout(ctx, s.client.srv.opts.ConnectTimeout)
-		a, err := s.client.srv.backend.Use(limited, middleware, entry)
+		err := try(limited)
 		cancel()
-		if err == nil {
-			return a, nil
-		}
-		if ctx.Err() != nil || !s.client.others(s) {
-			return contract.Admission{}, fmt.Errorf("middleware %s: %w", middleware, err)
+		if err == nil || ctx.Err() != nil || !s.client.others(s) {
+			return err
 		}
 	}
 }
 
-// take adds what a middleware said to what the ones before it said.
-func (s *Socket) take(a contract.Admission) {
+// add adds what a middleware said to what the ones before it said.
+func (s *Socket) add(a contract.Admission) {
 	if a.User != "" {
 		s.user = a.User
 	}
@@ -144,6 +159,9 @@ func (s *Socket) take(a contract.Admission) {
 		s.SetData(a.Data)
 	}
 }
+
+// errReordered says that another service shall take the socket, so that it must enter again.
+var errReordered = fmt.Errorf("%w: the namespace's order has just been changed", ErrUnavailable)
 
 // join makes the socket a member and tells it so.
 func (s *Socket) join(ctx context.Context) error {
@@ -157,6 +175,10 @@ func (s *Socket) join(ctx context.Context) error {
 			s.undo()
 			return fmt.Errorf("joining the room %q: %w", room, err)
 		}
+	}
+	if !s.inOrder() { // who is a member by now is looked at when that changes
+		s.undo()
+		return errReordered
 	}
 	expelled, err := s.begin(ctx)
 	if err != nil {

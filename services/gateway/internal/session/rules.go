@@ -300,13 +300,14 @@ func (e *event) service() *contract.Refusal {
 		}
 	}
 	e.socket.life.Lock()
-	if !e.socket.connected() { // meanwhile, and services know
+	if !e.socket.connected() || e.socket.lost() { // meanwhile, and services know
 		e.socket.life.Unlock()
 		return nil
 	}
 	err := e.socket.client.srv.backend.On(e.socket, e.name, e.packet.Data, e.packet.Attachments, ack)
 	e.socket.life.Unlock()
 	if err == nil {
+		e.socket.holdIfLeaving()
 		return nil
 	}
 	if e.wanted {

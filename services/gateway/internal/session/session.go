@@ -47,6 +47,10 @@ type Backend interface {
 	Namespace(name string) (configured string, ns contract.Namespace, ok bool)
 	// Use asks a middleware until it answers or the context ends.
 	Use(ctx context.Context, middleware string, entry contract.Entry) (contract.Admission, error)
+	// Take asks the instances of a service until one takes the socket, or the context ends, and returns its id. Until
+	// Untake the socket's connection is closed when the instance is gone, with [Socket.Lose], or wants to go.
+	Take(ctx context.Context, s *Socket, service string) (instance string, err error)
+	Untake(s *Socket)
 	// Enter hears what is said to the whole namespace, Acquire what is said to a room. When they return
 	// nil, all that is published from then on is heard, until as many calls of Exit and Release.
 	Enter(ctx context.Context, namespace string) error
@@ -58,7 +62,7 @@ type Backend interface {
 	Store(say Say, done func(id string, err error))
 	// Volatile publishes an event for whoever is there.
 	Volatile(say Say) error
-	// On tells services what a client said. With ack it wants an answer: unless On fails, ack is called once,
+	// On tells services what a client said; of the service that has taken the socket, that instance. With ack it wants an answer: unless On fails, ack is called once,
 	// with the ack's arguments as a JSON array, or with the error that there is none.
 	On(s *Socket, event string, array []byte, attachments [][]byte, ack func(array []byte, attachments [][]byte, err error)) error
 	// Who lists the sockets in a room over all gateways; done is called once.

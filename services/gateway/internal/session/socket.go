@@ -38,6 +38,7 @@ type Socket struct {
 
 	mu       sync.Mutex
 	state    state
+	taken    taken
 	data     json.RawMessage  // as the middlewares gave it, or services have set it since
 	expelled bool             // whether it was put out before it was in
 	asked    map[uint64]Asker // acks that the client owes, by id
@@ -274,6 +275,7 @@ func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
 	}
 	srv.backend.Exit(s.namespace)
 	s.tell(contract.EventDisconnect, reason)
+	s.untake()
 	return asked
 }
 
