@@ -91,6 +91,12 @@ func TestSubjects(t *testing.T) {
 	if p, err := s.Parse(side); err != nil || p.Kind != Server || p.Event != "delete user" || p.Namespace != "/admin" {
 		t.Errorf("Parse(%q) = %+v, %v", side, p, err)
 	}
+	if allow, err := s.Allow("the door"); err != nil || allow != "natter.allow.the=20door" {
+		t.Errorf("Allow = %q, %v", allow, err)
+	}
+	if allow, err := s.Allow(strings.Repeat("x", 200)); err == nil {
+		t.Errorf("Allow = %q; want an error", allow)
+	}
 	on, err := s.On("/admin", "delete user", socketID)
 	if err != nil || on != "natter.on.admin.delete=20user."+socketID {
 		t.Errorf("On = %q, %v", on, err)

@@ -12,6 +12,7 @@ type Kind string
 // The kinds of the contract. docs/contract.md has payload, reply and headers of each.
 const (
 	Use      Kind = "use"      // gateway asks: may this client enter the namespace?
+	Allow    Kind = "allow"    // gateway asks: may this client connect at all?
 	On       Kind = "on"       // a client said this, or a socket's life: connect, disconnecting, disconnect
 	Take     Kind = "take"     // gateway asks: which instance of a service takes this socket?
 	Alive    Kind = "alive"    // an instance that takes sockets is there, or leaves
@@ -86,6 +87,15 @@ func (s Subjects) UseAny(middleware string) (string, error) {
 		return "", fmt.Errorf("middleware: %w", err)
 	}
 	return s.Prefix() + ".use.*." + m, nil
+}
+
+// Allow is the subject on which the service of the name, any name, is asked whether a client may connect.
+func (s Subjects) Allow(name string) (string, error) {
+	token, err := EncodeToken(name)
+	if err != nil {
+		return "", fmt.Errorf("name: %w", err)
+	}
+	return s.Prefix() + "." + string(Allow) + "." + token, nil
 }
 
 // On is the subject of an event from a socket.
@@ -217,7 +227,7 @@ type Parsed struct {
 	Service    string // Take
 }
 
-// Parse takes a subject with a namespace apart: every kind but Alive, Auth, History, Event and Gateway. It fails with an
+// Parse takes a subject with a namespace apart: every kind but Allow, Alive, Auth, History, Event and Gateway. It fails with an
 // error that wraps [ErrBadSubject] or [ErrBadToken].
 func (s Subjects) Parse(subject string) (Parsed, error) {
 	tokens := strings.Split(subject, ".")

@@ -44,6 +44,7 @@ type Server struct {
 	frozen     bool // Start was called: nothing is registered any more
 	namespaces map[string]*Namespace
 	serverSide serverSide
+	filters    []RequestFilter
 	invalid    []error // registrations that Start refuses
 	run        *run
 }
@@ -118,6 +119,9 @@ func (s *Server) Except(rooms ...string) Broadcast { return s.all().Except(rooms
 
 // Volatile is [Broadcast.Volatile] in the main namespace.
 func (s *Server) Volatile() Broadcast { return s.all().Volatile() }
+
+// Compress is [Broadcast.Compress] in the main namespace.
+func (s *Server) Compress(compress bool) Broadcast { return s.all().Compress(compress) }
 
 // Timeout is [Broadcast.Timeout] in the main namespace.
 func (s *Server) Timeout(d time.Duration) Broadcast { return s.all().Timeout(d) }

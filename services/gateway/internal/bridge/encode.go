@@ -35,7 +35,11 @@ func (b *Bridge) encodeEvent(head socketio.Head, h contract.Header, payload []by
 	if err != nil {
 		return nil, err
 	}
-	return b.opts.Parser.Event(head, array, attachments, extra...)
+	m, err := b.opts.Parser.Event(head, array, attachments, extra...)
+	if err == nil && !contract.MayCompress(h) {
+		m = m.Uncompressed()
+	}
+	return m, err
 }
 
 // stamp is the last argument of what clients say to each other. The sender's headers are set by gateways;

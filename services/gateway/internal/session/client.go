@@ -150,7 +150,7 @@ func (c *Client) connect(p *socketio.Packet) error {
 		auth, back = splitComeback(auth)
 	}
 	s := &Socket{client: c, id: c.drawID(), namespace: p.Namespace, back: back}
-	s.handshake = handshake(c.conn.Request(), auth)
+	s.handshake = Handshake(c.conn.Request(), auth)
 	s.name = chosenName(auth)
 
 	c.mu.Lock()

@@ -333,8 +333,8 @@ func (s *Socket) Leave(room string) {
 	}
 }
 
-// handshake describes the request that opened the connection, as socket.handshake does.
-func handshake(r *transport.Request, auth []byte) contract.Handshake {
+// Handshake describes the request that opens a connection, as socket.handshake does.
+func Handshake(r *transport.Request, auth []byte) contract.Handshake {
 	h := contract.Handshake{
 		Headers: make(map[string]string, len(r.Header)+1),
 		Query:   make(map[string]string, len(r.Query)),
