@@ -11,7 +11,7 @@ BENCH    ?= .
 BUNDLES  := web/node_modules/.package-lock.json
 CLIENTS  := test/node_modules/.package-lock.json
 
-.PHONY: help run deps build check test test-go test-client test-contract test-asyncapi test-services test-examples test-browser picture fuzz bench bench-history bench-short clean nats nats-server
+.PHONY: help run deps build check options test test-go test-client test-contract test-asyncapi test-services test-examples test-browser picture fuzz bench bench-history bench-short clean nats nats-server
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ check: ## gofmt, go vet, go mod tidy
 	@files=$$(git ls-files '*.go' | xargs -r gofmt -l); [ -z "$$files" ] || { echo "not gofmt-ed:"; echo "$$files"; exit 1; }
 	go vet ./...
 	go mod tidy -diff
+
+options: ## Write docs/options.md anew, from the settings in the code
+	go generate .
 
 test: deps check test-go bench-short test-client test-contract test-asyncapi test-services test-examples test-browser ## Everything: Go, stock clients, the contract, processes, examples, browser
 
@@ -60,7 +63,7 @@ test-browser: $(CLIENTS) $(BUNDLES) ## Chromium against a running Natter
 picture: $(CLIENTS) $(BUNDLES) ## Take the README's picture of the chat page again
 	test/node.sh . ../test/picture.mjs
 
-fuzz: ## Run every fuzz test for FUZZTIME (20s)
+fuzz: ## Run every fuzz test, and mutated sessions, for FUZZTIME each (20s)
 	@test/fuzz.sh $(FUZZTIME)
 
 bench: ## Run the benchmarks; BENCH=regexp chooses

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every fuzz test of the module, one after the other: test/fuzz.sh 20s
+# Runs every fuzz test of the module, one after the other, then mutated sessions from a seed that was never used
+# before: test/fuzz.sh 20s
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,3 +10,6 @@ while IFS=: read -r file line; do
 	echo "== $name in $(dirname "$file")"
 	go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" "./$(dirname "$file")"
 done < <(git grep -E '^func Fuzz[A-Za-z0-9_]*\(' -- '*_test.go')
+
+echo "== mutated sessions in services/gateway/gatewayd"
+go test -race -run '^TestMutatedSessionsHarmNobodyElse$' -v -timeout 0 ./services/gateway/gatewayd -sessions.for "$time" -sessions.seed "$(date +%s%N)"

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Handshake is what a gateway knows of a client that asks to enter a namespace, as in socket.handshake.
+// Handshake is what a gateway knows of a client that asks to connect or to enter a namespace, as in
+// socket.handshake.
 type Handshake struct {
 	Headers map[string]string `json:"headers"` // lower-case names; several values joined by ", "
 	Time    time.Time         `json:"time"`    // when the connection was made
@@ -37,6 +38,17 @@ type Admission struct {
 	Data    json.RawMessage `json:"data,omitempty"`    // admitted: socket.data; refused: data of the connect_error
 	Expires time.Time       `json:"expires,omitzero"`  // when the gateway must close the socket
 	Message string          `json:"message,omitempty"` // refused: message of the connect_error
+}
+
+// AllowRequest is the payload of an [Allow] request.
+type AllowRequest struct {
+	Handshake Handshake `json:"handshake"` // without auth, which a client gives for a namespace
+}
+
+// Allowance is the reply to an [Allow] request.
+type Allowance struct {
+	OK      bool   `json:"ok"`
+	Message string `json:"message,omitempty"` // refused: what the client is told; "Forbidden" if there is none
 }
 
 // Connected is the second element of a connect event on [On]: ["connect", {…}].

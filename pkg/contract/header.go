@@ -28,6 +28,9 @@ const (
 	HeaderAttachments = "Natter-Attachments"
 	// HeaderStamp, set to 1, asks gateways to append the [Stamp] as the last argument. Posts always have it.
 	HeaderStamp = "Natter-Stamp"
+	// HeaderCompress, set to false, asks gateways to send it uncompressed, also to clients that take it compressed:
+	// what does not get smaller, such as pictures. See [MayCompress].
+	HeaderCompress = "Natter-Compress"
 	// HeaderTimeout is how long an ask or a list may take, as a Go duration ("2s", "250ms").
 	HeaderTimeout = "Natter-Timeout"
 	// HeaderAfter, in a request to Ask or List, is a sequence of the main stream: gateways answer once what
@@ -62,6 +65,9 @@ func Last(h Header, key string) string {
 	}
 	return values[len(values)-1]
 }
+
+// MayCompress reads [HeaderCompress].
+func MayCompress(h Header) bool { return Last(h, HeaderCompress) != "false" }
 
 // FormatNames writes rooms and socket ids for [HeaderRooms] and [HeaderExcept].
 func FormatNames(names []string) (string, error) {

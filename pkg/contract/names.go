@@ -15,6 +15,7 @@ type Names struct {
 	Events        string // facts between services
 	Namespaces    string // KV: namespace token → [Namespace]
 	Gateways      string // KV: gateway id → lease
+	Sessions      string // KV, the gateways' alone: private id of a socket → what another gateway needs to go on with it
 	Accounts      string // KV, the auth service's alone: accounts
 	AuthKeys      string // KV, the auth service's alone: signing keys
 	HistoryPosts  string // durable consumer of Posts
@@ -30,6 +31,7 @@ func (s Subjects) Names() Names {
 		Events:        p + "_EVENTS",
 		Namespaces:    p + "_NAMESPACES",
 		Gateways:      p + "_GATEWAYS",
+		Sessions:      p + "_SESSIONS",
 		Accounts:      p + "_ACCOUNTS",
 		AuthKeys:      p + "_AUTH_KEYS",
 		HistoryPosts:  "history",

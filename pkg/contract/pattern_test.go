@@ -52,8 +52,8 @@ func TestPatterns(t *testing.T) {
 func TestSubjectsOfPatterns(t *testing.T) {
 	var s Subjects
 	for want, got := range map[string]func() (string, error){
-		"natter.on.*.move.*.*": func() (string, error) { return s.OnAny("/game-*", "move") },
-		"natter.on.*.>":        func() (string, error) { return s.OnAny("/game-*") },
+		"natter.on.*.move.>": func() (string, error) { return s.OnAny("/game-*", "move") },
+		"natter.on.*.>":      func() (string, error) { return s.OnAny("/game-*") },
 		"natter.emit.game-=2A.all": func() (string, error) {
 			return s.To(Emit, "/game-*", All())
 		},

@@ -12,7 +12,10 @@ type Kind string
 // The kinds of the contract. docs/contract.md has payload, reply and headers of each.
 const (
 	Use      Kind = "use"      // gateway asks: may this client enter the namespace?
+	Allow    Kind = "allow"    // gateway asks: may this client connect at all?
 	On       Kind = "on"       // a client said this, or a socket's life: connect, disconnecting, disconnect
+	Take     Kind = "take"     // gateway asks: which instance of a service takes this socket?
+	Alive    Kind = "alive"    // an instance that takes sockets is there, or leaves
 	Emit     Kind = "emit"     // say this to clients; stored for the recovery window
 	Post     Kind = "post"     // the same, and keep it: history
 	Do       Kind = "do"       // act on sockets: join, leave, disconnect
@@ -86,6 +89,15 @@ func (s Subjects) UseAny(middleware string) (string, error) {
 	return s.Prefix() + ".use.*." + m, nil
 }
 
+// Allow is the subject on which the service of the name, any name, is asked whether a client may connect.
+func (s Subjects) Allow(name string) (string, error) {
+	token, err := EncodeToken(name)
+	if err != nil {
+		return "", fmt.Errorf("name: %w", err)
+	}
+	return s.Prefix() + "." + string(Allow) + "." + token, nil
+}
+
 // On is the subject of an event from a socket.
 func (s Subjects) On(namespace, event, socket string) (string, error) {
 	ns, err := EncodeNamespace(namespace)
@@ -116,14 +128,11 @@ func (s Subjects) Server(namespace, event string) (string, error) {
 }
 
 // OnAny matches every event of a namespace from every socket; with an event, that event only. For a pattern it
-// matches those of every namespace: a subject has no wildcard for a part of a token, so tell them by [HeaderPattern].
+// matches those of every namespace: tell them by [HeaderPattern].
 func (s Subjects) OnAny(namespace string, event ...string) (string, error) {
-	ns, err := EncodeNamespace(namespace)
+	ns, err := subscribed(namespace)
 	if err != nil {
 		return "", err
-	}
-	if IsPattern(namespace) {
-		ns = "*"
 	}
 	if len(event) == 0 {
 		return s.Prefix() + ".on." + ns + ".>", nil
@@ -132,7 +141,7 @@ func (s Subjects) OnAny(namespace string, event ...string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("event: %w", err)
 	}
-	return s.Prefix() + ".on." + ns + "." + e + ".*.*", nil
+	return s.Prefix() + ".on." + ns + "." + e + ".>", nil
 }
 
 // EveryTarget matches what is said with the kind to a target of the form in every namespace: for
@@ -186,6 +195,20 @@ func (s Subjects) Carry(to, from string) (string, error) {
 	return s.Prefix() + "." + string(Gateway) + "." + to + ".carry." + from, nil
 }
 
+// Claim is the subject on which the gateway from tells the gateway to that it has taken over a socket of its. The
+// same permissions as for [Subjects.Carry] apply.
+func (s Subjects) Claim(to, from string) (string, error) {
+	if !ValidGatewayID(to) || !ValidGatewayID(from) {
+		return "", fmt.Errorf("%w: gateways %s and %s", ErrBadSubject, clip(to), clip(from))
+	}
+	return s.Prefix() + "." + string(Gateway) + "." + to + ".claim." + from, nil
+}
+
+// ClaimAny matches what all gateways tell the gateway to by [Subjects.Claim]. The last token is the sender.
+func (s Subjects) ClaimAny(to string) string {
+	return s.Prefix() + "." + string(Gateway) + "." + to + ".claim.*"
+}
+
 // CarryAny matches what all gateways send to the gateway to by [Subjects.Carry]. The last token is the sender.
 func (s Subjects) CarryAny(to string) string {
 	return s.Prefix() + "." + string(Gateway) + "." + to + ".carry.*"
@@ -200,9 +223,11 @@ type Parsed struct {
 	Middleware string // Use
 	Event      string // On, Server
 	Socket     string // On: the sender's socket id
+	Instance   string // On: the instance that has taken the socket, or ""
+	Service    string // Take
 }
 
-// Parse takes a subject with a namespace apart: every kind but Auth, History, Event and Gateway. It fails with an
+// Parse takes a subject with a namespace apart: every kind but Allow, Alive, Auth, History, Event and Gateway. It fails with an
 // error that wraps [ErrBadSubject] or [ErrBadToken].
 func (s Subjects) Parse(subject string) (Parsed, error) {
 	tokens := strings.Split(subject, ".")
@@ -223,14 +248,23 @@ func (s Subjects) Parse(subject string) (Parsed, error) {
 			return Parsed{}, fmt.Errorf("%w: %s: want %s.use.<namespace>.<middleware>", ErrBadSubject, clip(subject), s.Prefix())
 		}
 		p.Middleware, err = DecodeToken(rest[0])
+	case Take:
+		if len(rest) != 1 || !ValidService(rest[0]) {
+			return Parsed{}, fmt.Errorf("%w: %s: want %s.take.<namespace>.<service>", ErrBadSubject, clip(subject), s.Prefix())
+		}
+		p.Service = rest[0]
 	case Server:
 		if len(rest) != 1 {
 			return Parsed{}, fmt.Errorf("%w: %s: want %s.server.<namespace>.<event>", ErrBadSubject, clip(subject), s.Prefix())
 		}
 		p.Event, err = DecodeToken(rest[0])
 	case On:
+		if len(rest) == 4 && ValidInstance(rest[3]) {
+			p.Instance = rest[3]
+			rest = rest[:3]
+		}
 		if len(rest) != 3 || !IsSocketID(rest[1]+"."+rest[2]) {
-			return Parsed{}, fmt.Errorf("%w: %s: want %s.on.<namespace>.<event>.<gateway>.<id>", ErrBadSubject, clip(subject), s.Prefix())
+			return Parsed{}, fmt.Errorf("%w: %s: want %s.on.<namespace>.<event>.<gateway>.<id>, and an instance if one has taken the socket", ErrBadSubject, clip(subject), s.Prefix())
 		}
 		p.Socket = rest[1] + "." + rest[2]
 		p.Event, err = DecodeToken(rest[0])

@@ -1,6 +1,6 @@
 // Package engineio encodes and decodes the Engine.IO protocol, version 4: packets, HTTP
-// long-polling payloads, the open handshake and the error table. Functions whose names end in V3 do so for
-// its revision 3, which older clients speak.
+// long-polling payloads, WebTransport streams, the open handshake and the error table. Functions whose names end
+// in V3 do so for its revision 3, which older clients speak.
 //
 // It is a codec and nothing else: it knows neither HTTP nor WebSocket connections, keeps no
 // state, and decides nothing about what a packet means. Every function is safe for concurrent

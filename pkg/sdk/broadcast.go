@@ -26,6 +26,7 @@ type Broadcast struct {
 	sender    *Socket // who says it, if a client: goes into the headers
 	volatile  bool
 	stamped   bool
+	plain     bool // not to be compressed
 	timeout   time.Duration
 	id        string
 }
@@ -54,6 +55,13 @@ func (b Broadcast) Volatile() Broadcast {
 // Stamped asks gateways to append a contract.Stamp to the arguments, as they do to posts.
 func (b Broadcast) Stamped() Broadcast {
 	b.stamped = true
+	return b
+}
+
+// Compress says whether gateways may compress it for clients that take it compressed, as they do unless told
+// otherwise: Compress(false) is for what does not get smaller, such as pictures.
+func (b Broadcast) Compress(compress bool) Broadcast {
+	b.plain = !compress
 	return b
 }
 
@@ -215,6 +223,9 @@ func (b Broadcast) message(ctx context.Context, kind contract.Kind, event string
 	}
 	if b.stamped && kind != contract.Post {
 		msg.Header.Set(contract.HeaderStamp, "1")
+	}
+	if b.plain {
+		msg.Header.Set(contract.HeaderCompress, "false")
 	}
 	if b.sender != nil {
 		b.sender.sign(msg)

@@ -35,6 +35,10 @@ func (r *run) declared(namespace string, h contract.Header) *Namespace {
 // route hands a message to its lane: one per socket, one per request of a gateway, and one per other instance.
 func (r *run) route(msg *nats.Msg) {
 	s := r.server
+	if r.allow != "" && msg.Subject == r.allow {
+		r.lanes.add(msg.Reply, job{msg: msg, what: contract.Parsed{Kind: contract.Allow}}, true)
+		return
+	}
 	what, err := s.subjects.Parse(msg.Subject)
 	if err != nil {
 		s.stats.malformed.Add(1)
@@ -52,6 +56,8 @@ func (r *run) route(msg *nats.Msg) {
 		return // of a namespace that is somebody else's
 	case what.Kind == contract.Use:
 		key, must = msg.Reply, true
+	case what.Instance != "" && !n.hears(what.Event):
+		return
 	}
 	if !r.lanes.add(key, job{msg, what, n}, must) {
 		if s.stats.flooded.Add(1)%1000 == 1 {
@@ -71,6 +77,10 @@ func (r *run) handle(j job) {
 		return
 	}
 	n := j.of
+	if j.what.Kind == contract.Allow {
+		r.allowRequest(j.msg)
+		return
+	}
 	if j.what.Kind == contract.Use {
 		for i := range n.uses {
 			if n.uses[i].name == j.what.Middleware {

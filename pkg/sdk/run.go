@@ -21,12 +21,15 @@ type run struct {
 	cancel     context.CancelFunc
 	namespaces map[string]*Namespace // as they were at Start: not changed any more
 	serverSide serverSide            // likewise
+	filters    []RequestFilter       // likewise
+	allow      string                // subject on which gateways ask for the filters' word, "" if there are none
 	inbox      chan *nats.Msg        // of all subscriptions: one order
 	subs       []*subscription
 	lanes      *lanes[job]
 	draining   chan struct{} // closed when nothing new comes into the inbox
 	dispatched chan struct{} // closed when the inbox is empty
 	keeper     chan struct{} // closed when the keeper has ended
+	takes      *takes        // nil if no namespace is ordered
 	closed     chan struct{} // closed when the connection was
 }
 
@@ -69,6 +72,8 @@ func (s *Server) Start(ctx context.Context) error {
 	for _, n := range namespaces {
 		if err := n.wanted().Validate(n.name); err != nil {
 			invalid = append(invalid, err)
+		} else if n.config.Ordered != "" && !n.ordered() {
+			invalid = append(invalid, fmt.Errorf("namespace %s: Ordered: %q is another service, this one is %q", n.name, n.config.Ordered, s.opts.Name))
 		}
 	}
 	if s.startErr = errors.Join(invalid...); s.startErr == nil {
@@ -82,7 +87,7 @@ func (s *Server) Start(ctx context.Context) error {
 
 func (s *Server) start(ctx context.Context, namespaces map[string]*Namespace) error {
 	r := &run{
-		server: s, namespaces: namespaces, serverSide: s.serverSide,
+		server: s, namespaces: namespaces, serverSide: s.serverSide, filters: s.filters,
 		inbox:      make(chan *nats.Msg, s.opts.Backlog),
 		draining:   make(chan struct{}),
 		dispatched: make(chan struct{}),
@@ -108,6 +113,7 @@ func (s *Server) start(ctx context.Context, namespaces map[string]*Namespace) er
 		r.lanes.close()
 		r.lanes.wait()
 		r.cancel()
+		r.takes.wait()
 		return err
 	}
 	s.mu.Lock()
@@ -129,9 +135,13 @@ func (r *run) subscribe() error {
 	for name, n := range r.namespaces {
 		var subjects []string
 		var events []string
+		on := s.subjects.OnAny
+		if n.ordered() {
+			on = s.subjects.OnFree // what is said by sockets that nobody has taken; those of others are not ours
+		}
 		switch {
 		case len(n.any) > 0:
-			subject, err := s.subjects.OnAny(name)
+			subject, err := on(name)
 			if err != nil {
 				return err
 			}
@@ -149,7 +159,7 @@ func (r *run) subscribe() error {
 			}
 		}
 		for _, event := range events {
-			subject, err := s.subjects.OnAny(name, event)
+			subject, err := on(name, event)
 			if err != nil {
 				return err
 			}
@@ -165,15 +175,36 @@ func (r *run) subscribe() error {
 			}
 			subjects = append(subjects, subject)
 		}
-		for _, subject := range subjects {
-			sub, err := s.nc.ChanQueueSubscribe(subject, s.opts.Name, r.inbox)
+		if n.ordered() {
+			subject, err := s.subjects.OnMine(name, s.id)
 			if err != nil {
-				return fmt.Errorf("subscribing to %s: %w", subject, err)
+				return err
 			}
-			r.subs = append(r.subs, &subscription{Subscription: sub})
+			subjects = append(subjects, subject)
+		}
+		for _, subject := range subjects {
+			if err := r.subscribeTo(subject); err != nil {
+				return err
+			}
 		}
 	}
-	return r.subscribeServerSide()
+	if err := r.subscribeAllow(); err != nil {
+		return err
+	}
+	if err := r.subscribeServerSide(); err != nil {
+		return err
+	}
+	return r.takeSockets()
+}
+
+// subscribeTo hears a subject as one of the service's instances.
+func (r *run) subscribeTo(subject string) error {
+	sub, err := r.server.nc.ChanQueueSubscribe(subject, r.server.opts.Name, r.inbox)
+	if err != nil {
+		return fmt.Errorf("subscribing to %s: %w", subject, err)
+	}
+	r.subs = append(r.subs, &subscription{Subscription: sub})
+	return nil
 }
 
 // subscribeServerSide hears what other instances say: each of them, so without a queue group.
@@ -220,7 +251,10 @@ const flushTimeout = 2 * time.Second
 // obey is how long handlers may take to return after their context was cancelled.
 const obey = time.Second
 
-// Stop drains the server: no new events are taken, those that were delivered are handled, then it returns.
+// Stop drains the server: no new events are taken, those that were delivered are handled, then it returns. First,
+// gateways let go of the sockets that this instance has taken ([contract.Namespace] Ordered), so that their clients come
+// back to other instances.
+//
 // When the context ends first, waiting events are dropped and the contexts of running handlers are cancelled;
 // handlers that do not return within a second of that are [ErrStillRunning]. The connection stays open, and
 // emitting goes on working.
@@ -241,6 +275,7 @@ func (s *Server) Stop(ctx context.Context) error {
 }
 
 func (r *run) stop(ctx context.Context) error {
+	r.leave(ctx)
 	r.dropped() // the last look before the subscriptions end
 	for _, sub := range r.subs {
 		_ = sub.Drain() // fails only if the connection is closed: then nothing comes any more
@@ -270,6 +305,7 @@ func (r *run) stop(ctx context.Context) error {
 	}
 	r.cancel()
 	<-r.keeper
+	r.takes.wait()
 	if service := r.server.service; service != nil {
 		if stopErr := service.Stop(); stopErr != nil && !r.server.nc.IsClosed() {
 			err = errors.Join(err, fmt.Errorf("sdk: stop: micro service: %w", stopErr))

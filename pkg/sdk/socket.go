@@ -69,6 +69,9 @@ func (s *Socket) Broadcast() Broadcast { return s.others() }
 // Volatile is [Broadcast.Volatile] to this socket.
 func (s *Socket) Volatile() Broadcast { return s.self().Volatile() }
 
+// Compress is [Broadcast.Compress] to this socket.
+func (s *Socket) Compress(compress bool) Broadcast { return s.self().Compress(compress) }
+
 // Timeout is [Broadcast.Timeout] to this socket.
 func (s *Socket) Timeout(d time.Duration) Broadcast { return s.self().Timeout(d) }
 

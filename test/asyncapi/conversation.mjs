@@ -6,11 +6,14 @@ import { headers } from "@nats-io/transport-node";
 import { collect, namespaceToken, next, timeout, token, until } from "../harness.mjs";
 
 export const password = "correct horse";
+// Who decides whether clients may connect.
+export const doorkeeper = "door keeper";
 
 const ask = (socket, ...event) => socket.timeout(timeout).emitWithAck(...event);
 
 export async function converse(natter, recorder) {
   const backend = await natter.nats();
+  await door(backend, natter);
   const [ann, bob] = await Promise.all([
     natter.connected("/", { auth: { name: "Ann" } }),
     natter.connected("/", { auth: { name: "Bob" }, transports: ["polling"] }),
@@ -22,12 +25,24 @@ export async function converse(natter, recorder) {
   await questions(said);
   await middleware(said);
   await pattern(said);
+  await ordered(said);
   await among(said);
   await accounts(said);
   await pages(said);
   await history(said);
   await dice(said);
   await goodbye(said);
+}
+
+// The service that every client has to pass, before any other is connected.
+async function door(backend, natter) {
+  backend.connection.subscribe(`natter.allow.${token(doorkeeper)}`, {
+    callback: (_, message) => message.respond(JSON.stringify(message.json().handshake.query.stranger ? { ok: false, message: "who are you?" } : { ok: true })),
+  });
+  await backend.connection.flush();
+  const stranger = natter.client("/", { query: { stranger: "1" }, reconnection: false, transports: ["polling"] });
+  const [error] = await next(stranger, "connect_error");
+  assert.equal(error.description, 403);
 }
 
 // The rules of the main namespace.
@@ -66,7 +81,7 @@ async function speak({ backend, ann, bob, natter }) {
   const targets = [
     ["all", {}],
     ["all", { "Natter-Except": `red,${bob.id}` }],
-    ["room.red", { "Natter-Stamp": "1", "Natter-Name": "Weatherman" }],
+    ["room.red", { "Natter-Stamp": "1", "Natter-Name": "Weatherman", "Natter-Compress": "false" }],
     [`room.${token("odd room *.>")}`, {}],
     [`socket.${ann.id}`, {}],
     ["many", { "Natter-Rooms": `red,blue,${ann.id}` }],
@@ -74,7 +89,7 @@ async function speak({ backend, ann, bob, natter }) {
   for (const [target, own] of targets) {
     for (const verb of ["emit", "post"]) await publish(backend, `natter.${verb}._.${target}`, '["news",1]', { ...own, "Nats-Msg-Id": `${verb} ${target} ${JSON.stringify(own)}` });
     backend.connection.publish(`natter.volatile._.${target}`, '["cursor",1,2]', { headers: headersOf(own) });
-    const { "Natter-Stamp": _stamp, "Natter-Name": _name, ...selection } = own; // a command has no stamp
+    const { "Natter-Stamp": _stamp, "Natter-Name": _name, "Natter-Compress": _compress, ...selection } = own; // a command says nothing
     await publish(backend, `natter.do._.${target}`, '["join","green","yellow"]', selection);
     await publish(backend, `natter.do._.${target}`, '["leave","green"]', selection);
     await publish(backend, `natter.do._.${target}`, '["data",{"seat":3}]', selection);
@@ -99,7 +114,8 @@ async function questions({ backend, ann, bob }) {
     [`socket.${ann.id}`, {}],
   ]) {
     const options = { timeout, headers: headersOf(own) };
-    assert.ok((await backend.connection.request(`natter.ask._.${target}`, '["ready?"]', options)).json().length > 0, target);
+    const plain = { timeout, headers: headersOf({ ...own, "Natter-Compress": "false" }) };
+    assert.ok((await backend.connection.request(`natter.ask._.${target}`, '["ready?"]', plain)).json().length > 0, target);
     assert.ok((await backend.connection.request(`natter.list._.${target}`, "", options)).json().length > 0, target);
   }
   // Without the header there are no rooms: a refusal.
@@ -147,6 +163,30 @@ async function pattern({ backend, natter, recorder }) {
   eve.emit("move");
   eve.disconnect();
   await until(() => recorder.heard(/^natter\.on\.game-1\.disconnect\./), "the end of Eve");
+}
+
+// A namespace whose sockets an instance of a back end takes, and leaves.
+async function ordered({ backend, natter, recorder }) {
+  const heard = [];
+  backend.connection.subscribe("natter.on.till.*.*.*.t1", {
+    callback: (_, message) => {
+      heard.push(message.json()[0]);
+      if (message.reply) message.respond("[true]");
+    },
+  });
+  const takes = backend.connection.subscribe("natter.take.till.till", { queue: "till", callback: (_, message) => message.respond('{"instance":"t1"}') });
+  await backend.namespace("/till", { ordered: "till" });
+  const eve = await entered(natter, "/till");
+  assert.equal(await ask(eve, "sell", "tea"), true);
+  backend.connection.publish("natter.alive.till.t1");
+  takes.unsubscribe();
+  const gone = next(eve, "disconnect");
+  const reply = await backend.connection.request("natter.alive.till.t1", '{"leaving":true}', { timeout, headers: headersOf({ "Natter-Timeout": "1s" }) });
+  assert.deepEqual(reply.json(), {});
+  await gone;
+  eve.disconnect();
+  assert.deepEqual(heard, ["connect", "sell", "disconnecting", "disconnect"]);
+  await until(() => recorder.heard(/^natter\.on\.till\.disconnect\./), "the end of Eve");
 }
 
 // Back ends among themselves.

@@ -115,6 +115,16 @@ func Gateways(ctx context.Context, js jetstream.JetStream, s contract.Subjects, 
 	})
 }
 
+// Sessions makes the bucket of the sockets that clients may come back to.
+func Sessions(ctx context.Context, js jetstream.JetStream, s contract.Subjects, st Storage) (jetstream.KeyValue, error) {
+	return Bucket(ctx, js, jetstream.KeyValueConfig{
+		Bucket:         s.Names().Sessions,
+		Description:    "Sockets, for the gateway to which a client comes back. Keys are secrets between gateways and clients.",
+		LimitMarkerTTL: time.Minute,
+		Replicas:       st.Replicas,
+	})
+}
+
 // Bucket makes a key-value bucket on file storage.
 func Bucket(ctx context.Context, js jetstream.JetStream, cfg jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
 	cfg.Storage = jetstream.FileStorage

@@ -19,22 +19,35 @@ import (
 func TestSettingsThatCannotWorkAreNamed(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*gatewayd.Config){
-		"prefix":         func(c *gatewayd.Config) { c.Prefix = "a.b" },
-		"replicas":       func(c *gatewayd.Config) { c.Replicas = 6 },
-		"listen":         func(c *gatewayd.Config) { c.Listen = "3000" },
-		"gatewayId":      func(c *gatewayd.Config) { c.GatewayID = "a.b" },
-		"maxNamespaces":  func(c *gatewayd.Config) { c.MaxNamespaces = 0 },
-		"maxRooms":       func(c *gatewayd.Config) { c.MaxRooms = -1 },
-		"maxPendingAcks": func(c *gatewayd.Config) { c.MaxPendingAcks = 0 },
-		"workers":        func(c *gatewayd.Config) { c.Workers = -1 },
-		"maxConnections": func(c *gatewayd.Config) { c.MaxConnections = -1 },
-		"connectTimeout": func(c *gatewayd.Config) { c.ConnectTimeout = 0 },
-		"recoveryWindow": func(c *gatewayd.Config) { c.RecoveryWindow = 0 },
-		"lease":          func(c *gatewayd.Config) { c.Lease = time.Millisecond },
-		"ackTimeout":     func(c *gatewayd.Config) { c.AckTimeout = 0 },
-		"roomLinger":     func(c *gatewayd.Config) { c.RoomLinger = -1 },
-		"path":           func(c *gatewayd.Config) { c.Path = "socket.io" },
-		"transport":      func(c *gatewayd.Config) { c.Transports = []string{"pigeon"} },
+		"prefix":                   func(c *gatewayd.Config) { c.Prefix = "a.b" },
+		"replicas":                 func(c *gatewayd.Config) { c.Replicas = 6 },
+		"listen":                   func(c *gatewayd.Config) { c.Listen = "3000" },
+		"gatewayId":                func(c *gatewayd.Config) { c.GatewayID = "a.b" },
+		"maxNamespaces":            func(c *gatewayd.Config) { c.MaxNamespaces = 0 },
+		"maxRooms":                 func(c *gatewayd.Config) { c.MaxRooms = -1 },
+		"maxPendingAcks":           func(c *gatewayd.Config) { c.MaxPendingAcks = 0 },
+		"workers":                  func(c *gatewayd.Config) { c.Workers = -1 },
+		"maxConnections":           func(c *gatewayd.Config) { c.MaxConnections = -1 },
+		"connectTimeout":           func(c *gatewayd.Config) { c.ConnectTimeout = 0 },
+		"recoveryWindow":           func(c *gatewayd.Config) { c.RecoveryWindow = 0 },
+		"lease":                    func(c *gatewayd.Config) { c.Lease = time.Millisecond },
+		"ackTimeout":               func(c *gatewayd.Config) { c.AckTimeout = 0 },
+		"roomLinger":               func(c *gatewayd.Config) { c.RoomLinger = -1 },
+		"path":                     func(c *gatewayd.Config) { c.Path = "socket.io" },
+		`path: "/"`:                func(c *gatewayd.Config) { c.Path = "/" },
+		`path: "/a/{b}"`:           func(c *gatewayd.Config) { c.Path = "/a/{b}" },
+		`path: "/a//b/"`:           func(c *gatewayd.Config) { c.Path = "/a//b/" },
+		`path: "/auth/"`:           func(c *gatewayd.Config) { c.Path = "/auth/" },
+		`cookie "a b"`:             func(c *gatewayd.Config) { c.Cookie = "a b" },
+		"cookie.maxAge":            func(c *gatewayd.Config) { c.CookieOptions.MaxAge = time.Millisecond },
+		"cookie.sameSite: \"x\"":   func(c *gatewayd.Config) { c.CookieOptions.SameSite = "x" },
+		"cookie.sameSite: none":    func(c *gatewayd.Config) { c.CookieOptions.SameSite = "none" },
+		"cookie \"lb\"":            func(c *gatewayd.Config) { c.Cookie, c.CookieOptions.Partitioned = "lb", true },
+		"CORS origin":              func(c *gatewayd.Config) { c.CORS.Origin = []string{"example.com"} },
+		"CORS preflight status 99": func(c *gatewayd.Config) { c.CORS.OptionsSuccessStatus = 99 },
+		"transport":                func(c *gatewayd.Config) { c.Transports = []string{"pigeon"} },
+		"allowEIO3":                func(c *gatewayd.Config) { c.AllowEIO3, c.Parser = true, "msgpack" },
+		"parser":                   func(c *gatewayd.Config) { c.Parser = "json" },
 		"namespaces": func(c *gatewayd.Config) {
 			c.Namespaces = map[string]contract.Namespace{"/": {Events: map[string]contract.Rule{"x": {Action: "fly"}}}}
 		},
@@ -118,7 +131,7 @@ func TestDeclaringKeepsWhatServicesRegistered(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
 	d.gateway()
-	d.configure("bare", `{"registered":["bouncer"],"events":{"old":{"action":"refuse"}}}`)
+	d.configure("bare", `{"registered":["bouncer"],"ordered":"till","events":{"old":{"action":"refuse"}}}`)
 	d.configure("theirs", `{"events":{"say":{"action":"emit","to":"all","args":1}}}`)
 	g := d.gateway(func(c *gatewayd.Config) {
 		c.Namespaces["/bare"] = contract.Namespace{Events: map[string]contract.Rule{"new": {Action: contract.ActionRefuse}}}
@@ -128,7 +141,7 @@ func TestDeclaringKeepsWhatServicesRegistered(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, ns, err := contract.ParseNamespace("bare", entry.Value())
-	if err != nil || len(ns.Registered) != 1 || ns.Registered[0] != "bouncer" || len(ns.Events) != 1 || ns.Events["new"].Action != contract.ActionRefuse {
+	if err != nil || len(ns.Registered) != 1 || ns.Registered[0] != "bouncer" || ns.Ordered != "till" || len(ns.Events) != 1 || ns.Events["new"].Action != contract.ActionRefuse {
 		t.Fatalf("configuration %s: %v", entry.Value(), err)
 	}
 	if ack := g.dial().enter("/theirs", "").request(`"say"`, `1`); !strings.Contains(ack, `"ok":true`) {

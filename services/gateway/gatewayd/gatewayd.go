@@ -41,6 +41,7 @@ import (
 	"github.com/natter-io/natter/services/gateway/internal/bridge"
 	"github.com/natter-io/natter/services/gateway/internal/carry"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/parser"
 	"github.com/natter-io/natter/services/gateway/internal/session"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
@@ -54,7 +55,8 @@ func WithNATS(opts ...nats.Option) Option {
 }
 
 // WithoutListener makes a gateway that takes no port of its own, whatever Config.Listen says: the program
-// mounts its [Service.Handler] into a server that it has.
+// mounts its [Service.Handler] into a server that it has. WebTransport, if it is on, still needs a UDP port, at
+// Config.WebTransport.Listen.
 func WithoutListener() Option { return func(s *Service) { s.mounted = true } }
 
 // Service is a gateway. It runs once.
@@ -93,6 +95,9 @@ func New(cfg Config, log *slog.Logger, opts ...Option) (*Service, error) {
 	s.log = log.With("service", Name, "gateway", s.id)
 	for _, opt := range opts {
 		opt(s)
+	}
+	if s.mounted && cfg.servesWebTransport() && cfg.WebTransport.Listen == "" {
+		return nil, errors.New("webtransport.listen: a gateway without a listener has no address for WebTransport: name one")
 	}
 	s.health = health.New(cfg.Health, s.log)
 	s.health.SetCheck("gateway", func(context.Context) error {
@@ -136,6 +141,7 @@ func (s *Service) Run(ctx context.Context) error {
 
 func (s *Service) serve(ctx context.Context) error {
 	clients := s.serveMounted
+	var own net.Addr
 	if !s.mounted {
 		// The port is taken first: that it is in use should not come to light after a wait for NATS.
 		listener, err := listen(ctx, s.cfg.Listen)
@@ -144,6 +150,15 @@ func (s *Service) serve(ctx context.Context) error {
 		}
 		defer listener.Close() //nolint:errcheck // closed by the HTTP server in the end
 		clients = func(ctx context.Context, p *parts) error { return s.serveHTTP(ctx, listener, p) }
+		own = listener.Addr()
+	}
+	var udp net.PacketConn
+	if s.cfg.servesWebTransport() {
+		var err error
+		if udp, err = s.openUDP(ctx, own); err != nil {
+			return err
+		}
+		defer udp.Close() //nolint:errcheck // nothing waits to be written
 	}
 
 	opts := s.cfg.NATS
@@ -174,8 +189,11 @@ func (s *Service) serve(ctx context.Context) error {
 	// Before clients are served, since they may come with a session of another gateway; ended after them,
 	// since other gateways' clients hear through it that this gateway stops.
 	g.Add(run.Component{Name: "carry", Run: func(ctx context.Context) error {
-		return p.carry.Run(ctx, newHTTPServer(http.HandlerFunc(p.transport.ServeCarried), s.log))
+		return p.carry.Run(ctx, newHTTPServer(boundBody(http.HandlerFunc(p.transport.ServeCarried), s.cfg.bodyTimeout()), s.log))
 	}, Ready: p.carry.Ready})
+	if udp != nil {
+		g.Add(s.webTransport(udp, p.transport)) // ended when the clients below have been told that the gateway stops
+	}
 	g.Add(run.Component{Name: "http", Run: func(ctx context.Context) error { return clients(ctx, p) }})
 	return g.Run(ctx)
 }
@@ -217,12 +235,15 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 		Storage:    provision.Storage{Replicas: s.cfg.Replicas, MaxBytes: -1},
 		StreamAge:  s.cfg.RecoveryWindow + s.cfg.PingInterval + s.cfg.PingTimeout + streamMargin,
 		Duplicates: duplicates,
+		Recovery:   s.cfg.Recovery,
+		Window:     s.cfg.RecoveryWindow,
 		Lease:      s.cfg.Lease,
 		Linger:     s.cfg.RoomLinger,
 		AckTimeout: s.cfg.AckTimeout,
 		MaxAsk:     maxAsk,
 		Queue:      subscriptionQueue,
 		MaxPending: maxPendingReplies,
+		Parser:     parser.ByName(s.cfg.Parser),
 		Log:        s.log,
 		Metrics:    m,
 	})
@@ -236,7 +257,10 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 		MaxNamespaces:      s.cfg.MaxNamespaces,
 		MaxPendingAcks:     s.cfg.MaxPendingAcks,
 		MaxRooms:           s.cfg.MaxRooms,
+		Recovery:           s.cfg.Recovery,
+		MaxHeld:            s.cfg.MaxQueueMessages,
 		MaxAttachmentBytes: int(s.cfg.MaxHTTPBufferSize) * contract.MaxAttachments,
+		Parser:             parser.ByName(s.cfg.Parser),
 		Log:                s.log,
 		Metrics:            m,
 	}, p.hub, p.bridge)
@@ -247,6 +271,9 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 		Log: s.log, Metrics: m,
 	})
 	o.Name = s.id
+	if s.cfg.AllowRequest != "" {
+		o.AllowRequest = p.allowRequest(s.cfg.AllowRequest)
+	}
 	if s.cfg.MaxCarried > 0 {
 		o.Carrier = p.carry
 	}
@@ -254,9 +281,20 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 		p.hub.Close()
 		return nil, err
 	}
-	p.handler = s.routes(p)
+	p.handler = boundBody(s.routes(p), s.cfg.bodyTimeout())
 	s.health.SetCheck("streams", p.bridge.Ready)
 	return p, nil
+}
+
+// allowRequest asks the service of the name whether a client may connect.
+func (p *parts) allowRequest(name string) func(context.Context, *transport.Request) error {
+	return func(ctx context.Context, r *transport.Request) error {
+		a, err := p.bridge.Allow(ctx, name, contract.AllowRequest{Handshake: session.Handshake(r, nil)})
+		if err == nil && !a.OK {
+			return transport.Refusal(a.Message)
+		}
+		return err
+	}
 }
 
 const (

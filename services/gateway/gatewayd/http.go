@@ -96,6 +96,18 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorLog:          newErrorLog(log),
 	}
+}
+
+// boundBody gives a request's body a time in which it must have come, whether or not the handler reads it: without
+// one, the HTTP server waits for what was announced before it answers, for ever.
+func boundBody(h http.Handler, limit time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			// Fails only where the program that mounts the handler hides the connection, and bounds bodies itself.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit))
+		}
+		h.ServeHTTP(w, r)
+	})
 }

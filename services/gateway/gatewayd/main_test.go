@@ -75,6 +75,7 @@ type gateway struct {
 	t       testing.TB
 	d       *deployment
 	mounted string // the address of the server around it, if it has no port of its own
+	msgpack bool   // whether its parser is msgpack
 	once    sync.Once
 	end     context.CancelFunc
 	done    chan error
@@ -117,7 +118,7 @@ func (d *deployment) gateways(n int, change ...func(*gatewayd.Config)) []*gatewa
 func (d *deployment) launch(change ...func(*gatewayd.Config)) *gateway {
 	d.t.Helper()
 	var cfg gatewayd.Config
-	args := []string{"--listen=127.0.0.1:0", "--health-listen=", "--nats-url=" + d.nats.URL(), "--room-linger=50ms", "--lease=2s", "--no-serve-client"}
+	args := []string{"--listen=127.0.0.1:0", "--health-listen=", "--nats-url=" + d.nats.URL(), "--room-linger=50ms", "--lease=2s", "--no-serve-client", "--no-recovery"}
 	if err := config.Load(gatewayd.Name, gatewayd.About, args, &cfg, config.Environ(nil)); err != nil {
 		d.t.Fatal(err)
 	}
@@ -129,7 +130,9 @@ func (d *deployment) launch(change ...func(*gatewayd.Config)) *gateway {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return d.run(s)
+	g := d.run(s)
+	g.msgpack = cfg.Parser == "msgpack"
+	return g
 }
 
 // run runs a gateway until the test is over.

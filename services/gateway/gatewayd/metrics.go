@@ -51,9 +51,9 @@ func newMetrics(registry prometheus.Registerer, connections func() float64, sock
 		duplicates:  counter("duplicates_total", "Stored messages that were heard already."),
 		rooms:       f.NewGauge(gauge("rooms_subscribed", "Rooms and namespaces subscribed to at NATS.")),
 		gateways:    f.NewGauge(gauge("gateways", "Gateways alive, this one included.")),
-		carriedOut:  f.NewGauge(gauge("carried_out", "Requests and WebSockets of other gateways' sessions that are being carried there.")),
-		carriedIn:   f.NewGauge(gauge("carried_in", "Requests and WebSockets of own sessions that other gateways carry here.")),
-		tunnels:     f.NewGauge(gauge("tunnels", "Of carried_out, the WebSockets.")),
+		carriedOut:  f.NewGauge(gauge("carried_out", "Requests, WebSockets and WebTransport streams of other gateways' sessions that are being carried there.")),
+		carriedIn:   f.NewGauge(gauge("carried_in", "Requests, WebSockets and WebTransport streams of own sessions that other gateways carry here.")),
+		tunnels:     f.NewGauge(gauge("tunnels", "Of carried_out, the WebSockets and WebTransport streams.")),
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/provision"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/parser"
 	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
@@ -33,6 +34,8 @@ type Options struct {
 
 	StreamAge  time.Duration // how long the main stream keeps messages
 	Duplicates time.Duration // how long a Nats-Msg-Id is remembered
+	Recovery   bool          // whether clients that come back may go on as the same socket
+	Window     time.Duration // for how long
 	Lease      time.Duration // a gateway not heard of for so long is gone
 	Linger     time.Duration // how long a room without members stays subscribed
 	AckTimeout time.Duration // how long a service may take to answer a client's event
@@ -40,6 +43,7 @@ type Options struct {
 	Queue      int           // messages that wait for the readers of the subscriptions
 	MaxPending int           // replies awaited at one time
 
+	Parser  parser.Parser // how packets for clients are spelled
 	Log     *slog.Logger
 	Metrics Metrics
 }
@@ -68,10 +72,13 @@ type Bridge struct {
 	rooms    *rooms
 	replies  *replies // to events and questions of clients
 	stores   *replies // to posts, which a flood of questions must not stop
+	sessions *sessions
+	packets  packets
 	fence    *fence
 	tail     *tail
 	gateways *gateways
 	spaces   *namespaces
+	takers   *takers
 
 	live     chan *nats.Msg // what JetStream republished
 	volatile chan *nats.Msg
@@ -88,8 +95,9 @@ type Bridge struct {
 	ready chan struct{} // closed when the streams are there for the first time
 	who   chan struct{} // bounds clients' concurrent questions to all gateways
 	later chan struct{} // bounds services' questions that wait for their turn
+	asked chan struct{} // bounds the questions whether a client may connect
 
-	lately struct{ store, use, skip, ack, repair rate.Sometimes } // warnings that many messages could cause at once
+	lately struct{ store, use, allow, skip, ack, repair rate.Sometimes } // warnings that many messages could cause at once
 }
 
 // errNotReady says that the streams are not there yet.
@@ -111,17 +119,21 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 		ready:    make(chan struct{}),
 		who:      make(chan struct{}, maxWho),
 		later:    make(chan struct{}, maxLater),
+		asked:    make(chan struct{}, maxAllow),
 	}
-	for _, s := range []*rate.Sometimes{&b.lately.store, &b.lately.use, &b.lately.skip, &b.lately.ack, &b.lately.repair} {
+	for _, s := range []*rate.Sometimes{&b.lately.store, &b.lately.use, &b.lately.allow, &b.lately.skip, &b.lately.ack, &b.lately.repair} {
 		*s = rate.Sometimes{First: 10, Interval: time.Second}
 	}
-	b.rooms = newRooms(nc, opts, b.live, b.volatile)
+	b.rooms = newRooms(nc, opts, b.live, b.volatile, b.requests)
 	b.replies = newReplies(nc, opts)
 	b.stores = newReplies(nc, opts)
+	b.sessions = newSessions(b)
 	b.fence = newFence(nc, opts)
 	b.tail = newTail(nc, opts)
 	b.gateways = newGateways(opts)
+	b.takers = newTakers(nc, opts, b.gateways.count)
 	b.spaces = newNamespaces(opts, &patterns{nc: nc, subjects: opts.Subjects, live: b.live, volatile: b.volatile, subs: make(map[string][]*nats.Subscription)})
+	b.spaces.reordered = b.closeUntaken
 	return b, nil
 }
 
@@ -137,7 +149,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.rooms.run, b.tail.run, b.sweep, b.maintain} {
+	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.rooms.run, b.takers.run, b.tail.run, b.sweep, b.sessions.stores.runOn, b.sessions.run, b.maintain} {
 		wg.Go(func() { part(ctx) })
 	}
 	wg.Wait()
@@ -162,9 +174,12 @@ func (b *Bridge) subscribe() ([]*nats.Subscription, error) {
 		{s.EveryTarget(contract.List, contract.TargetRoom, gw), b.requests},
 		{s.EveryTarget(contract.List, contract.TargetMany, gw), b.requests},
 		{s.EveryTarget(contract.List, contract.TargetSocket, gw), b.requests},
+		{s.AliveAny(), b.takers.words},
 		{electedSubject + b.opts.Subjects.Names().Stream, b.live},
 		{b.replies.inbox + ".*", b.replies.in},
 		{b.stores.inbox + ".*", b.stores.in},
+		{b.sessions.stores.inbox + ".*", b.sessions.stores.in},
+		{s.ClaimAny(gw), b.sessions.claims},
 	} {
 		sub, err := b.nc.ChanSubscribe(w.subject, w.to)
 		if err != nil {
@@ -301,6 +316,16 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 	if err := b.gateways.hold(limited, leases); err != nil {
 		return err
+	}
+	if b.opts.Recovery {
+		kept, err := provision.Sessions(limited, b.js, o.Subjects, o.Storage)
+		if err != nil {
+			return err
+		}
+		b.sessions.open(kept)
+		if err := b.sessions.beat(limited); err != nil {
+			return err
+		}
 	}
 	wg.Go(func() { b.spaces.follow(ctx, spaces) })
 	wg.Go(func() { b.gateways.follow(ctx, leases) })

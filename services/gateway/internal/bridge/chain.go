@@ -32,18 +32,26 @@ type verdict int
 const (
 	deliver verdict = iota
 	twice           // it was read before
-	gap             // messages before it were not: see known
+	gap             // messages before it were not
 )
 
-// judge looks at a message without taking note of it. before is the sequence of its predecessor, if that is known;
-// after a gap known is the last sequence that was read, or is no concern.
-func (c *chain) judge(kind contract.Kind, sequence, before uint64) (v verdict, known uint64) {
-	known = max(c.last[link(kind)], c.floor)
+// judge looks at a message without taking note of it. before is the sequence of its predecessor, if that is known.
+func (c *chain) judge(kind contract.Kind, sequence, before uint64) verdict {
+	known := max(c.last[link(kind)], c.floor)
 	switch {
 	case sequence <= c.last[link(kind)]:
-		return twice, 0
+		return twice
 	case c.whole && before > known && before < sequence:
-		return gap, known
+		return gap
 	}
-	return deliver, 0
+	return deliver
+}
+
+// rest is what was not read yet.
+func (c chain) rest(path string) want {
+	w := want{path: path}
+	for i := range w.after {
+		w.after[i] = max(c.last[i], c.floor)
+	}
+	return w
 }

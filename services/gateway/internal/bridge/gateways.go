@@ -38,6 +38,19 @@ func (g *gateways) count() int {
 	return n
 }
 
+// list is which gateways were heard of lately.
+func (g *gateways) list() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var all []string
+	for id, at := range g.heard {
+		if time.Since(at) <= g.opts.Lease {
+			all = append(all, id)
+		}
+	}
+	return all
+}
+
 // alive says whether a gateway was heard of lately.
 func (g *gateways) alive(id string) bool {
 	g.mu.Lock()

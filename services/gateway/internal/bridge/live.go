@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -14,6 +15,7 @@ import (
 	"github.com/natter-io/natter/pkg/socketio"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
 	"github.com/natter-io/natter/services/gateway/internal/session"
+	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
 var (
@@ -40,6 +42,7 @@ func (b *Bridge) readLive(ctx context.Context) {
 		if epoch != "" && current != epoch {
 			b.rooms.startOver()
 			b.tail.startOver()
+			b.packets.startOver()
 			b.position.Store(0)
 		}
 		epoch = current
@@ -113,12 +116,12 @@ func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 	if in.fetched {
 		before = 0
 	}
-	switch v, known := b.rooms.judge(path, p.Kind, s.Sequence, before); v {
+	switch b.rooms.judge(path, p.Kind, s.Sequence, before) {
 	case twice:
 		b.opts.Metrics.Duplicate()
 		return
 	case gap:
-		b.fill(ctx, epoch, in, path, p.Kind, known, s.Sequence)
+		b.fill(ctx, epoch, in, path, s.Sequence)
 		return
 	}
 	b.rooms.note(path, p.Kind, s.Sequence)
@@ -127,7 +130,7 @@ func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 		if p.Kind == contract.Do {
 			err = b.command(ctx, sel, s.Sequence, msg.Data)
 		} else {
-			err = b.event(sel, p.Kind, s, contract.MessageID(epoch, s.Sequence), h, msg.Data)
+			err = b.event(sel, p.Kind, s, epoch, h, msg.Data)
 		}
 	}
 	if err != nil {
@@ -136,23 +139,38 @@ func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 	b.position.Store(max(b.position.Load(), s.Sequence))
 }
 
-func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored, id string, h contract.Header, payload []byte) error {
-	var extra [][]byte
-	if kind == contract.Post || contract.Last(h, contract.HeaderStamp) != "" {
-		extra = [][]byte{stamp(h, id, s.Time)}
-	}
+func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored, epoch string, h contract.Header, payload []byte) error {
+	offset := max(s.Sequence, b.position.Load()) // a client that gets this has all that was read so far
 	err := b.meant(sel, func(sel hub.Selection) error {
-		m, err := encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, payload, extra...)
+		m, err := b.packet(sel.Namespace, kind, s, epoch, offset, h, payload)
 		if err != nil {
 			return err
 		}
-		b.hub.Each(sel, func(s *session.Socket) { s.Send(m) })
+		b.hub.Each(sel, func(member *session.Socket) { member.Deliver(s.Sequence, m) })
 		return nil
 	})
 	if err == nil {
 		b.opts.Metrics.Delivered(kind)
 	}
 	return err
+}
+
+// packet encodes a stored event for the sockets of a namespace.
+func (b *Bridge) packet(namespace string, kind contract.Kind, s contract.Stored, epoch string, offset uint64, h contract.Header, payload []byte) (*transport.Message, error) {
+	var extra [][]byte
+	if kind == contract.Post || contract.Last(h, contract.HeaderStamp) != "" {
+		extra = append(extra, stamp(h, contract.MessageID(epoch, s.Sequence), s.Time))
+	}
+	return b.encodeEvent(socketio.Head{Namespace: namespace}, h, payload, b.withOffset(extra, epoch, offset)...)
+}
+
+// withOffset adds what a client says when it comes back: how far it has heard. It is the last argument of all events
+// that want no ack, since the stock client takes any last argument that is a string for it.
+func (b *Bridge) withOffset(extra [][]byte, epoch string, offset uint64) [][]byte {
+	if !b.opts.Recovery || epoch == "" {
+		return extra
+	}
+	return append(extra, strconv.AppendQuote(nil, contract.MessageID(epoch, offset)))
 }
 
 // skip notes a message that nobody can make sense of. JetStream acked it before anyone could object.
@@ -262,7 +280,7 @@ func (b *Bridge) joinAt(ctx context.Context, members []*session.Socket, room str
 	}
 	for _, s := range members {
 		if err == nil {
-			err = s.Join(ctx, room)
+			err = s.JoinAt(ctx, room, sequence)
 		}
 		if err != nil {
 			b.opts.Log.Warn("a socket could not join a room as ordered; its connection is closed so that it starts afresh",
@@ -354,12 +372,13 @@ func (b *Bridge) volatileEvent(msg *nats.Msg) error {
 	if contract.Last(h, contract.HeaderStamp) != "" {
 		extra = [][]byte{stamp(h, "", time.Now())}
 	}
+	extra = b.withOffset(extra, b.epoch.get(), b.position.Load())
 	err = b.meant(sel, func(sel hub.Selection) error {
-		m, err := encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, msg.Data, extra...)
+		m, err := b.encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, msg.Data, extra...)
 		if err != nil {
 			return err
 		}
-		b.hub.Each(sel, func(s *session.Socket) { s.SendVolatile(m) })
+		b.hub.Each(sel, func(s *session.Socket) { s.DeliverVolatile(m) })
 		return nil
 	})
 	if err == nil {

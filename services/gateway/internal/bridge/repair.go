@@ -62,9 +62,8 @@ func (b *Bridge) hearOfDrops() func() {
 }
 
 // fill reads back what was missed before a message, and puts both first in line.
-func (b *Bridge) fill(ctx context.Context, epoch string, in incoming, path string, kind contract.Kind, known, sequence uint64) {
-	missing := everything(path, sequence)
-	missing.after[link(kind)] = known
+func (b *Bridge) fill(ctx context.Context, epoch string, in incoming, path string, sequence uint64) {
+	missing := b.rooms.position(path).rest(path) // of all kinds, which have one order
 	var missed []*nats.Msg
 	b.persist(ctx, epoch, func() (err error) {
 		missed, err = b.tail.read(ctx, []want{missing}, sequence-1)
@@ -89,11 +88,7 @@ func (b *Bridge) catchUp(ctx context.Context, epoch string) {
 		}
 		var wants []want
 		for path, c := range b.positions() {
-			w := want{path: path}
-			for i := range w.after {
-				w.after[i] = max(c.last[i], c.floor)
-			}
-			wants = append(wants, w)
+			wants = append(wants, c.rest(path))
 		}
 		if len(wants) == 0 {
 			return nil
@@ -167,8 +162,24 @@ func (b *Bridge) sweep(ctx context.Context) {
 				b.opts.Log.Debug("the anchor was not stored", "error", err)
 			}
 		case <-tick.C:
+			b.widen(ctx)
 			s.look(ctx)
 		}
+	}
+}
+
+// widen has the chains of patterns begin, whose subscriptions are there for as long as the pattern is.
+func (b *Bridge) widen(ctx context.Context) {
+	for _, pattern := range b.spaces.patternNames() {
+		token, err := contract.EncodeNamespace(pattern)
+		if err != nil || b.rooms.isWide(token) {
+			continue
+		}
+		last, err := b.fence.wait(ctx)
+		if err != nil {
+			return
+		}
+		b.rooms.widen(token, last)
 	}
 }
 

@@ -74,12 +74,16 @@ func (r *replies) take(id uint64) func(*nats.Msg, error) {
 }
 
 func (r *replies) run(ctx context.Context) {
+	r.serve(ctx)
+	r.expire(time.Time{})
+}
+
+func (r *replies) serve(ctx context.Context) {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			r.expire(time.Time{})
 			return
 		case now := <-tick.C:
 			r.expire(now)
@@ -87,6 +91,29 @@ func (r *replies) run(ctx context.Context) {
 			r.dispatch(msg)
 		}
 	}
+}
+
+// lastReplies is how long runOn goes on.
+const lastReplies = 2 * time.Second
+
+// runOn is run, but when the context ends it waits for what is under way.
+func (r *replies) runOn(ctx context.Context) {
+	r.serve(ctx)
+	end := time.After(lastReplies)
+	for r.pending() > 0 {
+		select {
+		case <-end:
+			r.expire(time.Time{})
+		case msg := <-r.in:
+			r.dispatch(msg)
+		}
+	}
+}
+
+func (r *replies) pending() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.waiting)
 }
 
 func (r *replies) dispatch(msg *nats.Msg) {

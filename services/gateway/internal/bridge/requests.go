@@ -103,7 +103,7 @@ func (b *Bridge) request(msg *nats.Msg) error {
 	}
 	id := b.acks()
 	// Also without members what is malformed is refused.
-	m, err := encodeEvent(socketio.Head{Namespace: p.Namespace, ID: id, HasID: true}, h, msg.Data)
+	m, err := b.encodeEvent(socketio.Head{Namespace: p.Namespace, ID: id, HasID: true}, h, msg.Data)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (b *Bridge) request(msg *nats.Msg) error {
 	for i, members := range spaces {
 		packets[i] = m
 		if name := members[0].Namespace(); name != p.Namespace { // of a pattern
-			if packets[i], err = encodeEvent(socketio.Head{Namespace: name, ID: id, HasID: true}, h, msg.Data); err != nil {
+			if packets[i], err = b.encodeEvent(socketio.Head{Namespace: name, ID: id, HasID: true}, h, msg.Data); err != nil {
 				return err
 			}
 		}
@@ -242,6 +242,9 @@ const partRoom = 1024
 
 // answer replies with the elements as a JSON array, in as many parts as NATS's max_payload asks for.
 func (b *Bridge) answer(msg *nats.Msg, p contract.Parsed, elements []json.RawMessage, header ...string) {
+	if id := p.Target.Socket(); id != "" && len(elements) == 0 && b.sessions.elsewhere(id) {
+		return // its holder hears this, too
+	}
 	limit := int(b.nc.MaxPayload()) - partRoom
 	var parts [][]byte
 	part := []byte{'['}

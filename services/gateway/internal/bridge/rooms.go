@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,12 +20,14 @@ type rooms struct {
 	opts     Options
 	live     chan *nats.Msg
 	volatile chan *nats.Msg
+	requests chan *nats.Msg
 
 	mu     sync.Mutex
 	known  map[string]*room  // by the subject's tokens after the kind: "_.room.red", "admin.all"
 	idle   map[string]*room  // those of known without members
 	others map[string]*chain // of paths heard through wider subscriptions: single sockets, patterns
-	base   chain             // a new one of others: those subscriptions were in force when the stream was at its floor
+	base   chain             // a new one of a single socket's: that subscription was in force when the stream was at its floor
+	wide   map[string]uint64 // by the tokens of patterns: where the stream was when theirs were in force
 	sweep  time.Time         // when others was swept last
 }
 
@@ -37,8 +40,8 @@ type room struct {
 	since   time.Time // without members since then
 }
 
-func newRooms(nc *nats.Conn, opts Options, live, volatile chan *nats.Msg) *rooms {
-	return &rooms{nc: nc, opts: opts, live: live, volatile: volatile, known: make(map[string]*room), idle: make(map[string]*room), others: make(map[string]*chain)}
+func newRooms(nc *nats.Conn, opts Options, live, volatile, requests chan *nats.Msg) *rooms {
+	return &rooms{nc: nc, opts: opts, live: live, volatile: volatile, requests: requests, known: make(map[string]*room), idle: make(map[string]*room), others: make(map[string]*chain), wide: make(map[string]uint64)}
 }
 
 // path is the part of a target's subjects that all kinds share.
@@ -61,10 +64,7 @@ func (r *rooms) acquire(path string) (settled bool, err error) {
 	rm := r.known[path]
 	if rm == nil {
 		rm = &room{}
-		for _, s := range []struct {
-			kind contract.Kind
-			to   chan *nats.Msg
-		}{{contract.Live, r.live}, {contract.Volatile, r.volatile}} {
+		for _, s := range r.kinds(path) {
 			sub, err := r.nc.ChanSubscribe(r.opts.Subjects.Prefix()+"."+string(s.kind)+"."+path, s.to)
 			if err != nil {
 				unsubscribe(rm.subs)
@@ -78,6 +78,22 @@ func (r *rooms) acquire(path string) (settled bool, err error) {
 	rm.members++
 	delete(r.idle, path)
 	return rm.settled, nil
+}
+
+// source is a kind of messages and the channel for them.
+type source struct {
+	kind contract.Kind
+	to   chan *nats.Msg
+}
+
+// kinds are what is heard on a path: what is said, and to a single socket also what is asked, which for rooms every
+// gateway hears anyway.
+func (r *rooms) kinds(path string) []source {
+	all := []source{{contract.Live, r.live}, {contract.Volatile, r.volatile}}
+	if _, target, _ := strings.Cut(path, "."); strings.HasPrefix(target, contract.TargetSocket+".") {
+		all = append(all, source{contract.Ask, r.requests}, source{contract.List, r.requests})
+	}
+	return all
 }
 
 // settle notes that the subscriptions were in force when the stream was at the sequence.
@@ -118,7 +134,7 @@ func (r *rooms) release(path string) {
 }
 
 // judge says what to do with a stored message on the path; see [chain.judge].
-func (r *rooms) judge(path string, kind contract.Kind, sequence, before uint64) (verdict, uint64) {
+func (r *rooms) judge(path string, kind contract.Kind, sequence, before uint64) verdict {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.chain(path).judge(kind, sequence, before)
@@ -133,18 +149,50 @@ func (r *rooms) note(path string, kind contract.Kind, sequence uint64) {
 	c.heard = time.Now()
 }
 
-// chain finds a path's chain; the lock is held. What is heard through a subscription that is always there is no
-// concern from before that was in force.
+// chain finds a path's chain; the lock is held.
 func (r *rooms) chain(path string) *chain {
 	if rm := r.known[path]; rm != nil {
 		return &rm.chain
 	}
 	c := r.others[path]
 	if c == nil {
-		c = new(r.base)
+		c = new(r.fresh(path))
 		r.others[path] = c
 	}
 	return c
+}
+
+// fresh is the chain of a path of which nothing was read. Single sockets and patterns are heard through subscriptions
+// that are always there; of anything else, a room's that was dropped, messages may still be under way. The lock is held.
+func (r *rooms) fresh(path string) chain {
+	namespace, target, _ := strings.Cut(path, ".")
+	if strings.HasPrefix(target, contract.TargetSocket+"."+r.opts.Gateway+".") {
+		return r.base
+	}
+	if floor, ok := r.wide[namespace]; ok {
+		return chain{whole: true, floor: floor}
+	}
+	return chain{}
+}
+
+// widen notes that the subscriptions of a pattern were in force when the stream was at the sequence.
+func (r *rooms) widen(namespace string, sequence uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wide[namespace] = sequence
+	for path, c := range r.others {
+		if strings.HasPrefix(path, namespace+".") && !c.whole {
+			c.whole, c.floor = true, sequence
+		}
+	}
+}
+
+// isWide says whether it was noted.
+func (r *rooms) isWide(namespace string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.wide[namespace]
+	return ok
 }
 
 // begin notes that the wider subscriptions were in force when the stream was at the sequence.
@@ -191,7 +239,7 @@ func (r *rooms) position(path string) chain {
 	if c := r.others[path]; c != nil {
 		return *c
 	}
-	return r.base
+	return r.fresh(path)
 }
 
 // startOver forgets what was read: the stream is another one, whose sequences begin again.
@@ -202,6 +250,9 @@ func (r *rooms) startOver() {
 		rm.chain = chain{whole: rm.whole}
 	}
 	clear(r.others)
+	for namespace := range r.wide {
+		r.wide[namespace] = 0
+	}
 	r.base = chain{whole: r.base.whole}
 }
 
@@ -239,15 +290,17 @@ func (r *rooms) drop(which func(*room) bool) {
 }
 
 // Enter hears what is said to all of a namespace, or to several of its rooms.
-func (b *Bridge) Enter(ctx context.Context, namespace string) error {
-	if err := b.subscribeTo(ctx, namespace, contract.All()); err != nil {
-		return err
+func (b *Bridge) Enter(ctx context.Context, namespace string) (uint64, error) {
+	first, err := b.subscribeTo(ctx, namespace, contract.All())
+	if err != nil {
+		return 0, err
 	}
-	if err := b.subscribeTo(ctx, namespace, many); err != nil {
+	second, err := b.subscribeTo(ctx, namespace, many)
+	if err != nil {
 		b.unsubscribeFrom(namespace, contract.All())
-		return err
+		return 0, err
 	}
-	return nil
+	return min(first, second), nil
 }
 
 // many is the target of several rooms, whichever.
@@ -260,29 +313,43 @@ func (b *Bridge) Exit(namespace string) {
 }
 
 // Acquire hears what is said to a room.
-func (b *Bridge) Acquire(ctx context.Context, namespace, room string) error {
+func (b *Bridge) Acquire(ctx context.Context, namespace, room string) (uint64, error) {
 	return b.subscribeTo(ctx, namespace, contract.To(room))
 }
 
 // Release undoes one Acquire.
 func (b *Bridge) Release(namespace, room string) { b.unsubscribeFrom(namespace, contract.To(room)) }
 
-func (b *Bridge) subscribeTo(ctx context.Context, namespace string, target contract.Target) error {
+// Adopt hears what is said and asked to a socket whose id is another gateway's.
+func (b *Bridge) Adopt(ctx context.Context, namespace, id string) error {
+	_, err := b.subscribeTo(ctx, namespace, contract.To(id))
+	return err
+}
+
+// Abandon undoes one Adopt.
+func (b *Bridge) Abandon(namespace, id string) { b.unsubscribeFrom(namespace, contract.To(id)) }
+
+// subscribeTo returns how far the stream was when the subscription was in force, or earlier.
+func (b *Bridge) subscribeTo(ctx context.Context, namespace string, target contract.Target) (uint64, error) {
 	path, err := b.rooms.path(namespace, target)
 	if err != nil {
-		return err
+		return 0, err
 	}
+	read := b.position.Load() // before the member is there: all that is read from now on is for it
 	settled, err := b.rooms.acquire(path)
-	if err != nil || settled {
-		return err
+	if err != nil {
+		return 0, err
+	}
+	if settled {
+		return max(read, b.rooms.position(path).floor), nil
 	}
 	last, err := b.fence.wait(ctx)
 	if err != nil {
 		b.rooms.release(path)
-		return err
+		return 0, err
 	}
 	b.rooms.settle(path, last)
-	return nil
+	return last, nil
 }
 
 func (b *Bridge) unsubscribeFrom(namespace string, target contract.Target) {

@@ -399,6 +399,7 @@ func (c *tailCache) add(subject, path string, kind contract.Kind, after, upTo ui
 	p.messages = append(p.messages, messages...)
 	for _, msg := range messages {
 		c.size += msg.Size()
+		upTo = max(upTo, sequenceOf(msg)) // what was stored meanwhile came along
 	}
 	p.upTo = max(p.upTo, upTo)
 	p.used = time.Now()

@@ -1,4 +1,4 @@
-// Package carry takes HTTP requests and WebSockets from the gateway that they reached to the gateway that
+// Package carry takes HTTP requests, WebSockets and WebTransport streams from the gateway that they reached to the gateway that
 // holds their session, over NATS. So a plain round-robin proxy in front of several gateways will do: long
 // polling is many requests, and an upgrade is one more.
 //
@@ -50,7 +50,7 @@ type Metrics interface {
 	// Streams are the exchanges with other gateways now: those that reached this one (out), and those of
 	// its own sessions that reached others (in).
 	Streams(out, in int)
-	// Tunnels changes the number of WebSockets that reached this gateway and are carried.
+	// Tunnels changes the number of WebSockets and WebTransport streams that reached this gateway and are carried.
 	Tunnels(change int)
 }
 
@@ -126,6 +126,11 @@ func (c *Carrier) Stop() { c.link.stopOut() }
 
 // Carry implements [transport.Carrier].
 func (c *Carrier) Carry(w http.ResponseWriter, r *http.Request, name string) error {
+	return c.carry(r, name, func(s *stream) error { return c.exchange(w, r, s) })
+}
+
+// carry makes a stream to the gateway for one exchange.
+func (c *Carrier) carry(r *http.Request, name string, exchange func(*stream) error) error {
 	c.carrying.Add(1)
 	defer c.carrying.Done()
 	result := Broken
@@ -133,7 +138,7 @@ func (c *Carrier) Carry(w http.ResponseWriter, r *http.Request, name string) err
 	s, err := c.link.open(name)
 	if err == nil {
 		defer s.abort() // unless it was closed before
-		err = c.exchange(w, r, s)
+		err = exchange(s)
 	}
 	switch {
 	case err == nil:

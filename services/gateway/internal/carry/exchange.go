@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	ws "github.com/gorilla/websocket"
@@ -112,46 +111,16 @@ func (c *Carrier) tunnel(rc *http.ResponseController, res *http.Response, s *str
 	if err != nil {
 		return fmt.Errorf("taking over the client's connection: %w", err)
 	}
-	defer conn.Close() //nolint:errcheck // it may be closed already
-	c.opts.Metrics.Tunnels(1)
-	defer c.opts.Metrics.Tunnels(-1)
+	defer conn.Close()                //nolint:errcheck // it may be closed already
 	_ = conn.SetDeadline(time.Time{}) // reads and writes below fail if this does
 	slow := &slowClient{Conn: conn}
 	res.Body = nil
 	if err := res.Write(slow); err != nil {
 		return nil // the client is gone, and the stream is broken by the caller
 	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		// Not from client itself, which would keep a buffer of its own in between for ever.
-		early, _ := client.Reader.Peek(client.Reader.Buffered()) // that many are there
-		_, err := s.Write(early)
-		if err == nil {
-			_, err = s.ReadFrom(conn)
-		}
-		if err == nil {
-			_ = s.CloseWrite() // never fails
-		} else {
-			s.abort()
-		}
-	})
-	wg.Go(func() {
-		defer conn.Close() //nolint:errcheck // it may be closed already
-		early, _ := in.Peek(in.Buffered())
-		_, err := slow.Write(early)
-		if err == nil {
-			_, err = s.WriteTo(slow)
-		}
-		if err != nil {
-			s.abort()
-			return
-		}
-		if half, ok := conn.(interface{ CloseWrite() error }); ok {
-			_ = half.CloseWrite() // fails if the client is gone
-		}
-		_ = s.waitOver() // then the client's connection is closed in any case
-	})
-	wg.Wait()
+	// Not from client itself, which would keep a buffer of its own in between for ever.
+	early, _ := client.Reader.Peek(client.Reader.Buffered()) // that many are there
+	c.join(conn, early, s, in)
 	return nil
 }
 

@@ -83,8 +83,9 @@ func (h *Hub[M]) Select(sel Selection) []M {
 	return members
 }
 
-// Add takes a member in, into no room. It can be selected from now on.
-func (h *Hub[M]) Add(m M) { h.shard(m).add(m) }
+// Add takes a member in, into no room. It can be selected from now on. It takes the place of one with the same id, which
+// is out then; the rooms of that one are returned.
+func (h *Hub[M]) Add(m M) (replaced []string) { return h.shard(m).add(m) }
 
 // Remove takes a member out of all its rooms, which it returns. A member that is not there has none.
 func (h *Hub[M]) Remove(m M) []string { return h.shard(m).remove(m) }

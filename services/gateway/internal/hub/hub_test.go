@@ -154,3 +154,24 @@ func BenchmarkFanOut(b *testing.B) {
 	h.Barrier()
 	b.ReportMetric(float64(n.Load())/float64(b.N), "deliveries/op")
 }
+
+func TestAMemberTakesThePlaceOfOneWithItsID(t *testing.T) {
+	h := New[*member](2, 8)
+	defer h.Close()
+	first, second := &member{id: "a", namespace: "/"}, &member{id: "a", namespace: "/"}
+	if rooms := h.Add(first); rooms != nil {
+		t.Fatalf("took the place of one in %q", rooms)
+	}
+	h.Join(first, "red")
+	if rooms := h.Add(second); len(rooms) != 1 || rooms[0] != "red" {
+		t.Fatalf("took the place of one in %q", rooms)
+	}
+	for _, sel := range []Selection{{Namespace: "/"}, {Namespace: "/", Rooms: []string{"a"}}} {
+		if got := h.Select(sel); len(got) != 1 || got[0] != second {
+			t.Errorf("%+v means %v", sel, got)
+		}
+	}
+	if h.Join(first, "blue") || h.Remove(first) != nil || h.Len() != 1 || len(h.Select(Selection{Namespace: "/", Rooms: []string{"red"}})) != 0 {
+		t.Error("the first is still there")
+	}
+}

@@ -80,7 +80,7 @@ func (s *shard[M]) has(namespace string) bool {
 	return s.spaces[namespace] != nil
 }
 
-func (s *shard[M]) add(m M) {
+func (s *shard[M]) add(m M) (replaced []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sp := s.spaces[m.Namespace()]
@@ -88,7 +88,14 @@ func (s *shard[M]) add(m M) {
 		sp = &space[M]{members: make(map[string]*entry[M]), rooms: make(map[string]map[*entry[M]]struct{})}
 		s.spaces[m.Namespace()] = sp
 	}
+	if e := sp.members[m.ID()]; e != nil {
+		replaced = e.list()
+		for _, room := range replaced {
+			sp.drop(e, room)
+		}
+	}
 	sp.members[m.ID()] = &entry[M]{member: m, rooms: make(map[string]struct{})}
+	return replaced
 }
 
 func (s *shard[M]) remove(m M) []string {

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/gateway/internal/hub"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
@@ -29,13 +30,22 @@ func (r refusal) Error() string { return "refused: " + r.message }
 func (s *Socket) enter(ctx context.Context) {
 	defer s.client.entering.Done()
 	defer s.cancel()
-	err := s.admit(ctx)
+	err := s.find(ctx)
+	if err == nil {
+		err = s.admit(ctx)
+	}
+	if err == nil {
+		err = s.claim(ctx)
+	}
 	s.handshake.Auth = nil // it proved who the client is, and holds secrets
 	if s.client.speaksV4() {
 		forgetToken(&s.handshake)
 	}
 	if err == nil {
 		err = s.join(ctx)
+	}
+	if err != nil {
+		s.untake()
 	}
 	var no refusal
 	switch {
@@ -46,6 +56,8 @@ func (s *Socket) enter(ctx context.Context) {
 		s.client.drop(s, false)
 		s.Send(s.refused(no))
 		s.client.closeIfIdleLater()
+	case errors.Is(err, errPutOut):
+		s.client.conn.Close(transport.ReasonForcedClose)
 	default:
 		// Nothing that a CONNECT_ERROR could say is true, and it would end the client's own attempts.
 		s.client.srv.opts.Log.Warn("closing a connection whose namespace cannot be entered now; the client will try again",
@@ -57,14 +69,17 @@ func (s *Socket) enter(ctx context.Context) {
 // maxAdmission is how old the word of a middleware may be when the socket gets in.
 const maxAdmission = 10 * time.Second
 
-// admit asks the namespace's middlewares; all of them again, if one was so slow that what another said may not
-// be true any more.
+// admit asks the namespace's middlewares, and who takes the socket if the namespace is ordered; the middlewares again,
+// if one of all these was so slow that what another said may not be true any more.
 func (s *Socket) admit(ctx context.Context) error {
 	name := s.name
 	for {
 		start := time.Now()
 		s.user, s.name, s.roles, s.data = "", name, nil, nil
 		if err := s.admitOnce(ctx); err != nil {
+			return err
+		}
+		if err := s.take(ctx); err != nil {
 			return err
 		}
 		if time.Since(start) < maxAdmission {
@@ -94,7 +109,7 @@ func (s *Socket) admitOnce(ctx context.Context) error {
 			}
 			return refusal{message: message, data: a.Data}
 		}
-		s.take(a)
+		s.add(a)
 		rooms = append(rooms, a.Rooms...)
 		if !a.Expires.IsZero() && (expires.IsZero() || a.Expires.Before(expires)) {
 			expires = a.Expires
@@ -115,24 +130,33 @@ func (s *Socket) admitOnce(ctx context.Context) error {
 	return nil
 }
 
-// ask asks one middleware. While it does not answer, and nothing else lives on the connection, the client's
+// ask asks one middleware.
+func (s *Socket) ask(ctx context.Context, middleware string, entry contract.Entry) (a contract.Admission, err error) {
+	err = s.patiently(ctx, func(ctx context.Context) (err error) {
+		a, err = s.client.srv.backend.Use(ctx, middleware, entry)
+		return err
+	})
+	if err != nil {
+		return contract.Admission{}, fmt.Errorf("middleware %s: %w", middleware, err)
+	}
+	return a, nil
+}
+
+// patiently asks a service, by try. While it does not answer, and nothing else lives on the connection, the client's
 // patience (connectTimeout) is the limit; then the transport is closed, so that the client tries again.
-func (s *Socket) ask(ctx context.Context, middleware string, entry contract.Entry) (contract.Admission, error) {
+func (s *Socket) patiently(ctx context.Context, try func(context.Context) error) error {
 	for {
 		limited, cancel := context.WithTimeout(ctx, s.client.srv.opts.ConnectTimeout)
-		a, err := s.client.srv.backend.Use(limited, middleware, entry)
+		err := try(limited)
 		cancel()
-		if err == nil {
-			return a, nil
-		}
-		if ctx.Err() != nil || !s.client.others(s) {
-			return contract.Admission{}, fmt.Errorf("middleware %s: %w", middleware, err)
+		if err == nil || ctx.Err() != nil || !s.client.others(s) {
+			return err
 		}
 	}
 }
 
-// take adds what a middleware said to what the ones before it said.
-func (s *Socket) take(a contract.Admission) {
+// add adds what a middleware said to what the ones before it said.
+func (s *Socket) add(a contract.Admission) {
 	if a.User != "" {
 		s.user = a.User
 	}
@@ -145,20 +169,25 @@ func (s *Socket) take(a contract.Admission) {
 	}
 }
 
+// errReordered says that another service shall take the socket, so that it must enter again.
+var errReordered = fmt.Errorf("%w: the namespace's order has just been changed", ErrUnavailable)
+
 // join makes the socket a member and tells it so.
 func (s *Socket) join(ctx context.Context) error {
-	srv := s.client.srv
-	if err := srv.backend.Enter(ctx, s.namespace); err != nil {
-		return fmt.Errorf("subscribing to the namespace: %w", err)
+	missed, err := s.restore(ctx)
+	if err != nil {
+		return err
 	}
-	srv.hub.Add(s)
-	for _, room := range s.rooms {
-		if err := s.Join(ctx, room); err != nil {
-			s.undo()
-			return fmt.Errorf("joining the room %q: %w", room, err)
+	if s.found == nil {
+		if err := s.start(ctx); err != nil {
+			return err
 		}
 	}
-	expelled, err := s.begin(ctx)
+	if !s.inOrder() { // who is a member by now is looked at when that changes
+		s.undo()
+		return errReordered
+	}
+	expelled, err := s.begin(ctx, missed)
 	if err != nil {
 		s.undo()
 		return err
@@ -177,8 +206,38 @@ func (s *Socket) join(ctx context.Context) error {
 	return nil
 }
 
+// start makes a member of a socket that has no earlier life.
+func (s *Socket) start(ctx context.Context) error {
+	srv := s.client.srv
+	sequence, err := srv.backend.Enter(ctx, s.namespace)
+	if err != nil {
+		return fmt.Errorf("subscribing to the namespace: %w", err)
+	}
+	s.mu.Lock()
+	s.added = true
+	s.kept.start, s.kept.granted, s.kept.admitted = sequence, s.rooms, s.data
+	s.mu.Unlock()
+	srv.hub.Add(s)
+	for _, room := range s.rooms {
+		if err := s.Join(ctx, room); err != nil {
+			s.undo()
+			return fmt.Errorf("joining the room %q: %w", room, err)
+		}
+	}
+	if s.client.recovers() {
+		s.mu.Lock()
+		s.kept.claim = Claim{PID: newID(), Number: 1}
+		s.mu.Unlock()
+		if err := s.keepNow(ctx); err != nil {
+			s.undo()
+			return fmt.Errorf("storing the session: %w", err)
+		}
+	}
+	return nil
+}
+
 // begin tells services and the client that the socket is in, and reports whether it must go at once.
-func (s *Socket) begin(ctx context.Context) (expelled bool, err error) {
+func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err error) {
 	s.life.Lock()
 	defer s.life.Unlock()
 	s.mu.Lock()
@@ -190,8 +249,24 @@ func (s *Socket) begin(ctx context.Context) (expelled bool, err error) {
 	expelled = s.expelled
 	s.mu.Unlock()
 	s.client.hasEntered()
-	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info()})
-	s.Send(s.accepted())
+	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info(), Recovered: s.found != nil})
+	answer := s.accepted()
+	if s.found == nil {
+		s.Send(answer)
+		return expelled, nil
+	}
+	srv := s.client.srv
+	srv.hub.Each(hub.Selection{Namespace: s.namespace, Rooms: []string{s.id}}, func(member *Socket) {
+		if member == s {
+			s.release(missed, answer)
+		}
+	})
+	s.keep(nil)
+	if s.announces() {
+		for _, room := range srv.hub.Rooms(s) {
+			s.announce(contract.EventJoined, room)
+		}
+	}
 	return expelled, nil
 }
 
@@ -199,30 +274,67 @@ func (s *Socket) begin(ctx context.Context) (expelled bool, err error) {
 func (s *Socket) undo() {
 	s.leaveAll()
 	s.client.srv.backend.Exit(s.namespace)
+	s.abandonID()
 }
 
 // Join puts the socket into a room. When it returns nil, the socket hears all that is said to the room from
 // then on.
 func (s *Socket) Join(ctx context.Context, room string) error {
 	srv := s.client.srv
-	if err := srv.backend.Acquire(ctx, s.namespace, room); err != nil {
+	sequence, err := srv.backend.Acquire(ctx, s.namespace, room)
+	if err != nil {
 		return err
 	}
+	s.joinAt(room, sequence)
+	return nil
+}
+
+// JoinAt is Join, as ordered at a sequence of the stream.
+func (s *Socket) JoinAt(ctx context.Context, room string, sequence uint64) error {
+	if _, err := s.client.srv.backend.Acquire(ctx, s.namespace, room); err != nil {
+		return err
+	}
+	s.joinAt(room, sequence)
+	return nil
+}
+
+// joinAt puts the socket into a room that was acquired for it, and whose messages from a sequence of the stream on
+// are for it.
+func (s *Socket) joinAt(room string, sequence uint64) {
+	srv := s.client.srv
 	if !srv.hub.Join(s, room) {
 		srv.backend.Release(s.namespace, room)
+		return
 	}
-	return nil
+	s.mu.Lock()
+	if s.kept.joined == nil {
+		s.kept.joined = make(map[string]uint64)
+	}
+	s.kept.joined[room] = sequence
+	in := s.state == connected
+	s.mu.Unlock()
+	if in {
+		s.keep(nil)
+	}
 }
 
 // Leave takes the socket out of a room.
 func (s *Socket) Leave(room string) {
-	if s.client.srv.hub.Leave(s, room) {
-		s.client.srv.backend.Release(s.namespace, room)
+	if !s.client.srv.hub.Leave(s, room) {
+		return
+	}
+	s.client.srv.backend.Release(s.namespace, room)
+	s.mu.Lock()
+	delete(s.kept.joined, room)
+	in := s.state == connected
+	s.mu.Unlock()
+	if in {
+		s.keep(nil)
 	}
 }
 
-// handshake describes the request that opened the connection, as socket.handshake does.
-func handshake(r *transport.Request, auth []byte) contract.Handshake {
+// Handshake describes the request that opens a connection, as socket.handshake does.
+func Handshake(r *transport.Request, auth []byte) contract.Handshake {
 	h := contract.Handshake{
 		Headers: make(map[string]string, len(r.Header)+1),
 		Query:   make(map[string]string, len(r.Query)),

@@ -18,6 +18,7 @@ import (
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/parser"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
@@ -46,18 +47,36 @@ type Backend interface {
 	Namespace(name string) (configured string, ns contract.Namespace, ok bool)
 	// Use asks a middleware until it answers or the context ends.
 	Use(ctx context.Context, middleware string, entry contract.Entry) (contract.Admission, error)
+	// Take asks the instances of a service until one takes the socket, or the context ends, and returns its id. Until
+	// Untake the socket's connection is closed when the instance is gone, with [Socket.Lose], or wants to go.
+	Take(ctx context.Context, s *Socket, service string) (instance string, err error)
+	Untake(s *Socket)
 	// Enter hears what is said to the whole namespace, Acquire what is said to a room. When they return
 	// nil, all that is published from then on is heard, until as many calls of Exit and Release.
-	Enter(ctx context.Context, namespace string) error
+	// They return how far the stream was at that moment, or earlier. Adopt is Acquire for what is said to a socket by its
+	// id, if the id is another gateway's.
+	Enter(ctx context.Context, namespace string) (sequence uint64, err error)
 	Exit(namespace string)
-	Acquire(ctx context.Context, namespace, room string) error
+	Acquire(ctx context.Context, namespace, room string) (sequence uint64, err error)
 	Release(namespace, room string)
+	Adopt(ctx context.Context, namespace, id string) error
+	Abandon(namespace, id string)
+	// Find looks for the session of a client that comes back; nil if there is none that it could go on with.
+	Find(ctx context.Context, namespace, pid, offset string) (*Found, error)
+	// Claim takes a session over from the gateway that has it, or had it, and tells services for that one that the client
+	// was gone, if nobody did. It fails with [ErrClaimed] if somebody else was quicker.
+	Claim(ctx context.Context, f *Found) (Claim, error)
+	// Missed reads what the socket, which is in the hub already, missed.
+	Missed(ctx context.Context, s *Socket, from uint64, rooms map[string]uint64) (Missed, error)
+	// Keep stores a session; done is called once, with the revision or with an error: [ErrClaimed] if it is another
+	// gateway's.
+	Keep(c Claim, saved Saved, fate Fate, done func(revision uint64, err error))
 	// Store publishes a durable event; done is called with the message's id once it is stored, with
 	// [ErrTooLarge] if it never can be, or with another error if it is not known to be stored.
 	Store(say Say, done func(id string, err error))
 	// Volatile publishes an event for whoever is there.
 	Volatile(say Say) error
-	// On tells services what a client said. With ack it wants an answer: unless On fails, ack is called once,
+	// On tells services what a client said; of the service that has taken the socket, that instance. With ack it wants an answer: unless On fails, ack is called once,
 	// with the ack's arguments as a JSON array, or with the error that there is none.
 	On(s *Socket, event string, array []byte, attachments [][]byte, ack func(array []byte, attachments [][]byte, err error)) error
 	// Who lists the sockets in a room over all gateways; done is called once.
@@ -74,7 +93,10 @@ type Options struct {
 	MaxNamespaces      int           // sockets over one connection
 	MaxPendingAcks     int           // unanswered acks of one socket in each direction, and posts not yet stored
 	MaxRooms           int           // rooms of one socket
+	Recovery           bool          // whether clients that come back may go on as the same socket
+	MaxHeld            int           // messages that may wait for a client that is coming back
 	MaxAttachmentBytes int           // of one packet
+	Parser             parser.Parser // how all clients of the gateway spell packets
 	Log                *slog.Logger
 	Metrics            Metrics
 }

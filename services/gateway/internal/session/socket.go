@@ -31,6 +31,8 @@ type Socket struct {
 	roles     []string
 	rooms     []string  // those that middlewares grant; the hub knows the current ones
 	expires   time.Time // when the admission ends; zero: never
+	back      comeback  // what the client says of its earlier session
+	found     *Found    // the session with which it goes on, or nil
 
 	// life is held while services, and the client, are told that the socket is in, says something or is out,
 	// so that nobody hears them in another order. It is taken before the client's lock.
@@ -38,10 +40,17 @@ type Socket struct {
 
 	mu       sync.Mutex
 	state    state
+	added    bool // to the hub
+	kept     kept
+	taken    taken
 	data     json.RawMessage  // as the middlewares gave it, or services have set it since
 	expelled bool             // whether it was put out before it was in
 	asked    map[uint64]Asker // acks that the client owes, by id
 	expiry   *time.Timer
+
+	// Of the hub's worker, once the socket is added.
+	floor uint64 // what was stored up to here was sent already
+	held  *held  // what waits until what was missed is sent; nil: nothing waits
 
 	replies atomic.Int32  // acks that services or gateways owe this client
 	stores  chan struct{} // one for each post under way; made by the connection's reader with the first
@@ -127,8 +136,9 @@ func (s *Socket) Info() contract.SocketInfo {
 // SetData replaces what services know of the socket as its data, JSON that is not changed any more; nil for none.
 func (s *Socket) SetData(data json.RawMessage) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.data = data
+	s.mu.Unlock()
+	s.keep(nil)
 }
 
 // Send sends an encoded packet after all that was sent before.
@@ -194,9 +204,9 @@ func (s *Socket) Disconnect(connection bool) {
 func (s *Socket) expel() bool {
 	s.mu.Lock()
 	s.expelled = s.expelled || s.state == entering
-	expelled := s.expelled && s.state == entering
+	expelled, added := s.expelled && s.state == entering, s.added
 	s.mu.Unlock()
-	if expelled {
+	if expelled && added {
 		s.leaveAll()
 	}
 	return expelled
@@ -260,8 +270,21 @@ func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
 	if was != connected {
 		return nil
 	}
+	s.mu.Lock()
+	moved := s.kept.moved
+	if s.kept.fate = fateOf(reason); byServer {
+		s.kept.fate = Ended
+	}
+	s.mu.Unlock()
+	if moved {
+		s.leaveAll()
+		s.client.srv.backend.Exit(s.namespace)
+		s.abandonID()
+		s.untake()
+		return asked
+	}
 	if byServer {
-		s.Send(transport.NewMessage(socketio.AppendDisconnect(nil, s.namespace)))
+		s.Send(s.client.srv.opts.Parser.Disconnect(s.namespace))
 	}
 	srv := s.client.srv
 	s.tell(contract.EventDisconnecting, reason, srv.hub.Rooms(s))
@@ -273,7 +296,10 @@ func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
 		srv.backend.Release(s.namespace, room)
 	}
 	srv.backend.Exit(s.namespace)
+	s.abandonID()
 	s.tell(contract.EventDisconnect, reason)
+	s.keep(nil)
+	s.untake()
 	return asked
 }
 

@@ -68,7 +68,7 @@ type Conn struct {
 	farewell *Message
 
 	wire      *wire      // the current transport; nil is polling
-	candidate *candidate // the WebSocket that may take over, in upgrading
+	candidate *candidate // the WebSocket or WebTransport that may take over, in upgrading
 
 	// Of polling.
 	queue     []*Message // waiting for a GET
@@ -97,12 +97,12 @@ func (c *Conn) Request() *Request { return c.request }
 // Done returns a channel that is closed as soon as the connection is, before Session.Closed.
 func (c *Conn) Done() <-chan struct{} { return c.done }
 
-// Transport returns the current transport: [Polling] or [WebSocket].
+// Transport returns the current transport: [Polling], [WebSocket] or [WebTransport].
 func (c *Conn) Transport() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.wire != nil {
-		return WebSocket
+		return c.wire.transport()
 	}
 	return Polling
 }
@@ -199,7 +199,8 @@ func (c *Conn) closeWith(reason string, frame []byte) {
 		}
 	default: // the next GET, or a WebSocket that completes its upgrade, takes the rest
 		c.reason, c.farewell = reason, closeMessage
-		c.setTimer(c.srv.opts.CloseTimeout)
+		// A client that does not poll for as long as it may take for a ping is gone.
+		c.setTimer(min(c.srv.opts.CloseTimeout, c.srv.opts.PingInterval+c.srv.opts.PingTimeout))
 	}
 }
 

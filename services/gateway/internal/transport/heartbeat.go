@@ -45,7 +45,7 @@ func (c *Conn) ping() {
 	}
 	// A full queue means that the client takes nothing, and a ping behind it would not be
 	// answered in time either.
-	if c.wire.send(pingMessage.frames) != nil {
+	if c.wire.send(c.wire.frames(pingMessage)) != nil {
 		c.end(ReasonTransportError, nil, nil)
 	}
 }

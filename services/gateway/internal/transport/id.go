@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 
@@ -54,6 +55,9 @@ type Carrier interface {
 	// returns when the exchange is over, WebSockets too. An error means that nothing was answered: it
 	// wraps [ErrNoHolder] or [ErrCannotCarry].
 	Carry(w http.ResponseWriter, r *http.Request, name string) error
+	// CarryStream makes conn, on which a client speaks, and the server with the name one connection, and returns
+	// when that is closed. r tells the server what it is for. Errors are those of Carry; after one, conn is open.
+	CarryStream(conn net.Conn, r *http.Request, name string) error
 }
 
 var (

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,6 +19,18 @@ type elsewhere struct{ err error }
 func (e elsewhere) Carry(w http.ResponseWriter, r *http.Request, name string) error {
 	if e.err == nil {
 		io.WriteString(w, "carried to "+name)
+	}
+	return e.err
+}
+
+// CarryStream answers the client with the name and the request.
+func (e elsewhere) CarryStream(conn net.Conn, r *http.Request, name string) error {
+	if e.err == nil {
+		q := r.URL.Query()
+		says := fmt.Appendf(nil, "%s %s %s %s", name, q.Get("sid"), r.Header.Get("Upgrade"), r.Header.Get("X"))
+		conn.Write(engineio.AppendStream(nil, engineio.Packet{Type: engineio.Message, Data: says}))
+		io.Copy(io.Discard, conn)
+		conn.Close()
 	}
 	return e.err
 }

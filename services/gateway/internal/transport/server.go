@@ -1,6 +1,6 @@
 // Package transport is an Engine.IO v4 server, and v3 if [Options.AllowEIO3] is set: an http.Handler that gives
-// clients a connection over HTTP long-polling or WebSocket, upgrades the one to the other, notices with heartbeats when
-// they are gone, and bounds what they can make the server hold.
+// clients a connection over HTTP long-polling or WebSocket, a server that does over WebTransport, upgrades the first
+// to the others, notices with heartbeats when clients are gone, and bounds what they can make the server hold.
 //
 // It knows neither Socket.IO nor NATS: it carries messages, and a [Session] gives them meaning.
 //
@@ -10,9 +10,9 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -34,7 +34,7 @@ type Server struct {
 	shut  bool
 
 	running sync.WaitGroup // connections whose session was not told yet that they are closed
-	readers sync.WaitGroup // goroutines that read WebSockets
+	readers sync.WaitGroup // goroutines that read WebSockets and WebTransport streams
 
 	onState func(c *Conn, from, to state) // nil outside of tests
 }
@@ -63,7 +63,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serve(w, 
 
 // serve serves a request that came from a client, or was carried here from another server.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, carried bool) {
-	if !strings.HasPrefix(r.URL.Path, s.opts.Path) {
+	if !s.opts.serves(r.URL.Path) {
 		http.NotFound(w, r)
 		return
 	}
@@ -73,6 +73,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, carried bool) {
 		return
 	}
 	query := r.URL.Query()
+	if carried && r.Header.Get("Upgrade") == streamProtocol {
+		s.serveCarriedStream(w, query.Get("sid"))
+		return
+	}
 	upgrade := ws.IsWebSocketUpgrade(r)
 	c, code, ok := s.verify(r, query, upgrade)
 	switch {
@@ -95,9 +99,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, carried bool) {
 
 // handshake opens a connection.
 func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Values, upgrade bool) {
+	request := newRequest(r, query)
 	if s.opts.AllowRequest != nil {
-		if ok, message := s.opts.AllowRequest(r); !ok {
-			refuse(w, upgrade, engineio.Forbidden, message)
+		if err := s.opts.AllowRequest(r.Context(), request); err != nil {
+			s.disallow(w, upgrade, err)
 			return
 		}
 	}
@@ -109,7 +114,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Val
 		refuse(w, upgrade, engineio.BadRequest, jsonpRefused)
 		return
 	}
-	c := s.register(newRequest(r, query))
+	c := s.register(request)
 	if c == nil {
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, "no more connections are accepted", http.StatusServiceUnavailable)
@@ -123,6 +128,18 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Val
 	default:
 		c.startPolling(w, r)
 	}
+}
+
+// disallow answers a handshake that was not allowed.
+func (s *Server) disallow(w http.ResponseWriter, upgrade bool, err error) {
+	var refusal Refusal
+	if errors.As(err, &refusal) {
+		refuse(w, upgrade, engineio.Forbidden, string(refusal))
+		return
+	}
+	s.opts.Log.Debug("nobody can tell whether a handshake is allowed", "error", err)
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, "it cannot be told now whether this handshake is allowed", http.StatusServiceUnavailable)
 }
 
 // register makes a connection, or returns nil if there are too many or the server shuts down.
@@ -158,8 +175,12 @@ func (s *Server) lookup(id string) *Conn {
 func (c *Conn) openPacket(transport string) []byte {
 	o := &c.srv.opts
 	h := engineio.Handshake{SID: c.id, PingInterval: o.PingInterval, PingTimeout: o.PingTimeout, MaxPayload: o.MaxPayload}
-	if transport == Polling && o.has(WebSocket) {
-		h.Upgrades = []string{WebSocket}
+	if transport == Polling && o.upgrades() {
+		for _, t := range transports[1:] { // in the stock server's order
+			if o.has(t) && !(t == WebTransport && c.eio3) { // which is younger than such clients
+				h.Upgrades = append(h.Upgrades, t)
+			}
+		}
 	}
 	return engineio.AppendOpen(nil, h)
 }

@@ -13,6 +13,8 @@ import "slices"
 //	   ▼                     ▼                                  ▼  ▼             ▼
 //	closed ◀───────────────────────────────────────────────────────────────────────
 //
+// websocket stands for WebTransport too: a connection that both sides write to at any time.
+//
 // closing sends what was queued when Close was called, and hears nothing any more. closed is final.
 // Everything else that ends a connection, an error or the client, leads to closed at once.
 type state uint8

@@ -7,9 +7,9 @@ import (
 	"github.com/natter-io/natter/pkg/engineio"
 )
 
-// The upgrade from polling to WebSocket (protocol section "Upgrade"): the client probes the new
+// The upgrade from polling to WebSocket or WebTransport (protocol section "Upgrade"): the client probes the new
 // transport with "2probe", lets its last poll end, and completes with "5". Until then packets go
-// to polling; from then on, to the WebSocket, what is queued first.
+// to polling; from then on, to the new transport, what is queued first.
 
 const (
 	// probeHold is how long the answer to a probe is held back. From the answer on a stock client sends nothing
@@ -22,7 +22,7 @@ const (
 	noopInterval = 10 * time.Millisecond
 )
 
-// candidate is a WebSocket that may take over from polling. Conn.mu guards it.
+// candidate is a WebSocket or WebTransport stream that may take over from polling. Conn.mu guards it.
 type candidate struct {
 	wire     *wire
 	probed   bool // the client asked
@@ -31,7 +31,7 @@ type candidate struct {
 	timer    *time.Timer
 }
 
-// stop closes the WebSocket.
+// stop closes what cannot take over.
 func (u *candidate) stop() {
 	u.timer.Stop()
 	u.wire.finish(closePlain, lingerTimeout, nil)
@@ -51,12 +51,18 @@ func (c *Conn) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.read(sock, wire)
+	c.consider(wire)
+}
+
+// consider makes a wire the candidate, if there is none and the connection is on polling; else it closes the wire.
+// The caller holds c.mu.
+func (c *Conn) consider(w *wire) {
 	if !c.switchState(upgrading) {
-		wire.finish(closePlain, lingerTimeout, nil)
+		w.finish(closePlain, lingerTimeout, nil)
 		return
 	}
 	timeout := c.srv.opts.UpgradeTimeout
-	u := &candidate{wire: wire, deadline: time.Now().Add(timeout)}
+	u := &candidate{wire: w, deadline: time.Now().Add(timeout)}
 	u.timer = time.AfterFunc(timeout, func() { c.upgradeTick(u) })
 	c.candidate = u
 }
@@ -78,7 +84,7 @@ func (c *Conn) upgradeTick(u *candidate) {
 		c.endPoll()
 	case u.probed:
 		u.answered = true
-		if u.wire.send(probeMessage.frames) != nil {
+		if u.wire.send(u.wire.frames(probeMessage)) != nil {
 			c.dropCandidate()
 			return
 		}

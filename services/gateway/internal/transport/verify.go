@@ -13,7 +13,7 @@ import (
 // checked for comes later.
 func (s *Server) verify(r *http.Request, query url.Values, upgrade bool) (*Conn, engineio.Code, bool) {
 	transport := query.Get("transport")
-	if !s.opts.has(transport) {
+	if !s.opts.has(transport) || transport == WebTransport { // whose sessions are no requests of this kind
 		return nil, engineio.TransportUnknown, false
 	}
 	if !validHeader(r.Header.Get("Origin")) || upgrade && transport != WebSocket {
@@ -38,7 +38,7 @@ func (s *Server) verify(r *http.Request, query url.Values, upgrade bool) (*Conn,
 		return nil, engineio.SessionUnknown, false
 	case !upgrade && transport != c.Transport(), s.revision(query) != c.Revision():
 		return nil, engineio.BadRequest, false
-	case r.Method != http.MethodGet && r.Method != http.MethodPost:
+	case r.Method != http.MethodGet && r.Method != http.MethodPost, upgrade && s.opts.NoUpgrades:
 		return nil, engineio.BadRequest, false
 	}
 	return c, 0, true

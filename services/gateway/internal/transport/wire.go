@@ -31,6 +31,8 @@ type wire struct {
 	failed  func()          // called at most once, by the drain goroutine, holding no lock
 	eio3    bool            // the client speaks revision 3 of the protocol
 	base64  bool            // the client asked for text in place of binary frames: query parameter b64
+	stream  bool            // a WebTransport stream: other frames, and none to say that it is closed
+	deflate int             // size from which messages are compressed; 0 if permessage-deflate was not negotiated
 
 	mu       sync.Mutex
 	queue    [][]byte
@@ -66,12 +68,24 @@ func newWire(conn net.Conn, o *Options) *wire {
 // frames returns the message as this client wants it.
 func (w *wire) frames(m *Message) []byte {
 	switch {
+	case w.stream:
+		return m.streamFrames()
 	case w.eio3 && m.hasBinary():
 		return m.eio3Frames(w.base64)
 	case w.base64:
 		return m.textFrames()
+	case w.deflate > 0:
+		return m.deflatedFrames(w.deflate)
 	}
 	return m.frames
+}
+
+// transport returns the name of the transport that the wire belongs to.
+func (w *wire) transport() string {
+	if w.stream {
+		return WebTransport
+	}
+	return WebSocket
 }
 
 // send writes b, or queues it. The caller must not change b afterwards.
@@ -155,6 +169,9 @@ func (w *wire) finish(last []byte, linger time.Duration, done func()) bool {
 		return true
 	}
 	w.ending = true
+	if w.stream {
+		last = nil
+	}
 	rest, err := w.tryLocked(last)
 	if err != nil {
 		return true

@@ -1,0 +1,209 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/session"
+	"github.com/natter-io/natter/services/gateway/internal/transport"
+)
+
+// Missed reads what a socket missed: what was said to it, and what services ordered for it, in the order of the
+// stream. A room into which it was moved meanwhile is joined here and read, too.
+func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from uint64, rooms map[string]uint64) (session.Missed, error) {
+	epoch := b.epoch.get()
+	read := maps.Clone(rooms)
+	if read == nil {
+		read = make(map[string]uint64)
+	}
+	for {
+		last, err := b.fence.wait(ctx)
+		if err != nil {
+			return session.Missed{}, err
+		}
+		wants, err := b.wantsOf(s, from, read)
+		if err != nil {
+			return session.Missed{}, err
+		}
+		messages, err := b.tail.read(ctx, wants, last)
+		if err != nil {
+			return session.Missed{}, err
+		}
+		r := replay{bridge: b, socket: s, epoch: epoch, from: from, rooms: maps.Clone(rooms)}
+		if r.rooms == nil {
+			r.rooms = make(map[string]uint64)
+		}
+		for _, msg := range messages {
+			r.take(msg)
+		}
+		found := false
+		for room, sequence := range r.joined {
+			if _, ok := read[room]; !ok {
+				found = true
+				read[room] = sequence
+				if err := s.JoinAt(ctx, room, sequence); err != nil {
+					return session.Missed{}, err
+				}
+			}
+		}
+		if !found {
+			r.missed.UpTo, r.missed.Rooms = last, r.rooms
+			return r.missed, nil
+		}
+	}
+}
+
+// wantsOf are the parts of the stream that are for a socket.
+func (b *Bridge) wantsOf(s *session.Socket, from uint64, rooms map[string]uint64) ([]want, error) {
+	names := []string{s.Namespace()}
+	if pattern := b.spaces.pattern(s.Namespace()); pattern != "" {
+		names = append(names, pattern)
+	}
+	var wants []want
+	for _, name := range names {
+		for _, target := range []contract.Target{contract.All(), many, contract.To(s.ID())} {
+			path, err := b.rooms.path(name, target)
+			if err != nil {
+				return nil, err
+			}
+			wants = append(wants, everything(path, from))
+		}
+		for room, joined := range rooms {
+			path, err := b.rooms.path(name, contract.To(room))
+			if err != nil {
+				return nil, err
+			}
+			wants = append(wants, everything(path, max(from, joined)))
+		}
+	}
+	return wants, nil
+}
+
+// replay goes through what was stored while a client was away.
+type replay struct {
+	bridge *Bridge
+	socket *session.Socket
+	epoch  string
+	from   uint64
+	rooms  map[string]uint64 // in which the socket is at this point of the stream, with where it joined
+	joined map[string]uint64 // by order
+	missed session.Missed
+}
+
+func (r *replay) take(msg *nats.Msg) {
+	b := r.bridge
+	h := contract.Header(msg.Header)
+	s, err := contract.ParseStored(h)
+	if err != nil {
+		return // the tail has read it
+	}
+	p, err := b.opts.Subjects.Parse(s.Subject)
+	if err != nil {
+		return
+	}
+	sel, err := selection(p, h)
+	if err != nil || !r.means(sel, s.Sequence) {
+		return // the reader of live messages tells of malformed ones
+	}
+	if p.Kind == contract.Do {
+		r.order(s.Sequence, msg.Data)
+		return
+	}
+	m, err := b.packets.get(r.socket.Namespace(), s.Sequence, func() (*transport.Message, error) {
+		return b.packet(r.socket.Namespace(), p.Kind, s, r.epoch, s.Sequence, h, msg.Data)
+	})
+	if err == nil {
+		r.missed.Packets = append(r.missed.Packets, m)
+	}
+}
+
+// means says whether a message at a sequence is for the socket.
+func (r *replay) means(sel hub.Selection, sequence uint64) bool {
+	in := func(name string) bool {
+		joined, ok := r.rooms[name]
+		return name == r.socket.ID() || ok && sequence > joined
+	}
+	return (len(sel.Rooms) == 0 || slices.ContainsFunc(sel.Rooms, in)) && !slices.ContainsFunc(sel.Except, in)
+}
+
+// order applies an order of services. What is malformed was told of by the reader of live messages.
+func (r *replay) order(sequence uint64, payload []byte) {
+	var array []any
+	if json.Unmarshal(payload, &array) != nil || len(array) == 0 {
+		return
+	}
+	switch array[0] {
+	case "join", "leave":
+		rooms, err := roomsOf(array[1:])
+		if err != nil {
+			return
+		}
+		for _, room := range rooms {
+			if array[0] == "leave" {
+				delete(r.rooms, room)
+				continue
+			}
+			if _, in := r.rooms[room]; in {
+				continue
+			}
+			r.rooms[room] = sequence
+			if r.joined == nil {
+				r.joined = make(map[string]uint64)
+			}
+			r.joined[room] = sequence
+		}
+	case "data":
+		if data, err := dataOf(payload); err == nil {
+			r.missed.Data = &data
+		}
+	case "disconnect":
+		r.missed.Ended = true
+	}
+}
+
+// packets are what was encoded lately for clients that come back, who come together and missed the same.
+type packets struct {
+	mu      sync.Mutex
+	encoded map[packetKey]*transport.Message
+	size    int
+}
+
+type packetKey struct {
+	namespace string
+	sequence  uint64
+}
+
+// maxPackets is how many bytes of packets are kept; over it all are forgotten.
+const maxPackets = 16 << 20
+
+func (c *packets) get(namespace string, sequence uint64, encode func() (*transport.Message, error)) (*transport.Message, error) {
+	k := packetKey{namespace, sequence}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m := c.encoded[k]; m != nil {
+		return m, nil
+	}
+	m, err := encode()
+	if err != nil {
+		return nil, err
+	}
+	if c.size += m.Size(); c.encoded == nil || c.size > maxPackets {
+		c.encoded, c.size = make(map[packetKey]*transport.Message), m.Size()
+	}
+	c.encoded[k] = m
+	return m, nil
+}
+
+// startOver forgets all: the stream is another one.
+func (c *packets) startOver() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.encoded, c.size = nil, 0
+}

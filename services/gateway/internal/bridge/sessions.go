@@ -1,0 +1,485 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/session"
+)
+
+// sessions keeps what another gateway needs to go on with a socket, in a bucket under the socket's private id. Each
+// write expects the revision of the one before it: a gateway that is no longer the holder learns it by its next write.
+type sessions struct {
+	bridge *Bridge
+	bucket atomic.Pointer[jetstream.KeyValue]
+	stores *replies
+	claims chan *nats.Msg // other gateways took over sockets of ours
+
+	mu    sync.Mutex
+	moved map[string]time.Time // ids of this gateway's that another one has, until when that is remembered
+}
+
+// record is a session as it is stored.
+type record struct {
+	session.Saved
+	Gateway string    `json:"gateway"` // that has it
+	Claim   int       `json:"claim"`
+	Epoch   string    `json:"epoch"`          // of the stream that sequences are of
+	Left    time.Time `json:"left,omitzero"`  // since when the client is away, as far as its gateway knows
+	Ended   bool      `json:"ended,omitzero"` // it may not come back
+}
+
+// claimed tells a gateway that another one has a socket of its.
+type claimed struct {
+	Namespace string `json:"namespace"`
+	ID        string `json:"id"`
+	Claim     int    `json:"claim"`
+}
+
+const (
+	keepTimeout = 5 * time.Second
+	keepMargin  = time.Minute // that a session is kept beyond the recovery window
+	findTimeout = 3 * time.Second
+	claimTries  = 5
+)
+
+func newSessions(b *Bridge) *sessions {
+	return &sessions{bridge: b, stores: newReplies(b.nc, b.opts), claims: make(chan *nats.Msg, b.opts.Queue), moved: make(map[string]time.Time)}
+}
+
+func (s *sessions) open(kv jetstream.KeyValue) { s.bucket.Store(&kv) }
+
+// key is where a session is stored; false for what cannot be a private id.
+func key(pid string) (string, bool) {
+	if len(pid) != contract.SocketIDLength || strings.ContainsFunc(pid, func(r rune) bool {
+		return r > 'z' || !strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", r)
+	}) {
+		return "", false
+	}
+	return "session." + pid, true
+}
+
+// beatKey is what a gateway renews as long as it lives, and what tells afterwards when it was seen last.
+func beatKey(gateway string) string { return "gateway." + gateway }
+
+// read gets a session; nil if there is none.
+func (s *sessions) read(ctx context.Context, pid string) (*record, uint64, error) {
+	k, ok := key(pid)
+	kv := s.bucket.Load()
+	if !ok || kv == nil {
+		return nil, 0, nil
+	}
+	entry, err := (*kv).Get(ctx, k)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	var r record
+	if err := json.Unmarshal(entry.Value(), &r); err != nil {
+		return nil, 0, fmt.Errorf("session: %w", err)
+	}
+	return &r, entry.Revision(), nil
+}
+
+// write stores a session, expecting a revision.
+func (s *sessions) write(pid string, r record, revision uint64, done func(uint64, error)) {
+	k, ok := key(pid)
+	kv := s.bucket.Load()
+	if !ok || kv == nil {
+		done(0, errNotReady)
+		return
+	}
+	data, err := json.Marshal(r)
+	if err != nil {
+		done(0, err)
+		return
+	}
+	msg := &nats.Msg{Subject: "$KV." + (*kv).Bucket() + "." + k, Data: data, Header: nats.Header{
+		jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(revision, 10)},
+	}}
+	if r.Ended || !r.Left.IsZero() {
+		keep := s.bridge.opts.Window + keepMargin
+		if r.Ended {
+			keep = keepMargin // long enough that no write under way comes after
+		}
+		msg.Header.Set(jetstream.MsgTTLHeader, strconv.Itoa(int(keep/time.Second))+"s")
+	}
+	stream := "KV_" + (*kv).Bucket()
+	err = s.stores.request(msg, keepTimeout, func(reply *nats.Msg, err error) {
+		if err != nil {
+			done(0, fmt.Errorf("%w: %w", session.ErrUnavailable, err))
+			return
+		}
+		done(written(stream, reply))
+	})
+	if err != nil {
+		done(0, err)
+	}
+}
+
+// written reads the answer to a write.
+func written(stream string, reply *nats.Msg) (revision uint64, err error) {
+	var ack struct {
+		Stream   string              `json:"stream"`
+		Sequence uint64              `json:"seq"`
+		Error    *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(reply.Data, &ack); err != nil {
+		return 0, fmt.Errorf("acknowledgement %q: %w", reply.Data, err)
+	}
+	switch {
+	case ack.Error != nil && ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
+		return 0, session.ErrClaimed
+	case ack.Error != nil:
+		return 0, ack.Error
+	case ack.Stream != stream:
+		return 0, fmt.Errorf("not an acknowledgement of the stream %s: %.80q", stream, reply.Data)
+	}
+	return ack.Sequence, nil
+}
+
+// writeNow is write, waiting.
+func (s *sessions) writeNow(ctx context.Context, pid string, r record, revision uint64) (uint64, error) {
+	type result struct {
+		revision uint64
+		err      error
+	}
+	done := make(chan result, 1)
+	s.write(pid, r, revision, func(revision uint64, err error) { done <- result{revision, err} })
+	select {
+	case r := <-done:
+		return r.revision, r.err
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+}
+
+// Keep stores a session. A write whose acknowledgement was lost makes the next one fail; then what is stored tells
+// whose the session is.
+func (b *Bridge) Keep(c session.Claim, saved session.Saved, fate session.Fate, done func(uint64, error)) {
+	r := record{Saved: saved, Gateway: b.opts.Gateway, Claim: c.Number, Epoch: b.epoch.get(), Ended: fate == session.Ended}
+	if fate == session.Left {
+		r.Left = time.Now().UTC()
+	}
+	b.sessions.write(c.PID, r, c.Revision, func(revision uint64, err error) {
+		if !errors.Is(err, session.ErrClaimed) {
+			done(revision, err)
+			return
+		}
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), findTimeout)
+			defer cancel()
+			done(b.keepAgain(ctx, c, r))
+		}()
+	})
+}
+
+func (b *Bridge) keepAgain(ctx context.Context, c session.Claim, r record) (uint64, error) {
+	for range claimTries {
+		now, revision, err := b.sessions.read(ctx, c.PID)
+		if err != nil {
+			return 0, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
+		}
+		if now != nil && (now.Gateway != r.Gateway || now.Claim != r.Claim) {
+			return 0, session.ErrClaimed
+		}
+		if now == nil {
+			revision = 0
+		}
+		if revision, err = b.sessions.writeNow(ctx, c.PID, r, revision); !errors.Is(err, session.ErrClaimed) {
+			return revision, err
+		}
+	}
+	return 0, fmt.Errorf("%w: the session's bucket contradicts itself", session.ErrUnavailable)
+}
+
+// Find looks for a session that may go on.
+func (b *Bridge) Find(ctx context.Context, namespace, pid, offset string) (*session.Found, error) {
+	epoch, sequence, err := contract.SplitMessageID(offset)
+	if err != nil {
+		return nil, nil // it received nothing yet
+	}
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
+	current := b.epoch.wait(ctx)
+	if current == "" {
+		return nil, errNotReady
+	}
+	r, revision, err := b.sessions.read(ctx, pid)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
+	}
+	if r == nil || r.Ended || r.Namespace != namespace || r.Epoch != epoch || current != epoch {
+		return nil, nil
+	}
+	away, err := b.away(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
+	}
+	if away > b.opts.Window {
+		return nil, nil
+	}
+	return &session.Found{
+		Saved:  r.Saved,
+		Claim:  session.Claim{PID: pid, Number: r.Claim, Revision: revision},
+		Offset: sequence, Holder: r.Gateway, Left: !r.Left.IsZero(),
+	}, nil
+}
+
+// away is for how long the client has been away: since its gateway said so, or was seen last.
+func (b *Bridge) away(ctx context.Context, r *record) (time.Duration, error) {
+	if !r.Left.IsZero() {
+		return time.Since(r.Left), nil
+	}
+	if r.Gateway == b.opts.Gateway || b.gateways.alive(r.Gateway) {
+		return 0, nil
+	}
+	beat, err := (*b.sessions.bucket.Load()).Get(ctx, beatKey(r.Gateway))
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return 1<<63 - 1, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return time.Since(beat.Created()), nil
+}
+
+// Claim takes a session over.
+func (b *Bridge) Claim(ctx context.Context, f *session.Found) (session.Claim, error) {
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
+	revision, number := f.Revision, f.Number
+	for range claimTries {
+		r := record{Saved: f.Saved, Gateway: b.opts.Gateway, Claim: number + 1, Epoch: b.epoch.get()}
+		claim, err := b.sessions.writeNow(ctx, f.PID, r, revision)
+		if err == nil {
+			b.took(f, number+1)
+			return session.Claim{PID: f.PID, Number: number + 1, Revision: claim}, nil
+		}
+		if !errors.Is(err, session.ErrClaimed) {
+			return session.Claim{}, err
+		}
+		// Its holder may have written since; or the copy that was read was old.
+		now, at, err := b.sessions.read(ctx, f.PID)
+		if err != nil {
+			return session.Claim{}, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
+		}
+		if now == nil || now.Ended || now.Claim != number {
+			return session.Claim{}, session.ErrClaimed
+		}
+		f.Saved, f.Left, revision = now.Saved, !now.Left.IsZero(), at
+	}
+	return session.Claim{}, fmt.Errorf("%w: the session changes all the time", session.ErrUnavailable)
+}
+
+// took tells the gateway that had the session, and services for it if nobody did.
+func (b *Bridge) took(f *session.Found, number int) {
+	if !f.Left {
+		b.tellGone(f.Saved, "transport close")
+	}
+	b.sessions.close(f.Namespace, f.ID, number)
+	notice, err := json.Marshal(claimed{Namespace: f.Namespace, ID: f.ID, Claim: number})
+	if err != nil {
+		return
+	}
+	owner, _, _ := strings.Cut(f.ID, ".")
+	for _, gateway := range []string{f.Holder, owner} {
+		if subject, err := b.opts.Subjects.Claim(gateway, b.opts.Gateway); err == nil && b.nc.Publish(subject, notice) != nil {
+			return // it learns of it by its next write
+		}
+		if owner == f.Holder {
+			return
+		}
+	}
+}
+
+// tellGone tells services of the end of a socket whose gateway cannot.
+func (b *Bridge) tellGone(saved session.Saved, reason string) {
+	rooms := make([]string, 0, len(saved.Rooms))
+	for room := range saved.Rooms {
+		rooms = append(rooms, room)
+	}
+	for _, args := range [][]any{{contract.EventDisconnecting, reason, rooms}, {contract.EventDisconnect, reason}} {
+		subject, err := b.opts.Subjects.On(saved.Namespace, args[0].(string), saved.ID)
+		if err != nil {
+			return
+		}
+		array, err := json.Marshal(args)
+		if err != nil {
+			return
+		}
+		msg := &nats.Msg{Subject: subject, Data: array, Header: nats.Header{contract.HeaderSocket: {saved.ID}}}
+		if saved.User != "" {
+			msg.Header.Set(contract.HeaderUser, saved.User)
+		}
+		if saved.Name != "" {
+			msg.Header.Set(contract.HeaderName, saved.Name)
+		}
+		b.signPattern(msg, saved.Namespace)
+		if err := b.nc.PublishMsg(msg); err != nil {
+			b.opts.Log.Warn("services were not told of a socket's end", "socket", saved.ID, "error", err)
+		}
+	}
+}
+
+// run hears of claims, renews this gateway's own sign of life, and looks after the sessions of gateways that are gone.
+func (s *sessions) run(ctx context.Context) {
+	if !s.bridge.opts.Recovery {
+		return
+	}
+	tick := time.NewTicker(s.bridge.opts.Lease / 3)
+	defer tick.Stop()
+	var known []string // gateways that were alive at the last look
+	first := true
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case msg := <-s.claims:
+			s.claimed(msg)
+		case <-tick.C:
+			if s.bridge.Ready(ctx) != nil {
+				continue
+			}
+			if err := s.beat(ctx); err != nil {
+				s.bridge.opts.Log.Debug("the sign of life was not stored", "error", err)
+			}
+			alive := s.bridge.gateways.list()
+			if first || lost(known, alive) {
+				first = !s.mourn(ctx)
+			}
+			known = alive
+			s.forget(time.Now())
+		}
+	}
+}
+
+// lost says whether one of the gateways is not among those alive.
+func lost(known, alive []string) bool {
+	set := make(map[string]bool, len(alive))
+	for _, id := range alive {
+		set[id] = true
+	}
+	for _, id := range known {
+		if !set[id] {
+			return true
+		}
+	}
+	return false
+}
+
+// claimed closes the connection of a socket that another gateway has now.
+func (s *sessions) claimed(msg *nats.Msg) {
+	var c claimed
+	if json.Unmarshal(msg.Data, &c) != nil {
+		return
+	}
+	if owner, _, _ := strings.Cut(c.ID, "."); owner == s.bridge.opts.Gateway && !strings.HasSuffix(msg.Subject, "."+s.bridge.opts.Gateway) {
+		s.remember(c.ID)
+	}
+	s.close(c.Namespace, c.ID, c.Claim)
+}
+
+// close closes connections of a socket that were there before a claim.
+func (s *sessions) close(namespace, id string, claim int) {
+	for _, socket := range s.bridge.hub.Select(hub.Selection{Namespace: namespace, Rooms: []string{id}}) {
+		if n := socket.Claimed(); n > 0 && n < claim {
+			socket.MovedOn()
+		}
+	}
+}
+
+// remember notes that an id of this gateway's is another one's socket, so that this one does not answer for it.
+func (s *sessions) remember(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.moved[id] = time.Now().Add(24 * time.Hour)
+}
+
+// elsewhere says whether another gateway has the socket with an id of this one's.
+func (s *sessions) elsewhere(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.moved[id]
+	return ok
+}
+
+func (s *sessions) forget(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, until := range s.moved {
+		if now.After(until) {
+			delete(s.moved, id)
+		}
+	}
+}
+
+// beat renews the sign of life.
+func (s *sessions) beat(ctx context.Context) error {
+	kv := *s.bucket.Load()
+	msg := nats.NewMsg("$KV." + kv.Bucket() + "." + beatKey(s.bridge.opts.Gateway))
+	keep := s.bridge.opts.Window + s.bridge.opts.Lease + keepMargin
+	msg.Header.Set(jetstream.MsgTTLHeader, strconv.Itoa(int(keep/time.Second))+"s")
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
+	_, err := s.bridge.js.PublishMsg(ctx, msg)
+	return err
+}
+
+// mourn notes for all sessions of gateways that are gone that their clients are away, and tells services. Several
+// gateways may do so at a time: the first write counts.
+func (s *sessions) mourn(ctx context.Context) bool {
+	kv := *s.bucket.Load()
+	watcher, err := kv.WatchFiltered(ctx, []string{"session.*"}, jetstream.IgnoreDeletes())
+	if err != nil {
+		s.bridge.opts.Log.Debug("reading the sessions of gateways that are gone", "error", err)
+		return false
+	}
+	defer watcher.Stop() //nolint:errcheck // fails only on a closed connection
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case entry := <-watcher.Updates():
+			if entry == nil { // those were all
+				return true
+			}
+			s.bury(ctx, entry)
+		}
+	}
+}
+
+func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry) {
+	var r record
+	if json.Unmarshal(entry.Value(), &r) != nil || r.Ended {
+		return
+	}
+	if owner, _, _ := strings.Cut(r.ID, "."); owner == s.bridge.opts.Gateway && r.Gateway != owner {
+		s.remember(r.ID)
+	}
+	if !r.Left.IsZero() || r.Gateway == s.bridge.opts.Gateway || s.bridge.gateways.alive(r.Gateway) {
+		return
+	}
+	away, err := s.bridge.away(ctx, &r)
+	if err != nil {
+		return
+	}
+	r.Left = time.Now().UTC().Add(-min(away, s.bridge.opts.Window+time.Second))
+	if _, err := s.writeNow(ctx, strings.TrimPrefix(entry.Key(), "session."), r, entry.Revision()); err == nil {
+		s.bridge.tellGone(r.Saved, "transport error")
+	}
+}

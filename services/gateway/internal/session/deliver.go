@@ -1,0 +1,54 @@
+package session
+
+import "github.com/natter-io/natter/services/gateway/internal/transport"
+
+// held is what is said to a socket that is coming back, until what it missed is sent. It belongs to the hub's worker.
+type held struct {
+	waiting []heldMessage
+	over    bool // more than may wait
+}
+
+type heldMessage struct {
+	sequence uint64
+	message  *transport.Message
+}
+
+// Deliver sends what was stored at a sequence of the stream, once and in its turn. The hub's worker calls it.
+func (s *Socket) Deliver(sequence uint64, m *transport.Message) {
+	switch {
+	case s.held != nil:
+		if len(s.held.waiting) >= s.client.srv.opts.MaxHeld {
+			s.held.over = true
+			s.held.waiting = nil
+			s.CloseTransport() // it comes back and misses nothing
+			return
+		}
+		s.held.waiting = append(s.held.waiting, heldMessage{sequence, m})
+	case sequence > s.floor:
+		s.Send(m)
+	}
+}
+
+// DeliverVolatile sends a message if the client can take it right now. It says how far the client has heard what is
+// stored, which must be true. The hub's worker calls it.
+func (s *Socket) DeliverVolatile(m *transport.Message) {
+	if s.held == nil {
+		s.SendVolatile(m)
+	}
+}
+
+// release sends what was missed, the answer to CONNECT, and what was said meanwhile. The hub's worker calls it.
+func (s *Socket) release(missed Missed, answer *transport.Message) {
+	h := s.held
+	s.held, s.floor = nil, missed.UpTo
+	if h == nil || h.over {
+		return
+	}
+	for _, m := range missed.Packets {
+		s.Send(m)
+	}
+	s.Send(answer)
+	for _, m := range h.waiting {
+		s.Deliver(m.sequence, m.message)
+	}
+}

@@ -1,0 +1,197 @@
+package session
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/natter-io/natter/services/gateway/internal/transport"
+)
+
+// ErrClaimed says that another gateway has the session now.
+var ErrClaimed = errors.New("the client is at another gateway")
+
+// Saved is what a gateway must know of a socket to go on with it.
+type Saved struct {
+	ID        string            `json:"id"`
+	Namespace string            `json:"namespace"`
+	User      string            `json:"user,omitempty"`
+	Name      string            `json:"name,omitempty"`
+	Start     uint64            `json:"start"`              // the stream's sequence when the socket got in
+	Rooms     map[string]uint64 `json:"rooms"`              // with the stream's sequence when each was joined
+	Granted   []string          `json:"granted,omitempty"`  // those of Rooms that middlewares gave
+	Data      json.RawMessage   `json:"data,omitempty"`     // as it is
+	Admitted  json.RawMessage   `json:"admitted,omitempty"` // as middlewares gave it
+}
+
+// Claim is the right to a saved session: its private id, and which of those who took it over one after the other is meant.
+type Claim struct {
+	PID      string
+	Number   int    // 1 for the first
+	Revision uint64 // of what is stored; 0: nothing is
+}
+
+// Fate is what becomes of a saved session.
+type Fate int
+
+const (
+	Here  Fate = iota // the client is connected
+	Left              // it may come back, for a while
+	Ended             // it may not
+)
+
+// Found is the session of a client that comes back, to be claimed.
+type Found struct {
+	Saved
+	Claim
+	Offset uint64 // what the client received last
+	Holder string // the gateway that has it, or had it
+	Left   bool   // services were told that the client is gone
+}
+
+// Missed is what a client that comes back has missed.
+type Missed struct {
+	Packets []*transport.Message
+	UpTo    uint64            // the stream's sequence until which nothing else is missed
+	Rooms   map[string]uint64 // in which it is now, services having moved it meanwhile
+	Data    *json.RawMessage  // if services set it meanwhile
+	Ended   bool              // services put it out
+}
+
+// recoverable are the disconnections after which a client may come back as the same socket, as in Socket.IO.
+var recoverable = []string{
+	transport.ReasonTransportError, transport.ReasonTransportClose, transport.ReasonForcedClose,
+	transport.ReasonPingTimeout, transport.ReasonServerShutdown, ReasonForcedClose,
+}
+
+// kept is a socket's saved session. Guarded by the socket's mu.
+type kept struct {
+	claim    Claim // PID is empty if the socket is not recoverable
+	start    uint64
+	joined   map[string]uint64
+	granted  []string
+	admitted json.RawMessage
+	fate     Fate
+	moved    bool // to another gateway: nobody is told that the socket ends
+
+	saving, dirty bool
+	waiting       []func(error)
+}
+
+// saved describes the socket; mu is held.
+func (s *Socket) saved() Saved {
+	return Saved{
+		ID: s.id, Namespace: s.namespace, User: s.user, Name: s.name,
+		Start: s.kept.start, Rooms: maps.Clone(s.kept.joined), Granted: s.kept.granted, Data: s.data, Admitted: s.kept.admitted,
+	}
+}
+
+// keep stores the socket's session as it is now; done, if not nil, is called once when it is stored, or with an
+// error. Several changes at a time are stored together.
+func (s *Socket) keep(done func(error)) {
+	s.mu.Lock()
+	if s.kept.claim.PID == "" {
+		s.mu.Unlock()
+		if done != nil {
+			done(nil)
+		}
+		return
+	}
+	if done != nil {
+		s.kept.waiting = append(s.kept.waiting, done)
+	}
+	s.kept.dirty = true
+	start := !s.kept.saving
+	s.kept.saving = true
+	s.mu.Unlock()
+	if start {
+		s.keepOnce()
+	}
+}
+
+func (s *Socket) keepOnce() {
+	s.mu.Lock()
+	s.kept.dirty = false
+	waiting := s.kept.waiting
+	s.kept.waiting = nil
+	claim, fate, saved := s.kept.claim, s.kept.fate, s.saved()
+	s.mu.Unlock()
+	s.client.srv.backend.Keep(claim, saved, fate, func(revision uint64, err error) {
+		s.mu.Lock()
+		if err == nil {
+			s.kept.claim.Revision = revision
+		}
+		again := s.kept.dirty
+		s.kept.saving = again
+		s.mu.Unlock()
+		for _, done := range waiting {
+			done(err)
+		}
+		switch {
+		case errors.Is(err, ErrClaimed):
+			s.MovedOn()
+		case err != nil:
+			s.client.srv.often("a socket's session was not stored: its client may not be recovered", "socket", s.id, "namespace", s.namespace, "error", err)
+		case again:
+			s.keepOnce()
+		}
+		if err != nil && again {
+			s.mu.Lock()
+			s.kept.saving = false
+			s.mu.Unlock()
+		}
+	})
+}
+
+// MovedOn ends the socket without a word, since another gateway goes on with it.
+func (s *Socket) MovedOn() {
+	s.mu.Lock()
+	s.kept.moved = true
+	s.kept.claim.PID = ""
+	s.mu.Unlock()
+	s.client.conn.Close(transport.ReasonForcedClose)
+}
+
+// Claimed is the number of the claim by which this gateway has the socket; 0 if it is not recoverable.
+func (s *Socket) Claimed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept.claim.Number
+}
+
+// fateOf says what becomes of the session of a socket that ends.
+func fateOf(reason string) Fate {
+	if slices.Contains(recoverable, reason) {
+		return Left
+	}
+	return Ended
+}
+
+// recovers says whether the client can come back as the same socket: those of version 4 know nothing of it.
+func (c *Client) recovers() bool { return c.srv.opts.Recovery && !c.speaksV4() }
+
+// comeback is what a client says of its earlier session when it connects.
+type comeback struct{ pid, offset string }
+
+// splitComeback takes a client's private id and offset out of its auth object.
+func splitComeback(auth []byte) ([]byte, comeback) {
+	var c struct {
+		PID    *string `json:"pid"`
+		Offset *string `json:"offset"`
+	}
+	if json.Unmarshal(auth, &c) != nil || c.PID == nil {
+		return auth, comeback{}
+	}
+	var rest map[string]json.RawMessage
+	if json.Unmarshal(auth, &rest) != nil {
+		return auth, comeback{}
+	}
+	delete(rest, "pid")
+	delete(rest, "offset")
+	back := comeback{pid: *c.PID}
+	if c.Offset != nil {
+		back.offset = *c.Offset
+	}
+	return encode(rest), back
+}

@@ -1,0 +1,173 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// errPutOut says that services put the socket out while its client was away. The client starts afresh.
+var errPutOut = errors.New("put out while the client was away")
+
+// find looks for the session with which the socket may go on, and takes its id.
+func (s *Socket) find(ctx context.Context) error {
+	if s.back.pid == "" {
+		return nil
+	}
+	found, err := s.client.srv.backend.Find(ctx, s.namespace, s.back.pid, s.back.offset)
+	if err != nil {
+		return fmt.Errorf("looking for the client's session: %w", err)
+	}
+	if found != nil {
+		s.found, s.id = found, found.ID
+	}
+	return nil
+}
+
+// afresh gives up the session that was found.
+func (s *Socket) afresh(ctx context.Context) error {
+	s.untake() // by its id
+	s.found = nil
+	s.id = s.client.srv.opts.Gateway + "." + newID()
+	return s.take(ctx)
+}
+
+// claim takes over the session that was found, if it is this user's and nobody else was quicker; else the socket
+// starts afresh.
+func (s *Socket) claim(ctx context.Context) error {
+	f := s.found
+	if f == nil {
+		return nil
+	}
+	if f.User != s.user {
+		return s.afresh(ctx)
+	}
+	claim, err := s.client.srv.backend.Claim(ctx, f)
+	switch {
+	case err == nil:
+		s.resume(f, claim)
+	case errors.Is(err, ErrClaimed):
+		return s.afresh(ctx)
+	default:
+		return fmt.Errorf("claiming the client's session: %w", err)
+	}
+	return nil
+}
+
+// restore goes on with the session that was claimed. The socket is a member then, and what is said to it is held.
+func (s *Socket) restore(ctx context.Context) (Missed, error) {
+	if s.found == nil {
+		return Missed{}, nil
+	}
+	missed, err := s.rejoin(ctx)
+	if err != nil || !missed.Ended {
+		return missed, err
+	}
+	s.undo()
+	s.mu.Lock()
+	s.kept.fate = Ended
+	s.mu.Unlock()
+	if err := s.keepNow(ctx); err != nil {
+		return Missed{}, fmt.Errorf("ending the client's session: %w", err)
+	}
+	return Missed{}, errPutOut
+}
+
+// resume takes over what was saved. Rooms that middlewares gave and do not give any more are left; data stays as it is
+// unless middlewares say something else than before.
+func (s *Socket) resume(f *Found, claim Claim) {
+	rooms := f.Rooms
+	for _, room := range f.Granted {
+		if !slices.Contains(s.rooms, room) {
+			delete(rooms, room)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = kept{claim: claim, start: f.Start, joined: rooms, granted: s.rooms, admitted: s.data}
+	if bytes.Equal(s.data, f.Admitted) {
+		s.data = f.Data
+	}
+	if s.name == "" {
+		s.name = f.Name
+	}
+	s.held = &held{}
+}
+
+// rejoin subscribes to all that is said to the socket, and reads what it missed.
+func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
+	srv := s.client.srv
+	if _, err := srv.backend.Enter(ctx, s.namespace); err != nil {
+		return Missed{}, fmt.Errorf("subscribing to the namespace: %w", err)
+	}
+	if s.foreign() {
+		if err := srv.backend.Adopt(ctx, s.namespace, s.id); err != nil {
+			srv.backend.Exit(s.namespace)
+			return Missed{}, fmt.Errorf("subscribing to what is said to the socket: %w", err)
+		}
+	}
+	s.mu.Lock()
+	s.added = true
+	before := s.saved().Rooms
+	s.mu.Unlock()
+	for _, room := range srv.hub.Add(s) { // of an earlier connection that has not ended yet
+		srv.backend.Release(s.namespace, room)
+	}
+	for room, sequence := range before {
+		if _, err := srv.backend.Acquire(ctx, s.namespace, room); err != nil {
+			s.undo()
+			return Missed{}, fmt.Errorf("joining the room %q: %w", room, err)
+		}
+		s.joinAt(room, sequence)
+	}
+	missed, err := srv.backend.Missed(ctx, s, max(s.found.Offset, s.found.Start), before)
+	if err != nil {
+		s.undo()
+		return Missed{}, fmt.Errorf("reading what the client missed: %w", err)
+	}
+	for _, room := range srv.hub.Rooms(s) {
+		if _, in := missed.Rooms[room]; !in {
+			s.Leave(room)
+		}
+	}
+	for _, room := range s.rooms { // those that middlewares give, and did not before
+		if err := s.Join(ctx, room); err != nil {
+			s.undo()
+			return Missed{}, fmt.Errorf("joining the room %q: %w", room, err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for room, sequence := range missed.Rooms {
+		s.kept.joined[room] = sequence
+	}
+	if missed.Data != nil {
+		s.data = *missed.Data
+	}
+	return missed, nil
+}
+
+// foreign says whether the socket has its id from another gateway.
+func (s *Socket) foreign() bool { return !strings.HasPrefix(s.id, s.client.srv.opts.Gateway+".") }
+
+// abandonID undoes Adopt.
+func (s *Socket) abandonID() {
+	if s.foreign() {
+		s.client.srv.backend.Abandon(s.namespace, s.id)
+	}
+}
+
+// keepNow stores the socket's session and waits for it.
+func (s *Socket) keepNow(ctx context.Context) error {
+	done := make(chan error, 1)
+	s.keep(func(err error) { done <- err })
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
