@@ -29,14 +29,13 @@ type Dialect struct {
 
 	// Shared and Exclusive are said at the beginning of a transaction, if not "". Those that store messages share a
 	// lock; what must see every stored message, and be seen by those that store afterwards, has it alone. Sweep
-	// keeps instances from sweeping at once.
-	// Lock is held by a session while it changes the schema.
+	// keeps instances from sweeping at once. Lock is for a session, while it changes the schema.
 	Shared, Exclusive, Sweep, Lock string
 
-	// PutWords has the parameters message, places, words; DropWords has message. Search selects the ids of messages
-	// as "found" for one parameter, which Match makes.
-	PutWords, DropWords, Search string
-	Match                       func(places []string, words []record.Word) string
+	// PutWords begins a statement that ends with one WordsRow or more, whose parameters are message, places, words.
+	// DropWords has message. Search selects the ids of messages as "found" for one parameter, which Match makes.
+	PutWords, WordsRow, DropWords, Search string
+	Match                                 func(places []string, words []record.Word) string
 
 	// Erased is run after something was taken out, outside of a transaction, if not "".
 	Erased string

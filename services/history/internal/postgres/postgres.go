@@ -44,7 +44,8 @@ var dialect = database.Dialect{
 	Sweep:     lock("pg_advisory_xact_lock", lockSweep),
 	Lock:      lock("pg_advisory_lock", lockTable),
 	// The words are told apart already: no text search configuration has a say in it. Those of places begin with @.
-	PutWords: `INSERT INTO words (message, words) VALUES (?, array_to_tsvector(regexp_split_to_array(
+	PutWords: `INSERT INTO words (message, words) VALUES `,
+	WordsRow: `(CAST(? AS bigint), array_to_tsvector(regexp_split_to_array(
 		regexp_replace(CAST(? AS text), '(^| )', '\1@', 'g') || ' ' || CAST(? AS text), ' ')))`,
 	DropWords: `DELETE FROM words WHERE message = ?`,
 	Search:    `SELECT message AS found FROM words WHERE words @@ CAST(? AS tsquery)`,

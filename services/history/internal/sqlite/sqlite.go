@@ -49,7 +49,8 @@ var migrations embed.FS
 
 var dialect = database.Dialect{
 	Name: "sqlite", Goose: goose.DialectSQLite3,
-	PutWords:  `INSERT INTO words (rowid, places, text) VALUES (?, ?, ?)`,
+	PutWords:  `INSERT INTO words (rowid, places, text) VALUES `,
+	WordsRow:  `(?, ?, ?)`,
 	DropWords: `DELETE FROM words WHERE rowid = ?`,
 	Search:    `SELECT rowid AS found FROM words WHERE words MATCH ?`,
 	Match:     match,
