@@ -222,7 +222,7 @@ func FuzzDecodeTokenIsCanonical(f *testing.F) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"natter.emit._.all", "natter.on._.x." + socketID, "natter.do.a=2Fb.room.=", "natter.use._.auth", "natter.server._.x"} {
+	for _, s := range []string{"natter.emit._.all", "natter.on._.x." + socketID, "natter.do.a=2Fb.room.=", "natter.use._.auth", "natter.server._.x", "natter.room._.join-room.red.g1"} {
 		f.Add(s)
 	}
 	var s Subjects
@@ -237,6 +237,8 @@ func FuzzParse(f *testing.F) {
 			again, err = s.Use(p.Namespace, p.Middleware)
 		case On:
 			again, err = s.On(p.Namespace, p.Event, p.Socket)
+		case Room:
+			again, err = s.Room(p.Namespace, p.Event, p.Target.Rooms()[0], p.Gateway)
 		case Server:
 			again, err = s.Server(p.Namespace, p.Event)
 		default:

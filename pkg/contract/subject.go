@@ -3,6 +3,7 @@ package contract
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -13,6 +14,7 @@ type Kind string
 const (
 	Use      Kind = "use"      // gateway asks: may this client enter the namespace?
 	On       Kind = "on"       // a client said this, or a socket's life: connect, disconnecting, disconnect
+	Room     Kind = "room"     // who comes into rooms and leaves them
 	Emit     Kind = "emit"     // say this to clients; stored for the recovery window
 	Post     Kind = "post"     // the same, and keep it: history
 	Do       Kind = "do"       // act on sockets: join, leave, disconnect
@@ -115,6 +117,34 @@ func (s Subjects) Server(namespace, event string) (string, error) {
 	return s.Prefix() + ".server." + ns + "." + e, nil
 }
 
+// Room is the subject of one of the room events, such as [EventJoinRoom], at a gateway.
+func (s Subjects) Room(namespace, event, room, gateway string) (string, error) {
+	ns, err := EncodeNamespace(namespace)
+	if err != nil {
+		return "", err
+	}
+	r, err := EncodeToken(room)
+	if err != nil {
+		return "", fmt.Errorf("room: %w", err)
+	}
+	if !ValidGatewayID(gateway) || !slices.Contains(roomEvents, event) {
+		return "", fmt.Errorf("%w: room event %s of the gateway %s", ErrBadSubject, clip(event), clip(gateway))
+	}
+	return s.Prefix() + ".room." + ns + "." + event + "." + r + "." + gateway, nil
+}
+
+// RoomAny matches the room events of a namespace; for a pattern those of every namespace, as [Subjects.OnAny] does.
+func (s Subjects) RoomAny(namespace string) (string, error) {
+	ns, err := EncodeNamespace(namespace)
+	if err != nil {
+		return "", err
+	}
+	if IsPattern(namespace) {
+		ns = "*"
+	}
+	return s.Prefix() + ".room." + ns + ".>", nil
+}
+
 // OnAny matches every event of a namespace from every socket; with an event, that event only. For a pattern it
 // matches those of every namespace: a subject has no wildcard for a part of a token, so tell them by [HeaderPattern].
 func (s Subjects) OnAny(namespace string, event ...string) (string, error) {
@@ -194,11 +224,12 @@ func (s Subjects) CarryAny(to string) string {
 type Parsed struct {
 	Kind       Kind
 	Namespace  string
-	Target     Target // kinds with a target; for "many" without its rooms, which stand in a header
+	Target     Target // kinds with a target, and Room; for "many" without its rooms, which stand in a header
 	Many       bool   // the target is "many"
 	Middleware string // Use
-	Event      string // On, Server
+	Event      string // On, Room, Server
 	Socket     string // On: the sender's socket id
+	Gateway    string // Room: the gateway that says it
 }
 
 // Parse takes a subject with a namespace apart: every kind but Auth, History, Event and Gateway. It fails with an
@@ -227,6 +258,14 @@ func (s Subjects) Parse(subject string) (Parsed, error) {
 			return Parsed{}, fmt.Errorf("%w: %s: want %s.server.<namespace>.<event>", ErrBadSubject, clip(subject), s.Prefix())
 		}
 		p.Event, err = DecodeToken(rest[0])
+	case Room:
+		if len(rest) != 3 || !slices.Contains(roomEvents, rest[0]) || !ValidGatewayID(rest[2]) {
+			return Parsed{}, fmt.Errorf("%w: %s: want %s.room.<namespace>.<event>.<room>.<gateway>, one of the events %v", ErrBadSubject, clip(subject), s.Prefix(), roomEvents)
+		}
+		p.Event, p.Gateway = rest[0], rest[2]
+		var room string
+		room, err = DecodeToken(rest[1])
+		p.Target = To(room)
 	case On:
 		if len(rest) != 3 || !IsSocketID(rest[1]+"."+rest[2]) {
 			return Parsed{}, fmt.Errorf("%w: %s: want %s.on.<namespace>.<event>.<gateway>.<id>", ErrBadSubject, clip(subject), s.Prefix())

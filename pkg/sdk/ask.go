@@ -24,8 +24,6 @@ type Answer struct {
 // EmitWithAck says an event to the clients and gathers their acks, in no order. It returns when all have
 // answered, or with [ErrTimeout] and the answers that came in time. Nobody there is no error: no answers.
 //
-// An ack with binary attachments comes without arguments: gateways gather acks as JSON.
-//
 // It waits for [Broadcast.Timeout], or [Options.AckTimeout]. It is not stored: only who is connected is asked.
 //
 // Errors: [ErrTimeout], [ErrNoGateway], those of the context, encoding and connection; answers may be returned
@@ -44,7 +42,7 @@ func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) (
 			return fmt.Errorf("answer of gateway %s: %w", contract.Last(h, contract.HeaderGateway), err)
 		}
 		for _, a := range part {
-			var ack Args
+			ack := Args{attachments: a.Attachments}
 			if err := json.Unmarshal(a.Ack, &ack.values); err != nil {
 				return fmt.Errorf("ack of socket %s: %w", a.ID, err)
 			}

@@ -52,6 +52,8 @@ func (r *run) route(msg *nats.Msg) {
 		return // of a namespace that is somebody else's
 	case what.Kind == contract.Use:
 		key, must = msg.Reply, true
+	case what.Kind == contract.Room:
+		key, must = what.Gateway+" "+what.Namespace+" "+what.Target.String(), true
 	}
 	if !r.lanes.add(key, job{msg, what, n}, must) {
 		if s.stats.flooded.Add(1)%1000 == 1 {
@@ -71,6 +73,10 @@ func (r *run) handle(j job) {
 		return
 	}
 	n := j.of
+	if j.what.Kind == contract.Use && contract.IsFunction(j.what.Namespace) {
+		r.decide(j.msg, n)
+		return
+	}
 	if j.what.Kind == contract.Use {
 		for i := range n.uses {
 			if n.uses[i].name == j.what.Middleware {
@@ -88,6 +94,10 @@ func (r *run) handle(j job) {
 	r.server.stats.events.Add(1)
 	if j.what.Kind == contract.Server {
 		r.side(j, args)
+		return
+	}
+	if j.what.Kind == contract.Room {
+		r.room(j, args)
 		return
 	}
 	h := contract.Header(j.msg.Header)

@@ -27,6 +27,7 @@ const (
 func (n *Namespace) wanted() contract.Namespace {
 	c := n.config
 	c.Registered = n.missing(c)
+	c.RoomEvents = c.RoomEvents || len(n.rooms) > 0
 	return c
 }
 
@@ -114,7 +115,7 @@ func (n *Namespace) warnOfRules(value []byte) {
 	}
 }
 
-// amend adds the middlewares to a configuration and leaves its other fields as they are, those too that this
+// amend adds the middlewares to a configuration, and that room events are wanted, and leaves its other fields as they are, those too that this
 // version does not know. nil: nothing to add.
 func (n *Namespace) amend(value []byte) ([]byte, error) {
 	var fields map[string]json.RawMessage
@@ -123,12 +124,18 @@ func (n *Namespace) amend(value []byte) ([]byte, error) {
 		return nil, fmt.Errorf("the configuration is not what it should be, correct it: %.100q: %w", value, err)
 	}
 	registered := n.missing(known)
-	if len(registered) == len(known.Registered) {
+	rooms := len(n.rooms) > 0 && !known.RoomEvents
+	if len(registered) == len(known.Registered) && !rooms {
 		return nil, nil
 	}
-	var err error
-	if fields["registered"], err = encodeJSON(registered); err != nil {
-		return nil, err
+	if len(registered) > len(known.Registered) {
+		var err error
+		if fields["registered"], err = encodeJSON(registered); err != nil {
+			return nil, err
+		}
+	}
+	if rooms {
+		fields["roomEvents"] = json.RawMessage("true")
 	}
 	return encodeJSON(fields)
 }

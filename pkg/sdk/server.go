@@ -112,6 +112,9 @@ func (s *Server) In(rooms ...string) Broadcast { return s.all().To(rooms...) }
 // Except is [Broadcast.Except] in the main namespace.
 func (s *Server) Except(rooms ...string) Broadcast { return s.all().Except(rooms...) }
 
+// Local is [Broadcast.Local] in the main namespace.
+func (s *Server) Local(gateway string) Broadcast { return s.all().Local(gateway) }
+
 // Volatile is [Broadcast.Volatile] in the main namespace.
 func (s *Server) Volatile() Broadcast { return s.all().Volatile() }
 

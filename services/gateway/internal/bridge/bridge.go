@@ -79,7 +79,9 @@ type Bridge struct {
 	who   chan struct{} // bounds clients' concurrent questions to all gateways
 	later chan struct{} // bounds services' questions that wait for their turn
 
-	lately struct{ store, use, skip, ack rate.Sometimes } // warnings that many messages could cause at once
+	moving sync.Mutex // held while it is said that a socket came into a room or left it; before the rooms' own
+
+	lately struct{ store, use, skip, ack, room rate.Sometimes } // warnings that many messages could cause at once
 }
 
 // errNotReady says that the streams are not there yet.
@@ -101,7 +103,7 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 		who:      make(chan struct{}, maxWho),
 		later:    make(chan struct{}, maxLater),
 	}
-	for _, s := range []*rate.Sometimes{&b.lately.store, &b.lately.use, &b.lately.skip, &b.lately.ack} {
+	for _, s := range []*rate.Sometimes{&b.lately.store, &b.lately.use, &b.lately.skip, &b.lately.ack, &b.lately.room} {
 		*s = rate.Sometimes{First: 10, Interval: time.Second}
 	}
 	b.rooms = newRooms(nc, opts, b.live, b.volatile)

@@ -76,13 +76,13 @@ func (b *Bridge) stored(ctx context.Context, epoch string, msg *nats.Msg) {
 		b.opts.Metrics.Duplicate()
 		return
 	}
-	sel, err := selection(p, h)
-	if err == nil {
-		if p.Kind == contract.Do {
-			err = b.command(ctx, sel, s.Sequence, msg.Data)
-		} else {
-			err = b.event(sel, p.Kind, s, contract.MessageID(epoch, s.Sequence), h, msg.Data)
-		}
+	sel, here, err := b.selection(p, h)
+	switch {
+	case err != nil || !here:
+	case p.Kind == contract.Do:
+		err = b.command(ctx, sel, s.Sequence, msg.Data)
+	default:
+		err = b.event(sel, p.Kind, s, contract.MessageID(epoch, s.Sequence), h, msg.Data)
 	}
 	if err != nil {
 		b.skip(p.Kind, s.Subject, s.Sequence, err)
@@ -296,8 +296,8 @@ func (b *Bridge) volatileEvent(msg *nats.Msg) error {
 	if err != nil {
 		return err
 	}
-	sel, err := selection(p, h)
-	if err != nil {
+	sel, here, err := b.selection(p, h)
+	if err != nil || !here {
 		return err
 	}
 	var extra [][]byte

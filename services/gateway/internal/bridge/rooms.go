@@ -26,7 +26,8 @@ type rooms struct {
 
 // room is one set of subscriptions. All fields are guarded by rooms.mu.
 type room struct {
-	members int
+	members int // who hold the subscriptions: sockets, and those about to join
+	sockets int
 	subs    []*nats.Subscription
 	settled bool      // a fence has passed since the subscriptions were made
 	seen    uint64    // the last stored message that was read; later ones only
@@ -106,6 +107,18 @@ func (r *rooms) release(path string) {
 		rm.since = time.Now()
 		r.idle[path] = rm
 	}
+}
+
+// move counts a socket in or out and returns how many are in the room.
+func (r *rooms) move(path string, by int) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rm := r.known[path]
+	if rm == nil {
+		return 0
+	}
+	rm.sockets += by
+	return rm.sockets
 }
 
 // fresh says whether a stored message on the path is to be delivered: it was not read before. Paths without

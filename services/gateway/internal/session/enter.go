@@ -31,9 +31,11 @@ func (s *Socket) enter(ctx context.Context) {
 	defer s.client.entering.Done()
 	defer s.cancel()
 	err := s.admit(ctx)
-	s.handshake.Auth = nil // it proved who the client is, and holds secrets
 	if err == nil {
 		err = s.join(ctx)
+	}
+	if err != nil {
+		s.disclaim()
 	}
 	var no refusal
 	switch {
@@ -61,27 +63,39 @@ func (s *Socket) admit(ctx context.Context) error {
 	name := s.name
 	for {
 		start := time.Now()
-		s.user, s.name, s.roles, s.data = "", name, nil, nil
+		s.user, s.name, s.roles, s.data, s.greetings = "", name, nil, nil, nil
 		if err := s.admitOnce(ctx); err != nil {
 			return err
 		}
 		if time.Since(start) < maxAdmission {
-			return nil
+			return s.keepAuth()
 		}
 	}
 }
 
-func (s *Socket) admitOnce(ctx context.Context) error {
-	srv := s.client.srv
-	_, ns, ok := srv.backend.Namespace(s.namespace)
-	if !ok {
-		return refusal{message: "Invalid namespace"}
+// keepAuth forgets what the client gave as auth, which proved who it is and may hold secrets, unless the namespace
+// wants its services to know.
+func (s *Socket) keepAuth() error {
+	_, ns, _ := s.client.srv.backend.Namespace(s.namespace)
+	switch {
+	case !ns.HandshakeAuth:
+		s.handshake.Auth = nil
+	case len(s.handshake.Auth) > contract.MaxData: // it is in every answer that lists the socket
+		return refusal{message: fmt.Sprintf("auth has %d bytes, at most %d are allowed", len(s.handshake.Auth), contract.MaxData), data: encode(map[string]string{"code": contract.CodeInvalid})}
 	}
+	return nil
+}
+
+func (s *Socket) admitOnce(ctx context.Context) error {
 	entry := contract.Entry{ID: s.id, Namespace: s.namespace, Handshake: s.handshake}
+	ns, err := s.find(ctx, entry)
+	if err != nil {
+		return err
+	}
 	var rooms []string
 	var expires time.Time
 	for _, middleware := range ns.Middlewares(presentsToken(s.handshake.Auth)) {
-		a, err := s.ask(ctx, middleware, entry)
+		a, err := s.ask(ctx, s.namespace, middleware, entry)
 		if err != nil {
 			return err
 		}
@@ -113,18 +127,63 @@ func (s *Socket) admitOnce(ctx context.Context) error {
 	return nil
 }
 
-// ask asks one middleware. While it does not answer, and nothing else lives on the connection, the client's
+// find looks up the namespace's configuration. If it has none, or has it from a function, the functions say whether it
+// exists for this client; the first yes counts.
+func (s *Socket) find(ctx context.Context, entry contract.Entry) (contract.Namespace, error) {
+	backend := s.client.srv.backend
+	for {
+		configured, ns, ok := backend.Namespace(s.namespace)
+		if ok && !contract.IsFunction(configured) {
+			return ns, nil
+		}
+		function, err := s.decide(ctx, entry)
+		if err != nil {
+			return contract.Namespace{}, err
+		}
+		if function == "" {
+			return contract.Namespace{}, refusal{message: "Invalid namespace"}
+		}
+		if !s.claimed && !backend.Claim(s.namespace, function) {
+			continue // another client came first, by another function
+		}
+		s.claimed = true
+		if _, ns, ok = backend.Namespace(s.namespace); ok {
+			return ns, nil
+		}
+	}
+}
+
+// decide asks the functions in order and returns the first that says yes, or "".
+func (s *Socket) decide(ctx context.Context, entry contract.Entry) (string, error) {
+	for _, function := range s.client.srv.backend.Functions(s.namespace) {
+		a, err := s.ask(ctx, function, contract.MiddlewareExists, entry)
+		if err != nil || a.OK {
+			return function, err
+		}
+	}
+	return "", nil
+}
+
+// disclaim undoes the claim, if there is one.
+func (s *Socket) disclaim() {
+	if s.claimed {
+		s.claimed = false
+		s.client.srv.backend.Disclaim(s.namespace)
+	}
+}
+
+// ask asks one middleware of a namespace. While it does not answer, and nothing else lives on the connection, the client's
 // patience (connectTimeout) is the limit; then the transport is closed, so that the client tries again.
-func (s *Socket) ask(ctx context.Context, middleware string, entry contract.Entry) (contract.Admission, error) {
+func (s *Socket) ask(ctx context.Context, namespace, middleware string, entry contract.Entry) (contract.Admission, error) {
 	for {
 		limited, cancel := context.WithTimeout(ctx, s.client.srv.opts.ConnectTimeout)
-		a, err := s.client.srv.backend.Use(limited, middleware, entry)
+		a, err := s.client.srv.backend.Use(limited, namespace, middleware, entry)
 		cancel()
 		if err == nil {
 			return a, nil
 		}
 		if ctx.Err() != nil || !s.client.others(s) {
-			return contract.Admission{}, fmt.Errorf("middleware %s: %w", middleware, err)
+			return contract.Admission{}, fmt.Errorf("middleware %s of %s: %w", middleware, namespace, err)
 		}
 	}
 }
@@ -141,6 +200,7 @@ func (s *Socket) take(a contract.Admission) {
 	if len(a.Data) > 0 {
 		s.SetData(a.Data)
 	}
+	s.greetings = append(s.greetings, a.Emit...)
 }
 
 // join makes the socket a member and tells it so.
@@ -189,6 +249,11 @@ func (s *Socket) begin(ctx context.Context) (expelled bool, err error) {
 	s.mu.Unlock()
 	s.client.hasEntered()
 	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info()})
+	for _, g := range s.greetings { // a client that is not in yet keeps them until it is
+		head := socketio.Head{Namespace: s.namespace, Attachments: len(g.Attachments)}
+		s.Send(transport.NewMessage(socketio.AppendEvent(nil, head, g.Event), g.Attachments...))
+	}
+	s.greetings = nil
 	s.Send(transport.NewMessage(socketio.AppendConnect(nil, s.namespace, s.id, "")))
 	return expelled, nil
 }
@@ -206,7 +271,13 @@ func (s *Socket) Join(ctx context.Context, room string) error {
 	if err := srv.backend.Acquire(ctx, s.namespace, room); err != nil {
 		return err
 	}
-	if !srv.hub.Join(s, room) {
+	s.membership.Lock()
+	joined := srv.hub.Join(s, room)
+	if joined {
+		srv.backend.Joined(s, room)
+	}
+	s.membership.Unlock()
+	if !joined {
 		srv.backend.Release(s.namespace, room)
 	}
 	return nil
@@ -214,8 +285,15 @@ func (s *Socket) Join(ctx context.Context, room string) error {
 
 // Leave takes the socket out of a room.
 func (s *Socket) Leave(room string) {
-	if s.client.srv.hub.Leave(s, room) {
-		s.client.srv.backend.Release(s.namespace, room)
+	srv := s.client.srv
+	s.membership.Lock()
+	left := srv.hub.Leave(s, room)
+	if left {
+		srv.backend.Left(s, room)
+	}
+	s.membership.Unlock()
+	if left {
+		srv.backend.Release(s.namespace, room)
 	}
 }
 

@@ -44,14 +44,25 @@ type Backend interface {
 	// Namespace looks up a namespace's configuration and the name under which it stands, which is the namespace's
 	// own or a pattern; false if there is no such namespace.
 	Namespace(name string) (configured string, ns contract.Namespace, ok bool)
-	// Use asks a middleware until it answers or the context ends.
-	Use(ctx context.Context, middleware string, entry contract.Entry) (contract.Admission, error)
+	// Functions lists what to ask whether a namespace exists that has no configuration of its own and none from a
+	// pattern, in order; if somebody is in it, the function that said so alone.
+	Functions(namespace string) []string
+	// Claim gives the namespace its configuration from a function that said that it exists, until as many calls of
+	// Disclaim; false if it has it from another one already.
+	Claim(namespace, function string) bool
+	Disclaim(namespace string)
+	// Use asks a middleware of a namespace, or a function, about a client until it answers or the context ends.
+	Use(ctx context.Context, namespace, middleware string, entry contract.Entry) (contract.Admission, error)
 	// Enter hears what is said to the whole namespace, Acquire what is said to a room. When they return
 	// nil, all that is published from then on is heard, until as many calls of Exit and Release.
 	Enter(ctx context.Context, namespace string) error
 	Exit(namespace string)
 	Acquire(ctx context.Context, namespace, room string) error
 	Release(namespace, room string)
+	// Joined and Left tell whoever wants to know that the socket came into a room and left it. The calls for one
+	// socket come in order.
+	Joined(s *Socket, room string)
+	Left(s *Socket, room string)
 	// Store publishes a durable event; done is called with the message's id once it is stored, with
 	// [ErrTooLarge] if it never can be, or with another error if it is not known to be stored.
 	Store(say Say, done func(id string, err error))

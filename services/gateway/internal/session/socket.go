@@ -31,10 +31,16 @@ type Socket struct {
 	roles     []string
 	rooms     []string  // those that middlewares grant; the hub knows the current ones
 	expires   time.Time // when the admission ends; zero: never
+	greetings []contract.Greeting
+	claimed   bool // whether it holds the namespace for a function
 
 	// life is held while services, and the client, are told that the socket is in, says something or is out,
 	// so that nobody hears them in another order. It is taken before the client's lock.
 	life sync.Mutex
+
+	// membership is held while the socket comes into a room or leaves it and that is told, so that it is told in the
+	// order in which it happens. It is taken after life, before the locks of hub and backend.
+	membership sync.Mutex
 
 	mu       sync.Mutex
 	state    state
@@ -105,7 +111,8 @@ func (s *Socket) Name() string { return s.name }
 // secretHeaders carry what proves who a client is. Middlewares see them, others do not.
 var secretHeaders = []string{"authorization", "cookie", "proxy-authorization"}
 
-// Info describes the socket to services, without what proves who it is: auth and [secretHeaders].
+// Info describes the socket to services, without what proves who it is: [secretHeaders], and auth unless the
+// namespace asks for it.
 func (s *Socket) Info() contract.SocketInfo {
 	rooms := s.client.srv.hub.Rooms(s)
 	slices.Sort(rooms)
@@ -113,7 +120,6 @@ func (s *Socket) Info() contract.SocketInfo {
 		rooms = []string{}
 	}
 	h := s.handshake
-	h.Auth = nil
 	h.Headers = maps.Clone(h.Headers)
 	for _, name := range secretHeaders {
 		delete(h.Headers, name)
@@ -121,7 +127,7 @@ func (s *Socket) Info() contract.SocketInfo {
 	s.mu.Lock()
 	data := s.data
 	s.mu.Unlock()
-	return contract.SocketInfo{ID: s.id, User: s.user, Name: s.name, Roles: s.roles, Rooms: rooms, Data: data, Handshake: h}
+	return contract.SocketInfo{ID: s.id, User: s.user, Name: s.name, Roles: s.roles, Rooms: rooms, Data: data, Transport: s.client.conn.Transport(), Handshake: h}
 }
 
 // SetData replaces what services know of the socket as its data, JSON that is not changed any more; nil for none.
@@ -214,11 +220,19 @@ func (s *Socket) abandon() bool {
 	return true
 }
 
-// leaveAll takes the socket out of the hub.
-func (s *Socket) leaveAll() {
-	for _, room := range s.client.srv.hub.Remove(s) {
-		s.client.srv.backend.Release(s.namespace, room)
+// leaveAll takes the socket out of the hub and returns the rooms that it was in.
+func (s *Socket) leaveAll() []string {
+	srv := s.client.srv
+	s.membership.Lock()
+	rooms := srv.hub.Remove(s)
+	for _, room := range rooms {
+		srv.backend.Left(s, room)
 	}
+	s.membership.Unlock()
+	for _, room := range rooms {
+		srv.backend.Release(s.namespace, room)
+	}
+	return rooms
 }
 
 // CloseTransport closes the connection without a word, so that the client reconnects by itself.
@@ -266,14 +280,14 @@ func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
 	srv := s.client.srv
 	s.tell(contract.EventDisconnecting, reason, srv.hub.Rooms(s))
 	announces := s.announces()
-	for _, room := range srv.hub.Remove(s) {
+	for _, room := range s.leaveAll() {
 		if announces {
 			s.announce(contract.EventLeft, room)
 		}
-		srv.backend.Release(s.namespace, room)
 	}
 	srv.backend.Exit(s.namespace)
 	s.tell(contract.EventDisconnect, reason)
+	s.disclaim()
 	return asked
 }
 
