@@ -48,6 +48,7 @@ type Outgoing struct {
 	Namespace string
 	Rooms     []string // and socket ids; none: all sockets of the namespace
 	Except    []string
+	Gateway   string // the only one that is meant: [Broadcast.Local]
 	Event     string
 	Args      []any
 }
@@ -73,6 +74,6 @@ func (s *Server) listeners() []func(context.Context, Outgoing) {
 // told tells the listeners what is about to be said.
 func (b Broadcast) told(ctx context.Context, kind contract.Kind, event string, args []any) {
 	for _, listener := range b.server.listeners() {
-		listener(ctx, Outgoing{Kind: kind, Namespace: b.namespace, Rooms: b.rooms, Except: b.except, Event: event, Args: args})
+		listener(ctx, Outgoing{Kind: kind, Namespace: b.namespace, Rooms: b.rooms, Except: b.except, Gateway: b.gateway, Event: event, Args: args})
 	}
 }

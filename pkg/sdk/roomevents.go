@@ -18,8 +18,9 @@ type RoomEvent struct {
 // OnRoom adds a handler for what happens to rooms, as the adapter's events create-room, join-room, leave-room and
 // delete-room in Socket.IO: each gateway speaks of its own sockets, so that a room is created at every gateway where
 // somebody joins it, and deleted when the last one there has left. It has the namespace's configuration ask for these
-// events, which cost a message whenever somebody joins or leaves. Those of one room at one gateway are handled in
-// order, each by one instance of the service. What was said while no instance ran is not heard: [Broadcast.FetchSockets]
+// events, which cost a message whenever somebody joins or leaves. Each event is handled by one
+// instance of the service; those of one room at one gateway come to an instance in order, but instances do not wait for
+// each other. What was said while no instance ran is not heard: [Broadcast.FetchSockets]
 // tells who is there.
 func (n *Namespace) OnRoom(h func(ctx context.Context, e RoomEvent)) {
 	n.add("room events", "room", func() { n.rooms = append(n.rooms, h) })
