@@ -119,16 +119,16 @@ func TestSocketEmitWithAck(t *testing.T) {
 	id := socketID("gw1", 1)
 	answered := make(chan error, 1)
 	server.Of("/").On("ask me", func(ctx context.Context, s *sdk.Socket, _ sdk.Args) (sdk.Ack, error) {
-		args, err := s.EmitWithAck(ctx, "q")
-		if err == nil && args.String(1) != "abc" {
-			err = errors.New("the second argument is not abc")
+		args, err := s.Timeout(time.Minute).EmitWithAck(ctx, "q")
+		if err == nil && (args.String(1) != "abc" || string(args.Bytes(2)) != "\x01\xff") {
+			err = errors.New("the arguments are not what was answered")
 		}
 		answered <- err
 		return nil, nil
 	})
 	start(t, server)
 	requests := make(chan *nats.Msg, 1)
-	g.answer(contract.Ask, 1, requests, part{gateway: "gw1", expected: "1", payload: `[{"id":"` + id + `","ack":[1,"abc"]}]`})
+	g.answer(contract.Ask, 1, requests, part{gateway: "gw1", expected: "1", payload: `[{"id":"` + id + `","ack":[1,"abc",{"_placeholder":true,"num":0}],"attachments":["Af8="]}]`})
 	g.say("/", "ask me", id, `["ask me"]`)
 	must(t, receive(t, answered))
 	equal(t, "subject", receive(t, requests).Subject, "natter.ask._.socket."+id)
