@@ -49,6 +49,7 @@ func TestPermissions(t *testing.T) {
 	server := newServer(t, nc, func(o *sdk.Options) { o.NoMicro = true })
 	shop := server.Of("/shop")
 	shop.Use(func(context.Context, *sdk.Client) error { return nil })
+	shop.OnRoom(func(context.Context, sdk.RoomEvent) {})
 	shop.On("order", func(ctx context.Context, s *sdk.Socket, _ sdk.Args) (sdk.Ack, error) {
 		if err := s.Join(ctx, "x"); err != nil {
 			return nil, err
