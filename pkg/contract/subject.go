@@ -188,8 +188,9 @@ func (s Subjects) Within(kind Kind, namespace string) ([]string, error) {
 	return []string{head + TargetAll, head + TargetMany, head + TargetRoom + ".*"}, nil
 }
 
-// Fence is a subject of the main stream on which nothing is ever stored: gateways publish there what JetStream
-// must refuse, to learn its last sequence. "=fence" is no namespace's token.
+// Fence is a subject of the main stream that reaches nobody: gateways publish there what JetStream must refuse, to learn
+// its last sequence, and store an empty message there now and then if the stream has replicas, which says how far
+// a replica is. "=fence" is no namespace's token.
 func (s Subjects) Fence() string { return s.Prefix() + ".do.=fence.all" }
 
 // AllOf matches every subject of a kind.

@@ -12,9 +12,9 @@ import (
 
 // metrics are what the gateway counts, for sessions and bridge.
 type metrics struct {
-	received, refused, malformed, delivered, skipped, dropped, carried *prometheus.CounterVec
-	lateAcks, lateReplies, duplicates                                  prometheus.Counter
-	rooms, gateways, carriedOut, carriedIn, tunnels                    prometheus.Gauge
+	received, refused, malformed, delivered, skipped, dropped, carried, doubted *prometheus.CounterVec
+	lateAcks, lateReplies, duplicates, repaired                                 prometheus.Counter
+	rooms, gateways, carriedOut, carriedIn, tunnels                             prometheus.Gauge
 }
 
 var (
@@ -46,6 +46,8 @@ func newMetrics(registry prometheus.Registerer, connections func() float64, sock
 		carried:     counters("carried_total", "Requests of other gateways' sessions that were carried there, by how they ended.", "result"),
 		lateAcks:    counter("late_acks_total", "Acks of clients for which nobody waited any more."),
 		lateReplies: counter("late_replies_total", "Replies of services for which nobody waited any more."),
+		doubted:     counters("doubts_total", "Times when stored messages might have gone unheard and were looked for.", "reason"),
+		repaired:    counter("repaired_total", "Stored messages that were not heard live, and were read back and delivered."),
 		duplicates:  counter("duplicates_total", "Stored messages that were heard already."),
 		rooms:       f.NewGauge(gauge("rooms_subscribed", "Rooms and namespaces subscribed to at NATS.")),
 		gateways:    f.NewGauge(gauge("gateways", "Gateways alive, this one included.")),
@@ -63,13 +65,17 @@ func (m *metrics) Malformed(reason string)      { m.malformed.WithLabelValues(re
 func (m *metrics) LateAck()                     { m.lateAcks.Inc() }
 func (m *metrics) Delivered(kind contract.Kind) { m.delivered.WithLabelValues(string(kind)).Inc() }
 func (m *metrics) Skipped(kind contract.Kind)   { m.skipped.WithLabelValues(string(kind)).Inc() }
-func (m *metrics) Duplicate()                   { m.duplicates.Inc() }
-func (m *metrics) Dropped(reason string)        { m.dropped.WithLabelValues(reason).Inc() }
-func (m *metrics) LateReply()                   { m.lateReplies.Inc() }
-func (m *metrics) Rooms(n int)                  { m.rooms.Set(float64(n)) }
-func (m *metrics) Gateways(n int)               { m.gateways.Set(float64(n)) }
-func (m *metrics) Carried(result string)        { m.carried.WithLabelValues(result).Inc() }
-func (m *metrics) Tunnels(change int)           { m.tunnels.Add(float64(change)) }
+func (m *metrics) Doubted(reason string)        { m.doubted.WithLabelValues(reason).Inc() }
+
+func (m *metrics) Repaired(n int) { m.repaired.Add(float64(n)) }
+
+func (m *metrics) Duplicate()            { m.duplicates.Inc() }
+func (m *metrics) Dropped(reason string) { m.dropped.WithLabelValues(reason).Inc() }
+func (m *metrics) LateReply()            { m.lateReplies.Inc() }
+func (m *metrics) Rooms(n int)           { m.rooms.Set(float64(n)) }
+func (m *metrics) Gateways(n int)        { m.gateways.Set(float64(n)) }
+func (m *metrics) Carried(result string) { m.carried.WithLabelValues(result).Inc() }
+func (m *metrics) Tunnels(change int)    { m.tunnels.Add(float64(change)) }
 func (m *metrics) Streams(out, in int) {
 	m.carriedOut.Set(float64(out))
 	m.carriedIn.Set(float64(in))

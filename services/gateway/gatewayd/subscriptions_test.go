@@ -40,7 +40,7 @@ func (g *gateway) subscriptions() []string {
 		}
 		if i := slices.Index(fixed, sub.Subject); i >= 0 {
 			fixed = slices.Delete(fixed, i, i+1)
-		} else if !strings.HasPrefix(sub.Subject, "_INBOX.") && !strings.HasPrefix(sub.Subject, "$SRV.") {
+		} else if !strings.HasPrefix(sub.Subject, "_INBOX.") && !strings.HasPrefix(sub.Subject, "$SRV.") && !strings.HasPrefix(sub.Subject, "$JS.EVENT.") {
 			rest = append(rest, sub.Subject)
 		}
 	}

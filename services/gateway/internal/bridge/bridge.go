@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -48,6 +49,8 @@ type Metrics interface {
 	Delivered(kind contract.Kind) // a message handed to the hub
 	Skipped(kind contract.Kind)   // a message that is outside the contract
 	Duplicate()                   // a stored message that was heard already
+	Doubted(reason string)        // stored messages may have gone unheard, and are looked for
+	Repaired(messages int)        // stored messages that went unheard and were found
 	Dropped(reason string)        // a message that had to be given up
 	LateReply()                   // a reply for which nobody waits any more
 	Rooms(n int)                  // rooms subscribed to
@@ -66,13 +69,20 @@ type Bridge struct {
 	replies  *replies // to events and questions of clients
 	stores   *replies // to posts, which a flood of questions must not stop
 	fence    *fence
+	tail     *tail
 	gateways *gateways
 	spaces   *namespaces
 
 	live     chan *nats.Msg // what JetStream republished
 	volatile chan *nats.Msg
 	requests chan *nats.Msg // ask and list
-	backlog  []*nats.Msg    // to be read before live; the live reader's own
+
+	// Of the reader of live messages.
+	backlog  []incoming    // to be read before live
+	first    [1]incoming   // what next returns
+	position atomic.Uint64 // the highest sequence that was handed to the hub; others read it
+	doubt    atomic.Bool   // something may have been missed
+	doubted  chan struct{} // wakes the reader to a doubt
 
 	epoch *epoch
 	ready chan struct{} // closed when the streams are there for the first time
@@ -81,7 +91,7 @@ type Bridge struct {
 
 	moving sync.Mutex // held while it is said that a socket came into a room or left it; before the rooms' own
 
-	lately struct{ store, use, skip, ack, room rate.Sometimes } // warnings that many messages could cause at once
+	lately struct{ store, use, skip, ack, repair, room rate.Sometimes } // warnings that many messages could cause at once
 }
 
 // errNotReady says that the streams are not there yet.
@@ -99,17 +109,19 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 		volatile: make(chan *nats.Msg, opts.Queue),
 		requests: make(chan *nats.Msg, opts.Queue),
 		epoch:    newEpoch(),
+		doubted:  make(chan struct{}, 1),
 		ready:    make(chan struct{}),
 		who:      make(chan struct{}, maxWho),
 		later:    make(chan struct{}, maxLater),
 	}
-	for _, s := range []*rate.Sometimes{&b.lately.store, &b.lately.use, &b.lately.skip, &b.lately.ack, &b.lately.room} {
+	for _, s := range []*rate.Sometimes{&b.lately.store, &b.lately.use, &b.lately.skip, &b.lately.ack, &b.lately.repair, &b.lately.room} {
 		*s = rate.Sometimes{First: 10, Interval: time.Second}
 	}
 	b.rooms = newRooms(nc, opts, b.live, b.volatile)
 	b.replies = newReplies(nc, opts)
 	b.stores = newReplies(nc, opts)
 	b.fence = newFence(nc, opts)
+	b.tail = newTail(nc, opts)
 	b.gateways = newGateways(opts)
 	b.spaces = newNamespaces(opts, &patterns{nc: nc, subjects: opts.Subjects, live: b.live, volatile: b.volatile, subs: make(map[string][]*nats.Subscription)})
 	return b, nil
@@ -117,6 +129,7 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 
 // Run serves until the context ends. It returns early only if the first subscriptions fail.
 func (b *Bridge) Run(ctx context.Context) error {
+	defer b.hearOfDrops()()
 	subs, err := b.subscribe()
 	defer func() {
 		unsubscribe(subs)
@@ -126,7 +139,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.rooms.run, b.maintain} {
+	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.rooms.run, b.tail.run, b.sweep, b.maintain} {
 		wg.Go(func() { part(ctx) })
 	}
 	wg.Wait()
@@ -151,6 +164,7 @@ func (b *Bridge) subscribe() ([]*nats.Subscription, error) {
 		{s.EveryTarget(contract.List, contract.TargetRoom, gw), b.requests},
 		{s.EveryTarget(contract.List, contract.TargetMany, gw), b.requests},
 		{s.EveryTarget(contract.List, contract.TargetSocket, gw), b.requests},
+		{electedSubject + b.opts.Subjects.Names().Stream, b.live},
 		{b.replies.inbox + ".*", b.replies.in},
 		{b.stores.inbox + ".*", b.stores.in},
 	} {
@@ -292,6 +306,16 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 	wg.Go(func() { b.spaces.follow(ctx, spaces) })
 	wg.Go(func() { b.gateways.follow(ctx, leases) })
+	b.tail.replicated.Store(stream.CachedInfo().Config.Replicas > 1)
+	if err := b.tail.anchor(limited, b.js); err != nil {
+		return err
+	}
+	last, err := b.fence.wait(limited)
+	if err != nil {
+		return err
+	}
+	b.rooms.begin(last)
+	b.suspect("connected")
 	b.epoch.set(contract.Epoch(stream.CachedInfo().Created))
 	return nil
 }

@@ -29,6 +29,8 @@ type counters struct{ dropped, late int }
 func (*counters) Delivered(contract.Kind) {}
 func (*counters) Skipped(contract.Kind)   {}
 func (*counters) Duplicate()              {}
+func (*counters) Doubted(string)          {}
+func (*counters) Repaired(int)            {}
 func (c *counters) Dropped(string)        { c.dropped++ }
 func (c *counters) LateReply()            { c.late++ }
 func (*counters) Rooms(int)               {}
@@ -59,7 +61,7 @@ func TestFetchedMessagesTakeTheirPlaceInTheOrder(t *testing.T) {
 	} {
 		b := &Bridge{live: make(chan *nats.Msg, 16)}
 		for _, n := range c.backlog {
-			b.backlog = append(b.backlog, storedMessage(n))
+			b.backlog = append(b.backlog, incoming{msg: storedMessage(n)})
 		}
 		for _, n := range c.live {
 			b.live <- storedMessage(n)
@@ -70,8 +72,8 @@ func TestFetchedMessagesTakeTheirPlaceInTheOrder(t *testing.T) {
 		}
 		b.merge(fetched)
 		var got []uint64
-		for _, msg := range b.backlog {
-			got = append(got, sequenceOf(msg))
+		for _, in := range b.backlog {
+			got = append(got, sequenceOf(in.msg))
 		}
 		for len(b.live) > 0 {
 			got = append(got, sequenceOf(<-b.live))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -28,34 +29,69 @@ var (
 func (b *Bridge) readLive(ctx context.Context) {
 	var epoch string
 	for {
-		var msg *nats.Msg
-		if len(b.backlog) > 0 {
-			msg = b.backlog[0]
-			b.backlog = b.backlog[1:]
-		} else {
-			select {
-			case <-ctx.Done():
-				return
-			case msg = <-b.live:
-			}
+		in, ok := b.next(ctx)
+		if !ok {
+			return
 		}
 		current := b.epoch.wait(ctx)
 		if current == "" {
 			return
 		}
-		if current != epoch {
+		if epoch != "" && current != epoch {
 			b.rooms.startOver()
-			epoch = current
+			b.tail.startOver()
+			b.position.Store(0)
 		}
-		b.stored(ctx, epoch, msg)
+		epoch = current
+		if b.doubt.Swap(false) {
+			b.backlog = append(slices.Clip(in), b.backlog...)
+			b.catchUp(ctx, epoch)
+			continue
+		}
+		for _, in := range in {
+			b.stored(ctx, epoch, in)
+		}
+	}
+}
+
+// incoming is a message for the reader of all that is stored: republished, fetched, or a question that waits for its
+// turn.
+type incoming struct {
+	msg     *nats.Msg
+	fetched bool // all that is before it was, too
+}
+
+// next waits for a message, or for a doubt: then it returns none.
+func (b *Bridge) next(ctx context.Context) (in []incoming, ok bool) {
+	if b.doubt.Load() {
+		return nil, true
+	}
+	if len(b.backlog) > 0 {
+		in = b.backlog[:1:1]
+		b.backlog = b.backlog[1:]
+		return in, true
+	}
+	select {
+	case <-ctx.Done():
+		return nil, false
+	case msg := <-b.live:
+		b.first[0] = incoming{msg: msg}
+		return b.first[:], true
+	case <-b.doubted:
+		return nil, true
 	}
 }
 
 // stored handles one message of the main stream, live or fetched.
-func (b *Bridge) stored(ctx context.Context, epoch string, msg *nats.Msg) {
+func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
+	msg := in.msg
 	if b.isRequest(msg) { // it waited for its turn: see answerLater
 		b.hub.Barrier()
 		b.answerNow(msg)
+		return
+	}
+	if b.isElection(msg) {
+		b.suspect("leader elected")
 		return
 	}
 	h := contract.Header(msg.Header)
@@ -72,10 +108,20 @@ func (b *Bridge) stored(ctx context.Context, epoch string, msg *nats.Msg) {
 		b.skip(contract.Live, s.Subject, s.Sequence, err)
 		return
 	}
-	if !b.rooms.fresh(pathOf(b.opts.Subjects, p.Kind, s.Subject), s.Sequence) {
+	path := pathOf(b.opts.Subjects, p.Kind, s.Subject)
+	before := s.Last
+	if in.fetched {
+		before = 0
+	}
+	switch v, known := b.rooms.judge(path, p.Kind, s.Sequence, before); v {
+	case twice:
 		b.opts.Metrics.Duplicate()
 		return
+	case gap:
+		b.fill(ctx, epoch, in, path, p.Kind, known, s.Sequence)
+		return
 	}
+	b.rooms.note(path, p.Kind, s.Sequence)
 	sel, here, err := b.selection(p, h)
 	switch {
 	case err != nil || !here:
@@ -87,6 +133,7 @@ func (b *Bridge) stored(ctx context.Context, epoch string, msg *nats.Msg) {
 	if err != nil {
 		b.skip(p.Kind, s.Subject, s.Sequence, err)
 	}
+	b.position.Store(max(b.position.Load(), s.Sequence))
 }
 
 func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored, id string, h contract.Header, payload []byte) error {
@@ -235,13 +282,13 @@ func (b *Bridge) settleAt(ctx context.Context, path string, after uint64) error 
 	last, err := b.fence.wait(ctx)
 	var missed []*nats.Msg
 	if err == nil && last > after {
-		missed, err = b.fetch(ctx, b.opts.Subjects.Prefix()+".*."+path, after, last)
+		missed, err = b.tail.read(ctx, []want{everything(path, after)}, last)
 	}
 	if err != nil {
 		b.rooms.release(path)
 		return err
 	}
-	b.rooms.settle(path)
+	b.rooms.settle(path, after)
 	b.merge(missed)
 	return nil
 }
@@ -254,18 +301,21 @@ func (b *Bridge) merge(fetched []*nats.Msg) {
 	}
 	waiting := b.backlog
 	for n := len(b.live); n > 0; n-- {
-		waiting = append(waiting, <-b.live)
+		waiting = append(waiting, incoming{msg: <-b.live})
 	}
-	merged := make([]*nats.Msg, 0, len(waiting)+len(fetched))
-	for _, msg := range waiting {
-		sequence := sequenceOf(msg)
+	merged := make([]incoming, 0, len(waiting)+len(fetched))
+	for _, in := range waiting {
+		sequence := sequenceOf(in.msg)
 		for len(fetched) > 0 && sequence != 0 && sequenceOf(fetched[0]) < sequence {
-			merged = append(merged, fetched[0])
+			merged = append(merged, incoming{fetched[0], true})
 			fetched = fetched[1:]
 		}
-		merged = append(merged, msg)
+		merged = append(merged, in)
 	}
-	b.backlog = append(merged, fetched...)
+	for _, msg := range fetched {
+		merged = append(merged, incoming{msg, true})
+	}
+	b.backlog = merged
 }
 
 func sequenceOf(msg *nats.Msg) uint64 {

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -19,23 +20,26 @@ type rooms struct {
 	live     chan *nats.Msg
 	volatile chan *nats.Msg
 
-	mu    sync.Mutex
-	known map[string]*room // by the subject's tokens after the kind: "_.room.red", "admin.all"
-	idle  map[string]*room // those of known without members
+	mu     sync.Mutex
+	known  map[string]*room  // by the subject's tokens after the kind: "_.room.red", "admin.all"
+	idle   map[string]*room  // those of known without members
+	others map[string]*chain // of paths heard through wider subscriptions: single sockets, patterns
+	base   chain             // a new one of others: those subscriptions were in force when the stream was at its floor
+	sweep  time.Time         // when others was swept last
 }
 
 // room is one set of subscriptions. All fields are guarded by rooms.mu.
 type room struct {
+	chain
 	members int // who hold the subscriptions: sockets, and those about to join
 	sockets int
 	subs    []*nats.Subscription
 	settled bool      // a fence has passed since the subscriptions were made
-	seen    uint64    // the last stored message that was read; later ones only
 	since   time.Time // without members since then
 }
 
 func newRooms(nc *nats.Conn, opts Options, live, volatile chan *nats.Msg) *rooms {
-	return &rooms{nc: nc, opts: opts, live: live, volatile: volatile, known: make(map[string]*room), idle: make(map[string]*room)}
+	return &rooms{nc: nc, opts: opts, live: live, volatile: volatile, known: make(map[string]*room), idle: make(map[string]*room), others: make(map[string]*chain)}
 }
 
 // path is the part of a target's subjects that all kinds share.
@@ -77,12 +81,17 @@ func (r *rooms) acquire(path string) (settled bool, err error) {
 	return rm.settled, nil
 }
 
-// settle notes that a fence has passed.
-func (r *rooms) settle(path string) {
+// settle notes that the subscriptions were in force when the stream was at the sequence.
+func (r *rooms) settle(path string, sequence uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if rm := r.known[path]; rm != nil {
-		rm.settled = true
+	rm := r.known[path]
+	if rm == nil {
+		return
+	}
+	rm.settled = true
+	if !rm.whole {
+		rm.whole, rm.floor = true, sequence
 	}
 }
 
@@ -121,20 +130,81 @@ func (r *rooms) move(path string, by int) int {
 	return rm.sockets
 }
 
-// fresh says whether a stored message on the path is to be delivered: it was not read before. Paths without
-// a subscription of their own (single sockets) have no memory.
-func (r *rooms) fresh(path string, sequence uint64) bool {
+// judge says what to do with a stored message on the path; see [chain.judge].
+func (r *rooms) judge(path string, kind contract.Kind, sequence, before uint64) (verdict, uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	rm := r.known[path]
-	if rm == nil {
-		return true
+	return r.chain(path).judge(kind, sequence, before)
+}
+
+// note takes note of a message that is read.
+func (r *rooms) note(path string, kind contract.Kind, sequence uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.chain(path)
+	c.last[link(kind)] = sequence
+	c.heard = time.Now()
+}
+
+// chain finds a path's chain; the lock is held. What is heard through a subscription that is always there is no
+// concern from before that was in force.
+func (r *rooms) chain(path string) *chain {
+	if rm := r.known[path]; rm != nil {
+		return &rm.chain
 	}
-	if sequence <= rm.seen {
-		return false
+	c := r.others[path]
+	if c == nil {
+		c = new(r.base)
+		r.others[path] = c
 	}
-	rm.seen = sequence
-	return true
+	return c
+}
+
+// begin notes that the wider subscriptions were in force when the stream was at the sequence.
+func (r *rooms) begin(sequence uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.base.whole {
+		r.base = chain{whole: true, floor: sequence}
+	}
+}
+
+// start is where the stream was when the wider subscriptions were in force.
+func (r *rooms) start() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.base.floor
+}
+
+// positions copies the chains in which a message could be missed.
+func (r *rooms) positions() map[string]chain {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make(map[string]chain, len(r.known)+len(r.others))
+	for path, c := range r.others {
+		if c.whole {
+			all[path] = *c
+		}
+	}
+	for path, rm := range r.known {
+		if rm.whole {
+			all[path] = rm.chain
+		}
+	}
+	return all
+}
+
+// position is how far a path has been read.
+func (r *rooms) position(path string) chain {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if rm := r.known[path]; rm != nil {
+		return rm.chain
+	}
+	if c := r.others[path]; c != nil {
+		return *c
+	}
+	return r.base
 }
 
 // startOver forgets what was read: the stream is another one, whose sequences begin again.
@@ -142,8 +212,10 @@ func (r *rooms) startOver() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, rm := range r.known {
-		rm.seen = 0
+		rm.chain = chain{whole: rm.whole}
 	}
+	clear(r.others)
+	r.base = chain{whole: r.base.whole}
 }
 
 // run drops the subscriptions of rooms that have been empty for a while.
@@ -170,6 +242,11 @@ func (r *rooms) drop(which func(*room) bool) {
 			delete(r.known, path)
 			delete(r.idle, path)
 		}
+	}
+	// What was stored longer ago than the stream keeps is no message's predecessor any more.
+	if now := time.Now(); now.Sub(r.sweep) > r.opts.StreamAge/4 {
+		r.sweep = now
+		maps.DeleteFunc(r.others, func(_ string, c *chain) bool { return now.Sub(c.heard) > r.opts.StreamAge })
 	}
 	r.opts.Metrics.Rooms(len(r.known))
 }
@@ -212,11 +289,12 @@ func (b *Bridge) subscribeTo(ctx context.Context, namespace string, target contr
 	if err != nil || settled {
 		return err
 	}
-	if _, err := b.fence.wait(ctx); err != nil {
+	last, err := b.fence.wait(ctx)
+	if err != nil {
 		b.rooms.release(path)
 		return err
 	}
-	b.rooms.settle(path)
+	b.rooms.settle(path, last)
 	return nil
 }
 

@@ -1,0 +1,443 @@
+package bridge
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/gateway/internal/session"
+)
+
+// tail reads back what the main stream has stored, by JetStream's Direct Get (NATS ADR-31). Many who ask at the
+// same time are served together, and what one has read another need not: when all clients of a gateway come back
+// at once, the stream is read once.
+//
+// Any replica answers a Direct Get, and may be behind: an answer counts only if it is as new as was asked.
+type tail struct {
+	nc     *nats.Conn
+	opts   Options
+	stream string
+
+	replicated atomic.Bool // the stream has replicas, and an anchor: see anchor
+
+	mu      sync.Mutex
+	waiting []*reading
+	stale   bool          // what is in the cache is of another stream
+	wake    chan struct{} // something waits
+
+	cache tailCache // of run
+}
+
+// want is a part of the stream: what was stored on a path, of each kind after a sequence.
+type want struct {
+	path  string
+	after [3]uint64 // by link
+}
+
+// everything is what a path has of all kinds after a sequence.
+func everything(path string, after uint64) want {
+	return want{path: path, after: [3]uint64{after, after, after}}
+}
+
+// reading is one who waits.
+type reading struct {
+	wants []want
+	upTo  uint64
+	done  chan readResult
+}
+
+type readResult struct {
+	messages []*nats.Msg
+	err      error
+}
+
+// Bounds of one request. JetStream answers at most 1024 messages to a multi_last, three for each path.
+const (
+	pathsAtOnce = 300
+	fetchBatch  = 256
+	tailTimeout = 5 * time.Second
+)
+
+var (
+	errBehind  = errors.New("the replica that answered is behind")
+	errTooMuch = errors.New("more than one answer holds")
+)
+
+func newTail(nc *nats.Conn, opts Options) *tail {
+	return &tail{nc: nc, opts: opts, stream: opts.Subjects.Names().Stream, wake: make(chan struct{}, 1)}
+}
+
+// startOver forgets what was read: the stream is another one.
+func (t *tail) startOver() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stale = true
+}
+
+// read returns what was stored up to a sequence and is wanted, in order. The messages look like republished ones
+// but for Nats-Last-Sequence. They are shared: nobody may change them.
+func (t *tail) read(ctx context.Context, wants []want, upTo uint64) ([]*nats.Msg, error) {
+	r := &reading{wants: wants, upTo: upTo, done: make(chan readResult, 1)}
+	t.mu.Lock()
+	t.waiting = append(t.waiting, r)
+	t.mu.Unlock()
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case result := <-r.done:
+		return result.messages, result.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// run serves those who wait, all who wait at a time.
+func (t *tail) run(ctx context.Context) {
+	tick := time.NewTicker(cacheFor)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-t.wake:
+		}
+		t.mu.Lock()
+		group, stale := t.waiting, t.stale
+		t.waiting, t.stale = nil, false
+		t.mu.Unlock()
+		if stale {
+			t.cache = tailCache{}
+		}
+		t.serveAll(ctx, group)
+		t.cache.trim(time.Now())
+	}
+}
+
+func (t *tail) serveAll(ctx context.Context, group []*reading) {
+	if len(group) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, tailTimeout)
+	defer cancel()
+	err := t.serve(ctx, group)
+	for _, r := range group {
+		if err != nil {
+			r.done <- readResult{err: fmt.Errorf("%w: reading back: %w", session.ErrUnavailable, err)}
+			continue
+		}
+		r.done <- readResult{messages: t.cache.collect(r)}
+	}
+}
+
+// serve sees to it that the cache has what the group wants.
+func (t *tail) serve(ctx context.Context, group []*reading) error {
+	after := make(map[string][3]uint64)
+	var upTo uint64
+	for _, r := range group {
+		upTo = max(upTo, r.upTo)
+		for _, w := range r.wants {
+			a, ok := after[w.path]
+			for i := range a {
+				if !ok || w.after[i] < a[i] {
+					a[i] = w.after[i]
+				}
+			}
+			after[w.path] = a
+		}
+	}
+	paths := make([]string, 0, len(after))
+	for path := range after {
+		paths = append(paths, path)
+	}
+	slices.Sort(paths)
+	for chunk := range slices.Chunk(paths, pathsAtOnce) {
+		lasts, err := t.lasts(ctx, chunk, upTo)
+		if err != nil {
+			return err
+		}
+		for subject, last := range lasts {
+			path, kind, err := t.path(subject)
+			if err != nil {
+				return err
+			}
+			after := after[path][link(kind)]
+			if after >= last {
+				continue
+			}
+			var messages []*nats.Msg
+			if from := t.cache.missing(subject, after); from < last {
+				if messages, err = t.fetch(ctx, subject, from, last); err != nil {
+					return err
+				}
+			}
+			t.cache.add(subject, path, kind, after, max(last, upTo), messages)
+		}
+	}
+	return nil
+}
+
+func (t *tail) path(subject string) (string, contract.Kind, error) {
+	p, err := t.opts.Subjects.Parse(subject)
+	if err != nil {
+		return "", "", err
+	}
+	return pathOf(t.opts.Subjects, p.Kind, subject), p.Kind, nil
+}
+
+// lasts returns the last sequence on each subject of the paths, as of a moment when the stream had reached upTo.
+func (t *tail) lasts(ctx context.Context, paths []string, upTo uint64) (map[string]uint64, error) {
+	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		lasts, err := t.lastsOnce(ctx, paths, upTo)
+		switch {
+		case err == nil:
+			return lasts, nil
+		case errors.Is(err, errTooMuch) && len(paths) > 1:
+			lasts, err := t.lasts(ctx, paths[:len(paths)/2], upTo)
+			if err != nil {
+				return nil, err
+			}
+			others, err := t.lasts(ctx, paths[len(paths)/2:], upTo)
+			maps.Copy(lasts, others)
+			return lasts, err
+		case !errors.Is(err, errBehind):
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (t *tail) lastsOnce(ctx context.Context, paths []string, upTo uint64) (map[string]uint64, error) {
+	subjects := []string{t.opts.Subjects.Fence()}
+	for _, path := range paths {
+		subjects = append(subjects, t.opts.Subjects.Prefix()+".*."+path)
+	}
+	request, err := json.Marshal(map[string]any{"multi_last": subjects})
+	if err != nil {
+		return nil, err
+	}
+	lasts, reached, err := t.lastOf(ctx, request)
+	if err == nil && reached < upTo {
+		err = errBehind
+	}
+	return lasts, err
+}
+
+// lastOf makes a request for the last messages on subjects. A stream without replicas that has none is never behind.
+func (t *tail) lastOf(ctx context.Context, request []byte) (lasts map[string]uint64, reached uint64, err error) {
+	lasts = make(map[string]uint64)
+	end, err := t.get(ctx, request, func(_ *nats.Msg, s contract.Stored) {
+		if s.Subject != t.opts.Subjects.Fence() {
+			lasts[s.Subject] = s.Sequence
+		}
+	})
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case end == nil && !t.replicated.Load():
+		return lasts, math.MaxInt64, nil
+	case end == nil:
+		return nil, 0, errBehind
+	case end.Header.Get("Nats-Num-Pending") != "0":
+		return nil, 0, errTooMuch
+	}
+	reached, err = strconv.ParseUint(end.Header.Get("Nats-UpTo-Sequence"), 10, 64)
+	return lasts, reached, err
+}
+
+// anchor stores a message that means nothing, on the fence's subject, so that a replica always has something to
+// answer with how far it is: an answer without messages does not say. A stream without replicas needs none.
+func (t *tail) anchor(ctx context.Context, js jetstream.JetStream) error {
+	if !t.replicated.Load() {
+		return nil
+	}
+	_, err := js.Publish(ctx, t.opts.Subjects.Fence(), nil)
+	return err
+}
+
+// fetch reads a subject after a sequence until it has read the sequence last.
+func (t *tail) fetch(ctx context.Context, subject string, after, last uint64) ([]*nats.Msg, error) {
+	var all []*nats.Msg
+	for wait := time.Millisecond; after < last; {
+		request, err := json.Marshal(map[string]any{"seq": after + 1, "next_by_subj": subject, "batch": fetchBatch})
+		if err != nil {
+			return nil, err
+		}
+		before := after
+		if _, err := t.get(ctx, request, func(msg *nats.Msg, s contract.Stored) {
+			all = append(all, msg)
+			after = s.Sequence
+		}); err != nil {
+			return nil, err
+		}
+		if after != before {
+			continue
+		}
+		// A replica that is behind; or what was there has expired meanwhile, which the last that there is shows.
+		path, _, err := t.path(subject)
+		if err != nil {
+			return nil, err
+		}
+		lasts, err := t.lasts(ctx, []string{path}, last)
+		if err != nil {
+			return nil, err
+		}
+		if lasts[subject] <= after {
+			return all, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errBehind
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 100*time.Millisecond)
+	}
+	return all, nil
+}
+
+// get makes one Direct Get of several messages and returns its end; nil if there is nothing.
+func (t *tail) get(ctx context.Context, request []byte, each func(*nats.Msg, contract.Stored)) (end *nats.Msg, err error) {
+	inbox := t.nc.NewInbox()
+	sub, err := t.nc.SubscribeSync(inbox)
+	if err != nil {
+		return nil, err
+	}
+	defer sub.Unsubscribe() //nolint:errcheck // fails only on a closed connection
+	if err := t.nc.PublishRequest("$JS.API.DIRECT.GET."+t.stream, inbox, request); err != nil {
+		return nil, err
+	}
+	for {
+		msg, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return nil, err
+		}
+		switch status := msg.Header.Get("Status"); status {
+		case "":
+			s, err := contract.ParseStored(contract.Header(msg.Header))
+			if err != nil {
+				return nil, err
+			}
+			each(msg, s)
+		case "204":
+			return msg, nil
+		case "404":
+			return nil, nil
+		case "413":
+			return nil, errTooMuch
+		default:
+			return nil, fmt.Errorf("%s %s", status, msg.Header.Get("Description"))
+		}
+	}
+}
+
+// tailCache is what was read lately, by subject.
+type tailCache struct {
+	parts map[string]*part
+	paths map[string][]string // the subjects of a path that were read
+	size  int
+}
+
+// part is all that was stored on a subject after a sequence, up to another.
+type part struct {
+	path        string
+	kind        contract.Kind
+	after, upTo uint64
+	messages    []*nats.Msg
+	used        time.Time
+}
+
+// Bounds of the cache: it serves those who come back at about the same time.
+const (
+	cacheFor  = 15 * time.Second
+	cacheSize = 64 << 20
+)
+
+// missing says after which sequence the subject must be read, so that the cache has it from after on.
+func (c *tailCache) missing(subject string, after uint64) uint64 {
+	p := c.parts[subject]
+	if p == nil || after < p.after {
+		return after
+	}
+	return p.upTo
+}
+
+// add takes in what was read after what missing said.
+func (c *tailCache) add(subject, path string, kind contract.Kind, after, upTo uint64, messages []*nats.Msg) {
+	if c.parts == nil {
+		c.parts = make(map[string]*part)
+		c.paths = make(map[string][]string)
+	}
+	p := c.parts[subject]
+	if p != nil && after < p.after {
+		c.remove(subject)
+		p = nil
+	}
+	if p == nil {
+		p = &part{path: path, kind: kind, after: after, upTo: after}
+		c.parts[subject] = p
+		c.paths[path] = append(c.paths[path], subject)
+	}
+	p.messages = append(p.messages, messages...)
+	for _, msg := range messages {
+		c.size += msg.Size()
+	}
+	p.upTo = max(p.upTo, upTo)
+	p.used = time.Now()
+}
+
+func (c *tailCache) remove(subject string) {
+	p := c.parts[subject]
+	for _, msg := range p.messages {
+		c.size -= msg.Size()
+	}
+	delete(c.parts, subject)
+	c.paths[p.path] = slices.DeleteFunc(c.paths[p.path], func(s string) bool { return s == subject })
+	if len(c.paths[p.path]) == 0 {
+		delete(c.paths, p.path)
+	}
+}
+
+// collect is what one reading wants, in order.
+func (c *tailCache) collect(r *reading) []*nats.Msg {
+	var all []*nats.Msg
+	for _, w := range r.wants {
+		for _, subject := range c.paths[w.path] {
+			p := c.parts[subject]
+			for _, msg := range p.messages {
+				if sequence := sequenceOf(msg); sequence > w.after[link(p.kind)] && sequence <= r.upTo {
+					all = append(all, msg)
+				}
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b *nats.Msg) int { return cmp.Compare(sequenceOf(a), sequenceOf(b)) })
+	return all
+}
+
+// trim forgets what was not used for a while, or everything if it is too much.
+func (c *tailCache) trim(now time.Time) {
+	for subject, p := range c.parts {
+		if c.size > cacheSize || now.Sub(p.used) > cacheFor {
+			c.remove(subject)
+		}
+	}
+}
