@@ -38,7 +38,11 @@ const (
 	HeaderGateway = "Natter-Gateway"
 	// HeaderGateways says in each answer to an ask or a list how many gateways there are to answer.
 	HeaderGateways = "Natter-Gateways"
-	// HeaderExpected says in an answer to an ask how many of the gateway's sockets were asked.
+	// HeaderCount, with any value in a request to List, asks for the number of sockets alone: the answer is an empty
+	// array with [HeaderExpected].
+	HeaderCount = "Natter-Count"
+	// HeaderExpected says in an answer to an ask how many of the gateway's sockets were asked, and in one to a list with
+	// [HeaderCount] how many there are.
 	HeaderExpected = "Natter-Expected"
 	// HeaderPart is "<part>/<parts>" in an answer that is too large for one message, e.g. "1/3".
 	HeaderPart = "Natter-Part"

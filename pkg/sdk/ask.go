@@ -92,6 +92,31 @@ func (b Broadcast) FetchSockets(ctx context.Context) ([]*Socket, error) {
 	return sockets, nil
 }
 
+// Count is how many sockets there are, over all gateways: FetchSockets without the sockets.
+//
+// Errors: those of FetchSockets, beside what the gateways that answered in time have.
+func (b Broadcast) Count(ctx context.Context) (int, error) {
+	msg, err := b.addressed(contract.List)
+	if err != nil {
+		return 0, fmt.Errorf("count sockets: %w", err)
+	}
+	msg.Header.Set(contract.HeaderCount, "1")
+	count := 0
+	err = b.gather(ctx, msg, func(reply *nats.Msg) error {
+		h := contract.Header(reply.Header)
+		n, err := strconv.Atoi(contract.Last(h, contract.HeaderExpected))
+		if err != nil {
+			return fmt.Errorf("answer of gateway %s: %w", contract.Last(h, contract.HeaderGateway), err)
+		}
+		count += n
+		return nil
+	})
+	if err != nil {
+		return count, fmt.Errorf("count sockets: %w", err)
+	}
+	return count, nil
+}
+
 // gather asks every gateway, which are told to answer a little before the time is over here.
 func (b Broadcast) gather(ctx context.Context, msg *nats.Msg, each func(*nats.Msg) error) error {
 	timeout := b.timeout

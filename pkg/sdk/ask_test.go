@@ -179,6 +179,15 @@ func TestFetchSockets(t *testing.T) {
 		request := receive(t, requests)
 		equal(t, "request", request.Subject+" "+request.Header.Get(contract.HeaderExcept)+string(request.Data), "natter.list._.room.red blue")
 	})
+	t.Run("count", func(t *testing.T) {
+		g := &gateway{t: t, nc: g.nc, js: g.js}
+		g.answer(contract.List, 2, requests, part{gateway: "gw1", expected: "3", payload: `[]`}, part{gateway: "gw2", expected: "4", payload: `[]`})
+		count, err := server.Count(deadline(t))
+		must(t, err)
+		equal(t, "count", count, 7)
+		request := receive(t, requests)
+		equal(t, "request", request.Subject+" "+request.Header.Get(contract.HeaderCount), "natter.list._.all 1")
+	})
 	t.Run("partial", func(t *testing.T) {
 		g := &gateway{t: t, nc: g.nc, js: g.js}
 		g.answer(contract.List, 2, requests, first)

@@ -225,7 +225,7 @@ func (b Broadcast) message(ctx context.Context, kind contract.Kind, event string
 	if b.stamped && kind != contract.Post {
 		msg.Header.Set(contract.HeaderStamp, "1")
 	}
-	if b.sender != nil {
+	if b.sender != nil && kind != contract.Ask { // a question has no stamp
 		b.sender.sign(msg)
 	}
 	b.told(ctx, kind, event, args)

@@ -65,7 +65,7 @@ func TestPermissions(t *testing.T) {
 	shopOfMicro := micro.Of("/shop")
 	start(t, micro)
 	start(t, server)
-	equal(t, "registered", g.namespace("/shop"), `{"registered":["orders"]}`)
+	equal(t, "registered", g.namespace("/shop"), `{"registered":["orders"],"roomEvents":true}`)
 	if a := g.enter("/shop", "orders", `{}`, patience); a == nil || !a.OK {
 		t.Errorf("entry: %+v", a)
 	}

@@ -140,3 +140,6 @@ func (s *Server) EmitWithAck(ctx context.Context, event string, args ...any) ([]
 func (s *Server) FetchSockets(ctx context.Context) ([]*Socket, error) {
 	return s.all().FetchSockets(ctx)
 }
+
+// Count is [Broadcast.Count] of the main namespace.
+func (s *Server) Count(ctx context.Context) (int, error) { return s.all().Count(ctx) }

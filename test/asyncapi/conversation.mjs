@@ -170,6 +170,8 @@ async function functions({ backend, natter, recorder }) {
   assert.deepEqual(answer, { id: eve.id, ack: [{ _placeholder: true, num: 0 }], attachments: ["AQI="] });
   const [listed] = (await backend.connection.request("natter.list.=2A=2Atenants.all", "", { timeout, headers: local })).json();
   assert.deepEqual([listed.namespace, listed.handshake.auth, listed.transport.length > 0], ["/tenant/a", { key: 1 }, true]);
+  const counted = await backend.connection.request("natter.list.=2A=2Atenants.all", "", { timeout, headers: headersOf({ "Natter-Count": "1" }) });
+  assert.deepEqual([counted.json(), counted.headers.last("Natter-Expected")], [[], "1"]);
   eve.disconnect();
   await until(() => recorder.heard(/^natter\.on\.tenant=2Fa\.disconnect\./), "the end of Eve");
 }

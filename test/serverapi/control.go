@@ -106,6 +106,11 @@ func (b *backend) control(n *sdk.Namespace) {
 		return sdk.Ack{infos}, err
 	})
 
+	order("count", func(ctx context.Context, to sdk.Broadcast, _ sdk.Args) (sdk.Ack, error) {
+		count, err := to.Count(ctx)
+		return sdk.Ack{count}, err
+	})
+
 	var mu sync.Mutex
 	var outgoing []any
 	b.server.OnAnyOutgoing(func(_ context.Context, o sdk.Outgoing) {

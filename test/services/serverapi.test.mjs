@@ -277,6 +277,7 @@ describe("the server API over two gateways", () => {
       assert.equal(all[a.id].handshake.query.x, "1");
       assert.deepEqual([all[b.id].handshake.headers["x-who"], all[b.id].transport, all[b.id].handshake.auth], ["b", "websocket", undefined]);
       for (const field of ["address", "url", "time", "issued", "secure", "xdomain"]) assert.ok(field in all[b.id].handshake, field);
+      assert.deepEqual([await order("count", { namespace: "/static" }), await order("count", { namespace: "/static", rooms: ["blue"] }), await order("count", { namespace: "/static", rooms: ["red"] })], [2, 1, 0]);
       assert.deepEqual(Object.keys(await fetch({ rooms: ["blue"] })), [a.id]);
       assert.deepEqual(Object.keys(await fetch({ rooms: [b.id] })), [b.id]);
       assert.deepEqual(Object.keys(await fetch({ local: "g2" })), [b.id]);

@@ -232,6 +232,11 @@ func (a *asking) finish() {
 
 func (b *Bridge) answerList(msg *nats.Msg, spaces [][]*session.Socket, p contract.Parsed) {
 	members := slices.Concat(spaces...)
+	b.opts.Metrics.Delivered(contract.List)
+	if contract.Last(contract.Header(msg.Header), contract.HeaderCount) != "" {
+		b.answer(msg, p, nil, contract.HeaderExpected, strconv.Itoa(len(members)))
+		return
+	}
 	infos := make([]json.RawMessage, 0, len(members))
 	for _, s := range members {
 		info := s.Info()
@@ -243,7 +248,6 @@ func (b *Bridge) answerList(msg *nats.Msg, spaces [][]*session.Socket, p contrac
 		}
 	}
 	b.answer(msg, p, infos)
-	b.opts.Metrics.Delivered(contract.List)
 }
 
 // partRoom is what an answer's headers may take of max_payload.
