@@ -52,6 +52,7 @@ type Metrics interface {
 	Doubted(reason string)        // stored messages may have gone unheard, and are looked for
 	Repaired(messages int)        // stored messages that went unheard and were found
 	Dropped(reason string)        // a message that had to be given up
+	Missed()                      // a volatile event that a socket could not take
 	LateReply()                   // a reply for which nobody waits any more
 	Rooms(n int)                  // rooms subscribed to
 	Gateways(n int)               // gateways alive

@@ -359,7 +359,11 @@ func (b *Bridge) volatileEvent(msg *nats.Msg) error {
 		if err != nil {
 			return err
 		}
-		b.hub.Each(sel, func(s *session.Socket) { s.SendVolatile(m) })
+		b.hub.Each(sel, func(s *session.Socket) {
+			if !s.SendVolatile(m) {
+				b.opts.Metrics.Missed()
+			}
+		})
 		return nil
 	})
 	if err == nil {
