@@ -55,7 +55,8 @@ type Outgoing struct {
 
 // OnAnyOutgoing adds a listener for what this server says to clients, in any namespace, as socket.onAnyOutgoing does
 // in Socket.IO: for logs, counters, traces. It is called by the goroutine that says it, after the event was
-// encoded and before it is published, which may still fail. It may be added at any time.
+// encoded and before it is published, which may still fail. What a middleware gives a client by [Client.Emit] goes with its
+// admission and is not told here. It may be added at any time.
 func (s *Server) OnAnyOutgoing(listener func(context.Context, Outgoing)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

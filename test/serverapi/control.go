@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -77,6 +78,19 @@ func (b *backend) control(n *sdk.Namespace) {
 	}
 	order("emit", func(ctx context.Context, to sdk.Broadcast, args sdk.Args) (sdk.Ack, error) {
 		return nil, to.Emit(ctx, args.String(1), from(args, 2)...)
+	})
+	order("flood", func(ctx context.Context, to sdk.Broadcast, args sdk.Args) (sdk.Ack, error) {
+		var ignored json.RawMessage
+		var count, size int
+		if err := args.Bind(&ignored, &count, &size); err != nil {
+			return nil, err
+		}
+		for i := range count {
+			if err := to.Emit(ctx, "news", i, strings.Repeat("x", size)); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
 	})
 	order("ask", func(ctx context.Context, to sdk.Broadcast, args sdk.Args) (sdk.Ack, error) {
 		all, err := to.EmitWithAck(ctx, args.String(1), from(args, 2)...)
