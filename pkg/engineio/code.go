@@ -15,7 +15,7 @@ const (
 	BadHandshakeMethod             // 2: a handshake is a GET
 	BadRequest                     // 3
 	Forbidden                      // 4
-	UnsupportedVersion             // 5: EIO is not 4
+	UnsupportedVersion             // 5: EIO names a version that is not served
 )
 
 var codeMessages = [...]string{

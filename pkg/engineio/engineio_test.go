@@ -222,15 +222,7 @@ func BenchmarkPackets(b *testing.B) {
 }
 
 func collect(payload []byte, limit int) ([]Packet, error) {
-	var packets []Packet
-	for p, err := range Packets(payload, limit) {
-		if err != nil {
-			return packets, err
-		}
-		p.Data = bytes.Clone(p.Data)
-		packets = append(packets, p)
-	}
-	return packets, nil
+	return collectPackets(Packets(payload, limit))
 }
 
 func equal(a, b Packet) bool {

@@ -1,5 +1,6 @@
 // Package engineio encodes and decodes the Engine.IO protocol, version 4: packets, HTTP
-// long-polling payloads, the open handshake and the error table.
+// long-polling payloads, the open handshake and the error table. Functions whose names end in V3 do so for
+// its revision 3, which older clients speak.
 //
 // It is a codec and nothing else: it knows neither HTTP nor WebSocket connections, keeps no
 // state, and decides nothing about what a packet means. Every function is safe for concurrent
@@ -15,7 +16,7 @@ import (
 	"fmt"
 )
 
-// Version is the protocol version that this package speaks: the value of the EIO query parameter.
+// Version is the protocol's current version: the value of the EIO query parameter.
 const Version = "4"
 
 // Type is the type of a packet. Its wire form is one ASCII digit, see [Type.Byte].

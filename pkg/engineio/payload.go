@@ -47,9 +47,14 @@ func decodePolling(part []byte, scratch *[]byte) (Packet, error) {
 	if len(part) == 0 || part[0] != binaryPrefix {
 		return Decode(part)
 	}
+	return decodeBase64(part[1:], scratch)
+}
+
+// decodeBase64 decodes the data of a binary message into scratch.
+func decodeBase64(encoded []byte, scratch *[]byte) (Packet, error) {
 	// Padding is optional: some clients leave it out, and nothing is ambiguous without it.
-	text := bytes.TrimRight(part[1:], "=")
-	if len(part)-1-len(text) > 2 {
+	text := bytes.TrimRight(encoded, "=")
+	if len(encoded)-len(text) > 2 {
 		return Packet{}, fmt.Errorf("%w: more than two padding characters", ErrBase64)
 	}
 	data, err := base64.RawStdEncoding.AppendDecode((*scratch)[:0], text)

@@ -141,7 +141,8 @@ func (d *Decoder) count(data []byte) (int, []byte, error) {
 func (d *Decoder) takeNamespace(p *Packet, data []byte) ([]byte, error) {
 	name, rest, _ := bytes.Cut(data, []byte{','})
 	if !validNamespace(name) {
-		return nil, fmt.Errorf("%w: namespace %.40q has control characters or is not valid UTF-8", ErrPacket, name)
+		shown, _, _ := bytes.Cut(name, []byte{'?'}) // behind it, clients of version 4 have secrets
+		return nil, fmt.Errorf("%w: namespace %.40q has control characters or is not valid UTF-8", ErrPacket, shown)
 	}
 	if string(name) != MainNamespace {
 		if string(name) != d.namespace {

@@ -9,7 +9,8 @@
 //	NATS.URL (prefix nats-) --nats-url       NATTER_GATEWAY_NATS_URL       nats: {url: …}
 //
 // Field tags: help, default, enum ("text,json"), placeholder, name (another name
-// than the Go one, kebab-case), negatable (for a bool whose default is true). A
+// than the Go one, kebab-case), yaml (another key in the file than the name gives),
+// negatable (for a bool whose default is true). A
 // nested struct is a group of settings under `embed:"" prefix:"nats-"`; an
 // anonymous one adds its fields to the group it stands in. A field that has no
 // sensible flag, such as a map of structs, is in the file alone under

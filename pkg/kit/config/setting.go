@@ -56,7 +56,11 @@ func settings(v reflect.Value, prefix string, group []string) ([]setting, error)
 			if name == "" {
 				name = kebab(f.Name)
 			}
-			all = append(all, setting{flag: prefix + name, key: key(camel(name)), field: fv, help: f.Tag.Get("help")})
+			inFile, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			if inFile == "" {
+				inFile = camel(name)
+			}
+			all = append(all, setting{flag: prefix + name, key: key(inFile), field: fv, help: f.Tag.Get("help")})
 		}
 	}
 	return all, nil

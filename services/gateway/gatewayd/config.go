@@ -50,6 +50,7 @@ type Settings struct {
 	UpgradeTimeout    time.Duration `default:"10s" help:"How long an upgrade to WebSocket may take."`
 	ConnectTimeout    time.Duration `default:"45s" help:"How long a client may stay without a namespace, and a middleware without an answer."`
 	MaxHTTPBufferSize config.Bytes  `name:"max-http-buffer-size" default:"1MB" help:"Largest message of a client, in bytes."`
+	AllowEIO3         bool          `yaml:"allowEIO3" help:"Serve clients of Socket.IO 1 and 2 too (Engine.IO 3), over WebSocket and XHR polling."`
 	Cookie            string        `help:"Name of a cookie with the session id, for load balancers that need one."`
 
 	CORSOrigin      []string `name:"cors-origin" help:"Other origins whose pages may connect, such as https://example.com; * for all."`
@@ -184,6 +185,7 @@ func (s Settings) transport() transport.Options {
 		MaxConnections:   s.MaxConnections,
 		Transports:       s.Transports,
 		CORS:             transport.CORS{Origins: s.CORSOrigin, Credentials: s.CORSCredentials},
+		AllowEIO3:        s.AllowEIO3,
 		Cookie:           s.Cookie,
 	}
 }

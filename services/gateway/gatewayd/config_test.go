@@ -3,6 +3,8 @@ package gatewayd_test
 import (
 	"encoding/json"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +49,24 @@ func TestSettingsThatCannotWorkAreNamed(t *testing.T) {
 		change(&cfg)
 		if _, err := gatewayd.New(cfg, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestAllowEIO3 is off by default, and is spelled as in Socket.IO.
+func TestAllowEIO3(t *testing.T) {
+	t.Parallel()
+	if gatewayd.Defaults().AllowEIO3 {
+		t.Error("allowEIO3 is on by default")
+	}
+	file := filepath.Join(t.TempDir(), "gateway.yaml")
+	if err := os.WriteFile(file, []byte("allowEIO3: true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, args := range map[string][]string{"flag": {"--allow-eio3"}, "file": {"--config", file}} {
+		var cfg gatewayd.Config
+		if err := config.Load(gatewayd.Name, gatewayd.About, args, &cfg, config.Environ(nil)); err != nil || !cfg.AllowEIO3 {
+			t.Errorf("%s: %v, %v", name, cfg.AllowEIO3, err)
 		}
 	}
 }

@@ -27,6 +27,7 @@ type Client struct {
 	srv     *Server
 	conn    *transport.Conn
 	decoder socketio.Decoder // used by Message alone
+	mainID  string           // id of the socket that is made next; "": draw one
 	ctx     context.Context  // ends with the connection
 	cancel  context.CancelFunc
 
@@ -135,7 +136,11 @@ var (
 
 // packet handles one packet; an error violates the protocol and ends the connection.
 func (c *Client) packet(p *socketio.Packet) error {
-	if p.Type == socketio.Connect {
+	switch {
+	case p.Type != socketio.Connect:
+	case c.speaksV4():
+		return c.connectV4(p)
+	default:
 		return c.connect(p)
 	}
 	s, err := c.recipient(p.Namespace)
@@ -174,7 +179,7 @@ func (c *Client) connect(p *socketio.Packet) error {
 	if len(p.Data) > 0 {
 		auth = p.Data
 	}
-	s := &Socket{client: c, id: c.srv.opts.Gateway + "." + newID(), namespace: p.Namespace}
+	s := &Socket{client: c, id: c.drawID(), namespace: p.Namespace}
 	s.handshake = handshake(c.conn.Request(), auth)
 	s.name = chosenName(auth)
 

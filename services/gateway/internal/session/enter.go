@@ -31,6 +31,9 @@ func (s *Socket) enter(ctx context.Context) {
 	defer s.client.entering.Done()
 	defer s.cancel()
 	err := s.admit(ctx)
+	if s.client.speaksV4() {
+		forgetToken(&s.handshake)
+	}
 	if err == nil {
 		err = s.join(ctx)
 	}
@@ -44,7 +47,7 @@ func (s *Socket) enter(ctx context.Context) {
 		s.client.drop(s, false)
 	case errors.As(err, &no):
 		s.client.drop(s, false)
-		s.Send(transport.NewMessage(socketio.AppendConnectError(nil, s.namespace, no.message, no.data)))
+		s.Send(s.refused(no))
 		s.client.closeIfIdleLater()
 	default:
 		// Nothing that a CONNECT_ERROR could say is true, and it would end the client's own attempts.
@@ -254,7 +257,7 @@ func (s *Socket) begin(ctx context.Context) (expelled bool, err error) {
 		s.Send(transport.NewMessage(socketio.AppendEvent(nil, head, g.Event), g.Attachments...))
 	}
 	s.greetings = nil
-	s.Send(transport.NewMessage(socketio.AppendConnect(nil, s.namespace, s.id, "")))
+	s.Send(s.accepted())
 	return expelled, nil
 }
 

@@ -1,6 +1,6 @@
 // Package session is the Socket.IO server's side of a connection: namespaces multiplexed over it, the
 // sockets in them, events, acks, and the rules that say what a client's event does
-// (Socket.IO protocol v5, https://socket.io/docs/v4/socket-io-protocol/).
+// (Socket.IO protocol v5, https://socket.io/docs/v4/socket-io-protocol/, and v4 for older clients).
 //
 // It knows connections from package transport, membership from package hub, and the world outside as a
 // [Backend]; it does not know NATS.
@@ -117,7 +117,13 @@ func (srv *Server) often(message string, args ...any) {
 }
 
 // Accept makes the session of a new connection.
-func (srv *Server) Accept(conn *transport.Conn) transport.Session { return newClient(srv, conn) }
+func (srv *Server) Accept(conn *transport.Conn) transport.Session {
+	c := newClient(srv, conn)
+	if c.speaksV4() {
+		c.enterMain()
+	}
+	return c
+}
 
 // NextAck draws an ack id that no other event of this gateway has, so that one encoded packet serves every
 // socket that is asked.

@@ -53,6 +53,10 @@ type Conn struct {
 	session Session
 	done    chan struct{}
 
+	// Of the handshake, never changed.
+	eio3   bool // the client speaks revision 3 of the protocol
+	base64 bool // it asked for text in place of binary payloads, which only revision 3 has: query parameter b64
+
 	// delivery is held while Session's methods run, so that they never overlap. It is never taken
 	// with mu held.
 	delivery sync.Mutex
@@ -109,6 +113,11 @@ func (c *Conn) Transport() string {
 func (c *Conn) Send(m *Message) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.sendLocked(m)
+}
+
+// sendLocked is Send, with c.mu held.
+func (c *Conn) sendLocked(m *Message) error {
 	if c.wire != nil && c.state == websocket {
 		err := c.wire.send(c.wire.frames(m))
 		if err == nil {

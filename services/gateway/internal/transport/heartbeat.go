@@ -2,7 +2,8 @@ package transport
 
 import "time"
 
-// The server pings, the client answers (protocol section "Heartbeat"). One timer serves a connection
+// The server pings, the client answers (protocol section "Heartbeat"); in revision 3, the client pings, and must
+// not be silent for longer than both times together. One timer serves a connection
 // for its whole life. It may fire while its deadline is being moved, so the deadline decides and not
 // the firing.
 
@@ -23,7 +24,7 @@ func (c *Conn) timerFired() {
 	case c.state == closing:
 		c.end(c.reason, nil, nil)
 	case !c.state.open():
-	case c.awaiting:
+	case c.awaiting || c.eio3:
 		c.end(ReasonPingTimeout, closeMessage, closePlain)
 	default:
 		c.ping()
@@ -49,13 +50,20 @@ func (c *Conn) ping() {
 	}
 }
 
-// expired reports whether the pong is overdue, which the timer will find out in a moment. The caller
+// expired reports whether the client should have been heard by now, which the timer will find out in a moment. The caller
 // holds c.mu.
-func (c *Conn) expired() bool { return c.state.open() && c.awaiting && !time.Now().Before(c.deadline) }
+func (c *Conn) expired() bool {
+	return c.state.open() && (c.awaiting || c.eio3) && !time.Now().Before(c.deadline)
+}
 
 // heard notes that the client sent a packet: the first one after a ping, whatever it is, shows that
-// the client lives but may be busy sending, and gives the pong more time. The caller holds c.mu.
+// the client lives but may be busy sending, and gives the pong more time. In revision 3 every packet counts. The
+// caller holds c.mu.
 func (c *Conn) heard() {
+	if c.eio3 {
+		c.deadline = time.Now().Add(c.silence()) // the timer finds out that it is early
+		return
+	}
 	if c.awaiting && !c.refreshed {
 		c.refreshed = true
 		c.setTimer(c.srv.opts.PingTimeout)

@@ -2,8 +2,8 @@ package transport
 
 import (
 	"encoding/binary"
-	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/natter-io/natter/pkg/engineio"
 )
@@ -20,6 +20,8 @@ type Message struct {
 
 	onceText sync.Once
 	text     []byte // as WebSocket frames without binary ones, made when first needed: few clients want it
+
+	eio3Forms atomic.Pointer[eio3Forms] // for clients of revision 3
 }
 
 // NewMessage encodes one text message, followed by one binary message for each attachment. It
@@ -68,6 +70,7 @@ func control(t engineio.Type, data string) *Message {
 // The control packets, shared by all connections.
 var (
 	pingMessage  = control(engineio.Ping, "")
+	pongMessage  = control(engineio.Pong, "")
 	probeMessage = control(engineio.Pong, "probe")
 	noopMessage  = control(engineio.Noop, "")
 	closeMessage = control(engineio.Close, "")
@@ -92,7 +95,7 @@ func (m *Message) polling() []byte {
 // textFrames returns the message as WebSocket frames that are all text: binary packets are "b" and base64,
 // as in a polling payload.
 func (m *Message) textFrames() []byte {
-	if !slices.ContainsFunc(m.packets, func(p engineio.Packet) bool { return p.Binary }) {
+	if !m.hasBinary() {
 		return m.frames
 	}
 	m.onceText.Do(func() {

@@ -49,6 +49,10 @@ type Options struct {
 	// such a session is unknown.
 	Carrier Carrier
 
+	// AllowEIO3 serves clients of revision 3 of the protocol too, which are those of Socket.IO 1 and 2. Default:
+	// they are refused with [engineio.UnsupportedVersion].
+	AllowEIO3 bool
+
 	// CORS is off by default: no cross-origin page may read a polling answer.
 	CORS CORS
 	// Cookie is the name of a cookie that carries the session id, for load balancers that need

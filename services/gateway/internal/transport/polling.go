@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -35,7 +34,7 @@ func (c *Conn) startPolling(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	ok := c.switchState(polling)
 	if ok {
-		c.setTimer(c.srv.opts.PingInterval)
+		c.beat()
 	}
 	c.mu.Unlock()
 	if !ok {
@@ -45,7 +44,8 @@ func (c *Conn) startPolling(w http.ResponseWriter, r *http.Request) {
 	if name := c.srv.opts.Cookie; name != "" {
 		http.SetCookie(w, &http.Cookie{Name: name, Value: c.id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	}
-	c.writePoll(w, r, [][]byte{c.openPacket(Polling)})
+	open := newMessage([]engineio.Packet{{Type: engineio.Open, Data: c.openPacket(Polling)[1:]}})
+	c.writePoll(w, r, c.body([]*Message{open}))
 }
 
 // serveGet is a poll: it answers with what is queued, or waits until something is.
@@ -56,7 +56,7 @@ func (c *Conn) serveGet(w http.ResponseWriter, r *http.Request) {
 		c.end(ReasonPingTimeout, closeMessage, nil)
 	}
 	switch {
-	case c.state == closed:
+	case c.state == closed, c.state == opening: // nobody was told the id yet
 		c.mu.Unlock()
 		refuse(w, false, engineio.SessionUnknown, "")
 		return
@@ -94,11 +94,7 @@ func (c *Conn) serveGet(w http.ResponseWriter, r *http.Request) {
 		refuse(w, false, engineio.BadRequest, "")
 		return
 	}
-	parts := make([][]byte, len(p.messages))
-	for i, m := range p.messages {
-		parts[i] = m.polling()
-	}
-	if err := c.writePoll(w, r, parts); err != nil {
+	if err := c.writePoll(w, r, c.body(p.messages)); err != nil {
 		c.pollFailed(p)
 	}
 }
@@ -114,15 +110,36 @@ func (c *Conn) pollFailed(p *poll) {
 	c.end(ReasonTransportError, closeMessage, nil)
 }
 
-// writePoll writes parts as one payload, within the write timeout.
-func (c *Conn) writePoll(w http.ResponseWriter, r *http.Request, parts [][]byte) error {
-	separator := []byte{engineio.Separator}
+// body is the answer to a poll.
+type body struct {
+	contentType string
+	parts       [][]byte
+	separator   []byte
+}
+
+const textPayload = "text/plain; charset=UTF-8"
+
+// body makes the answer to a poll.
+func (c *Conn) body(messages []*Message) body {
+	if c.eio3 {
+		return c.eio3Body(messages)
+	}
+	b := body{contentType: textPayload, parts: make([][]byte, len(messages)), separator: []byte{engineio.Separator}}
+	for i, m := range messages {
+		b.parts[i] = m.polling()
+	}
+	return b
+}
+
+// writePoll writes the answer to a poll, within the write timeout.
+func (c *Conn) writePoll(w http.ResponseWriter, r *http.Request, b body) error {
+	parts, separator := b.parts, b.separator
 	size := len(separator) * (len(parts) - 1)
 	for _, p := range parts {
 		size += len(p)
 	}
 	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=UTF-8")
+	h.Set("Content-Type", b.contentType)
 	h.Set("Cache-Control", "no-store")
 	if size >= compressFrom && acceptsGzip(r) {
 		data, err := compress(bytes.Join(parts, separator))
@@ -155,8 +172,8 @@ func (c *Conn) writePoll(w http.ResponseWriter, r *http.Request, parts [][]byte)
 // servePost receives a payload.
 func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
-	switch mediaType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); {
-	case c.state == closed:
+	switch {
+	case c.state == closed, c.state == opening:
 		c.mu.Unlock()
 		refuse(w, false, engineio.SessionUnknown, "")
 		return
@@ -164,7 +181,7 @@ func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
 		c.mu.Unlock()
 		refuse(w, false, engineio.BadRequest, "")
 		return
-	case c.posting, strings.EqualFold(strings.TrimSpace(mediaType), "application/octet-stream"):
+	case c.posting, !c.eio3 && isOctetStream(r):
 		c.end(ReasonTransportError, closeMessage, nil)
 		c.mu.Unlock()
 		w.WriteHeader(http.StatusBadRequest)
@@ -191,7 +208,11 @@ func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	c.payload(*buf)
+	if c.eio3 {
+		c.eio3Received(*buf, isOctetStream(r))
+	} else {
+		c.payload(*buf)
+	}
 	// text/html, since some browsers would offer a download for text/plain.
 	w.Header().Set("Content-Type", "text/html")
 	w.Header().Set("Cache-Control", "no-store")

@@ -34,13 +34,21 @@ func (c *Conn) packetLocked(from *wire, p engineio.Packet, err error) bool {
 	switch p.Type {
 	case engineio.Message:
 		return true
-	case engineio.Pong:
-		c.pong()
-	case engineio.Ping: // only servers ping
-		c.end(ReasonTransportError, closeMessage, closePlain)
+	case engineio.Pong, engineio.Ping:
+		switch {
+		case c.eio3 != (p.Type == engineio.Ping): // the other side's part
+			c.end(ReasonTransportError, closeMessage, closePlain)
+		case c.eio3:
+			c.answerPing(p.Data)
+		default:
+			c.pong()
+		}
 	case engineio.Close:
-		if from == nil { // a WebSocket is closed by closing it
+		switch {
+		case from == nil:
 			c.closedByClient()
+		case c.eio3: // in revision 4, a WebSocket is closed by closing it
+			c.end(ReasonTransportClose, nil, closePlain)
 		}
 	}
 	return false

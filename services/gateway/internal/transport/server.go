@@ -1,5 +1,5 @@
-// Package transport is an Engine.IO v4 server: an http.Handler that gives clients a connection over
-// HTTP long-polling or WebSocket, upgrades the one to the other, notices with heartbeats when
+// Package transport is an Engine.IO v4 server, and v3 if [Options.AllowEIO3] is set: an http.Handler that gives
+// clients a connection over HTTP long-polling or WebSocket, upgrades the one to the other, notices with heartbeats when
 // they are gone, and bounds what they can make the server hold.
 //
 // It knows neither Socket.IO nor NATS: it carries messages, and a [Session] gives them meaning.
@@ -101,8 +101,12 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Val
 			return
 		}
 	}
-	if query.Get("EIO") != engineio.Version {
+	switch revision := s.revision(query); {
+	case revision == 0:
 		refuse(w, upgrade, engineio.UnsupportedVersion, "")
+		return
+	case revision == 3 && !upgrade && query.Has("j"):
+		refuse(w, upgrade, engineio.BadRequest, jsonpRefused)
 		return
 	}
 	c := s.register(newRequest(r, query))
@@ -123,7 +127,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Val
 
 // register makes a connection, or returns nil if there are too many or the server shuts down.
 func (s *Server) register(r *Request) *Conn {
-	c := &Conn{id: s.newID(), srv: s, request: r, done: make(chan struct{})}
+	c := &Conn{id: s.newID(), srv: s, request: r, done: make(chan struct{}), eio3: s.revision(r.Query) == 3, base64: r.Query.Get("b64") != ""}
 	c.mu.Lock()
 	c.timer = time.AfterFunc(s.opts.PingInterval, c.timerFired)
 	c.mu.Unlock()

@@ -36,7 +36,7 @@ func (s *Server) verify(r *http.Request, query url.Values, upgrade bool) (*Conn,
 	switch {
 	case c == nil:
 		return nil, engineio.SessionUnknown, false
-	case !upgrade && transport != c.Transport(), query.Get("EIO") != engineio.Version:
+	case !upgrade && transport != c.Transport(), s.revision(query) != c.Revision():
 		return nil, engineio.BadRequest, false
 	case r.Method != http.MethodGet && r.Method != http.MethodPost:
 		return nil, engineio.BadRequest, false

@@ -57,7 +57,7 @@ func (c *Conn) acceptWebSocket(w http.ResponseWriter, r *http.Request) (*ws.Conn
 		return nil, nil, err
 	}
 	sock.SetReadLimit(c.srv.opts.MaxPayload)
-	h.wire.base64 = r.URL.Query().Get("b64") != ""
+	h.wire.eio3, h.wire.base64 = c.eio3, r.URL.Query().Get("b64") != ""
 	return sock, h.wire, nil
 }
 
@@ -75,7 +75,7 @@ func (c *Conn) startWebSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.wire = wire
-	c.setTimer(c.srv.opts.PingInterval)
+	c.beat()
 	open := newMessage([]engineio.Packet{{Type: engineio.Open, Data: c.openPacket(WebSocket)[1:]}})
 	if wire.send(open.frames) != nil || wire.sendAll(c.takeQueue()) != nil {
 		c.end(ReasonTransportError, nil, nil)
@@ -115,6 +115,10 @@ func (c *Conn) readFrames(sock *ws.Conn, w *wire) error {
 
 // frame handles one WebSocket message: a packet.
 func (c *Conn) frame(w *wire, data []byte, binary bool) {
+	if c.eio3 {
+		c.eio3Frame(w, data, binary)
+		return
+	}
 	p := engineio.Packet{Type: engineio.Message, Binary: true, Data: data}
 	var err error
 	if !binary {

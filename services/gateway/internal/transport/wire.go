@@ -29,6 +29,7 @@ type wire struct {
 	maxLen  int             // bound of the queue, messages
 	maxSize int             // bound of the queue, bytes
 	failed  func()          // called at most once, by the drain goroutine, holding no lock
+	eio3    bool            // the client speaks revision 3 of the protocol
 	base64  bool            // the client asked for text in place of binary frames: query parameter b64
 
 	mu       sync.Mutex
@@ -64,7 +65,10 @@ func newWire(conn net.Conn, o *Options) *wire {
 
 // frames returns the message as this client wants it.
 func (w *wire) frames(m *Message) []byte {
-	if w.base64 {
+	switch {
+	case w.eio3 && m.hasBinary():
+		return m.eio3Frames(w.base64)
+	case w.base64:
 		return m.textFrames()
 	}
 	return m.frames
