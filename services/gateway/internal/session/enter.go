@@ -130,51 +130,6 @@ func (s *Socket) admitOnce(ctx context.Context) error {
 	return nil
 }
 
-// find looks up the namespace's configuration. If it has none, or has it from a function, the functions say whether it
-// exists for this client; the first yes counts.
-func (s *Socket) find(ctx context.Context, entry contract.Entry) (contract.Namespace, error) {
-	backend := s.client.srv.backend
-	for {
-		configured, ns, ok := backend.Namespace(s.namespace)
-		if ok && !contract.IsFunction(configured) {
-			return ns, nil
-		}
-		function, err := s.decide(ctx, entry)
-		if err != nil {
-			return contract.Namespace{}, err
-		}
-		if function == "" {
-			return contract.Namespace{}, refusal{message: "Invalid namespace"}
-		}
-		if !s.claimed && !backend.Claim(s.namespace, function) {
-			continue // another client came first, by another function
-		}
-		s.claimed = true
-		if _, ns, ok = backend.Namespace(s.namespace); ok {
-			return ns, nil
-		}
-	}
-}
-
-// decide asks the functions in order and returns the first that says yes, or "".
-func (s *Socket) decide(ctx context.Context, entry contract.Entry) (string, error) {
-	for _, function := range s.client.srv.backend.Functions(s.namespace) {
-		a, err := s.ask(ctx, function, contract.MiddlewareExists, entry)
-		if err != nil || a.OK {
-			return function, err
-		}
-	}
-	return "", nil
-}
-
-// disclaim undoes the claim, if there is one.
-func (s *Socket) disclaim() {
-	if s.claimed {
-		s.claimed = false
-		s.client.srv.backend.Disclaim(s.namespace)
-	}
-}
-
 // ask asks one middleware of a namespace. While it does not answer, and nothing else lives on the connection, the client's
 // patience (connectTimeout) is the limit; then the transport is closed, so that the client tries again.
 func (s *Socket) ask(ctx context.Context, namespace, middleware string, entry contract.Entry) (contract.Admission, error) {
@@ -265,39 +220,6 @@ func (s *Socket) begin(ctx context.Context) (expelled bool, err error) {
 func (s *Socket) undo() {
 	s.leaveAll()
 	s.client.srv.backend.Exit(s.namespace)
-}
-
-// Join puts the socket into a room. When it returns nil, the socket hears all that is said to the room from
-// then on.
-func (s *Socket) Join(ctx context.Context, room string) error {
-	srv := s.client.srv
-	if err := srv.backend.Acquire(ctx, s.namespace, room); err != nil {
-		return err
-	}
-	s.membership.Lock()
-	joined := srv.hub.Join(s, room)
-	if joined {
-		srv.backend.Joined(s, room)
-	}
-	s.membership.Unlock()
-	if !joined {
-		srv.backend.Release(s.namespace, room)
-	}
-	return nil
-}
-
-// Leave takes the socket out of a room.
-func (s *Socket) Leave(room string) {
-	srv := s.client.srv
-	s.membership.Lock()
-	left := srv.hub.Leave(s, room)
-	if left {
-		srv.backend.Left(s, room)
-	}
-	s.membership.Unlock()
-	if left {
-		srv.backend.Release(s.namespace, room)
-	}
 }
 
 // handshake describes the request that opened the connection, as socket.handshake does.

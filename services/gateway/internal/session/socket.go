@@ -220,21 +220,6 @@ func (s *Socket) abandon() bool {
 	return true
 }
 
-// leaveAll takes the socket out of the hub and returns the rooms that it was in.
-func (s *Socket) leaveAll() []string {
-	srv := s.client.srv
-	s.membership.Lock()
-	rooms := srv.hub.Remove(s)
-	for _, room := range rooms {
-		srv.backend.Left(s, room)
-	}
-	s.membership.Unlock()
-	for _, room := range rooms {
-		srv.backend.Release(s.namespace, room)
-	}
-	return rooms
-}
-
 // CloseTransport closes the connection without a word, so that the client reconnects by itself.
 func (s *Socket) CloseTransport() { s.client.conn.Close(ReasonForcedClose) }
 
