@@ -122,7 +122,7 @@ export class Backend {
       callback: async (error, message) => {
         if (error) throw error;
         const { array, attachments } = decode(message);
-        const socket = message.subject.split(".").slice(-2).join(".");
+        const socket = message.subject.split(".").slice(4, 6).join(".");
         const ack = await handler(array.slice(1), { socket, attachments, message, wantsAck: Boolean(message.reply) });
         if (ack === undefined || !message.reply) return;
         const { args, attachments: binary } = Array.isArray(ack) ? { args: ack, attachments: [] } : ack;
@@ -134,9 +134,10 @@ export class Backend {
 
   // emit says something to the clients of a target ("all", "room.red",
   // "socket.<id>"), and waits until it is stored.
-  emit(namespace, target, array, { attachments = [], except, verb = "emit" } = {}) {
+  emit(namespace, target, array, { attachments = [], except, rooms, verb = "emit" } = {}) {
     const [payload, options] = encode(array, attachments);
     if (except) options.headers.set("Natter-Except", except);
+    if (rooms) options.headers.set("Natter-Rooms", rooms.join(","));
     return this.#stored(`natter.${verb}.${namespaceToken(namespace)}.${target}`, payload, options);
   }
 

@@ -23,9 +23,16 @@ var embedded embed.FS
 // Files are the pages as they lie in this folder: chat/, admin/, tutorial/ and shared/.
 func Files() fs.FS { return embedded }
 
-// Handler serves the pages. It answers 404 to what is no page, so that it can stand behind everything
-// else on "/". It is safe for concurrent use.
-func Handler() http.Handler { return newPages(embedded) }
+// Handler serves the pages, which load the client from a bundle, one of [Bundles] that makes a global io. It
+// answers 404 to what is no page, so that it can stand behind everything else on "/". It is safe for
+// concurrent use.
+func Handler(bundle string) http.Handler { return newPages(embedded, bundle) }
+
+// The bundles that the pages can load.
+const (
+	DefaultBundle = "socket.io.js"
+	MsgpackBundle = "socket.io.msgpack.min.js"
+)
 
 // contentTypes are all the types that the pages consist of. The system's own table is not asked: it differs
 // from machine to machine, and with nosniff a wrong type means a dead page.
@@ -44,7 +51,7 @@ type page struct {
 
 type pages map[string]page // by URL path; a folder's index.html stands under the folder
 
-func newPages(files fs.FS) pages {
+func newPages(files fs.FS, bundle string) pages {
 	all := pages{}
 	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -57,6 +64,9 @@ func newPages(files fs.FS) pages {
 		body, err := fs.ReadFile(files, name)
 		if err != nil {
 			return err
+		}
+		if contentType == contentTypes[".html"] {
+			body = bytes.ReplaceAll(body, []byte(`src="/socket.io/`+DefaultBundle), []byte(`src="/socket.io/`+bundle))
 		}
 		sum := sha256.Sum256(body)
 		all[urlPath(name)] = page{body, contentType, `"` + hex.EncodeToString(sum[:12]) + `"`}

@@ -33,7 +33,7 @@ func body(t testing.TB, r *http.Response) string {
 
 func TestPages(t *testing.T) {
 	t.Parallel()
-	h := Handler()
+	h := Handler(DefaultBundle)
 	for target, want := range map[string]struct {
 		status      int
 		contentType string
@@ -76,7 +76,7 @@ func TestPages(t *testing.T) {
 
 func TestPagesAreRevalidated(t *testing.T) {
 	t.Parallel()
-	h := Handler()
+	h := Handler(DefaultBundle)
 	first := get(t, h, "/")
 	etag := first.Header.Get("ETag")
 	if etag == "" || first.Header.Get("Cache-Control") != "no-cache" {
@@ -93,7 +93,7 @@ func TestPagesAreRevalidated(t *testing.T) {
 func TestPagesRefuseOtherMethods(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
-	Handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", nil))
+	Handler(DefaultBundle).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", nil))
 	if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD" {
 		t.Errorf("POST: status %d, Allow %q", w.Code, w.Header().Get("Allow"))
 	}
@@ -122,7 +122,7 @@ func TestPolicyKeepsForeignHostsOut(t *testing.T) {
 // browser only.
 func TestReferencesAreServed(t *testing.T) {
 	t.Parallel()
-	h := Handler()
+	h := Handler(DefaultBundle)
 	references := regexp.MustCompile(`(?:src|href)="([^"#:]+)"|from "([^"]+)"|import\(["']([^"']+)["']\)|url\("?([^")]+)"?\)`)
 	checked := 0
 	eachFile(t, func(name, text string) {
@@ -174,5 +174,19 @@ func eachFile(t *testing.T, visit func(name, text string)) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestPagesLoadTheBundle looks for the script that each page begins with.
+func TestPagesLoadTheBundle(t *testing.T) {
+	t.Parallel()
+	for _, bundle := range []string{DefaultBundle, MsgpackBundle} {
+		h := Handler(bundle)
+		for _, target := range []string{"/", "/admin/", "/tutorial/"} {
+			text := body(t, get(t, h, target))
+			if strings.Count(text, `src="/socket.io/`) != 1 || !strings.Contains(text, `src="/socket.io/`+bundle+`"`) {
+				t.Errorf("%s does not load %s", target, bundle)
+			}
+		}
 	}
 }

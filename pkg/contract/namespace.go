@@ -24,6 +24,9 @@ type Namespace struct {
 	RoomEvents bool `json:"roomEvents,omitempty" yaml:"roomEvents"`
 	// Role that the middlewares must have granted; without it the client is refused.
 	Role string `json:"role,omitempty" yaml:"role"`
+	// Ordered names the service whose instances take the sockets: what a socket says goes to the one instance that has
+	// taken it, in order. Empty: the instances of each service share the events.
+	Ordered string `json:"ordered,omitempty" yaml:"ordered"`
 	// Events says what an event of a client does, by name. What is not named goes to services: [On].
 	Events map[string]Rule `json:"events,omitempty" yaml:"events"`
 }
@@ -133,6 +136,9 @@ func (n Namespace) Validate(name string) error {
 		if _, err := EncodeToken(m); err != nil {
 			return fmt.Errorf("namespace %s: use: %w", name, err)
 		}
+	}
+	if n.Ordered != "" && !ValidService(n.Ordered) {
+		return fmt.Errorf("namespace %s: ordered: %q is not a service's name: A-Z a-z 0-9 _ -, at most %d of them", name, n.Ordered, MaxToken)
 	}
 	if n.Role != "" && len(n.Use)+len(n.Registered) == 0 {
 		return fmt.Errorf("namespace %s: role: %q cannot be granted, since use names no middleware", name, n.Role)

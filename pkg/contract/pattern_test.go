@@ -61,7 +61,7 @@ func TestPatterns(t *testing.T) {
 func TestSubjectsOfPatterns(t *testing.T) {
 	var s Subjects
 	for want, got := range map[string]func() (string, error){
-		"natter.on.*.move.*.*": func() (string, error) { return s.OnAny("/game-*", "move") },
+		"natter.on.*.move.>":   func() (string, error) { return s.OnAny("/game-*", "move") },
 		"natter.on.*.>":        func() (string, error) { return s.OnAny("/game-*") },
 		"natter.room.*.>":      func() (string, error) { return s.RoomAny("/game-*") },
 		"natter.room.game-1.>": func() (string, error) { return s.RoomAny("/game-1") },

@@ -15,6 +15,8 @@ const (
 	Use      Kind = "use"      // gateway asks: may this client enter the namespace?
 	On       Kind = "on"       // a client said this, or a socket's life: connect, disconnecting, disconnect
 	Room     Kind = "room"     // who comes into rooms and leaves them
+	Take     Kind = "take"     // gateway asks: which instance of a service takes this socket?
+	Alive    Kind = "alive"    // an instance that takes sockets is there, or leaves
 	Emit     Kind = "emit"     // say this to clients; stored for the recovery window
 	Post     Kind = "post"     // the same, and keep it: history
 	Do       Kind = "do"       // act on sockets: join, leave, disconnect
@@ -146,14 +148,11 @@ func (s Subjects) RoomAny(namespace string) (string, error) {
 }
 
 // OnAny matches every event of a namespace from every socket; with an event, that event only. For a pattern it
-// matches those of every namespace: a subject has no wildcard for a part of a token, so tell them by [HeaderPattern].
+// matches those of every namespace: tell them by [HeaderPattern].
 func (s Subjects) OnAny(namespace string, event ...string) (string, error) {
-	ns, err := EncodeNamespace(namespace)
+	ns, err := subscribed(namespace)
 	if err != nil {
 		return "", err
-	}
-	if IsPattern(namespace) {
-		ns = "*"
 	}
 	if len(event) == 0 {
 		return s.Prefix() + ".on." + ns + ".>", nil
@@ -162,7 +161,7 @@ func (s Subjects) OnAny(namespace string, event ...string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("event: %w", err)
 	}
-	return s.Prefix() + ".on." + ns + "." + e + ".*.*", nil
+	return s.Prefix() + ".on." + ns + "." + e + ".>", nil
 }
 
 // EveryTarget matches what is said with the kind to a target of the form in every namespace: for
@@ -231,9 +230,11 @@ type Parsed struct {
 	Event      string // On, Room, Server
 	Socket     string // On: the sender's socket id
 	Gateway    string // Room: the gateway that says it
+	Instance   string // On: the instance that has taken the socket, or ""
+	Service    string // Take
 }
 
-// Parse takes a subject with a namespace apart: every kind but Auth, History, Event and Gateway. It fails with an
+// Parse takes a subject with a namespace apart: every kind but Alive, Auth, History, Event and Gateway. It fails with an
 // error that wraps [ErrBadSubject] or [ErrBadToken].
 func (s Subjects) Parse(subject string) (Parsed, error) {
 	tokens := strings.Split(subject, ".")
@@ -254,6 +255,11 @@ func (s Subjects) Parse(subject string) (Parsed, error) {
 			return Parsed{}, fmt.Errorf("%w: %s: want %s.use.<namespace>.<middleware>", ErrBadSubject, clip(subject), s.Prefix())
 		}
 		p.Middleware, err = DecodeToken(rest[0])
+	case Take:
+		if len(rest) != 1 || !ValidService(rest[0]) {
+			return Parsed{}, fmt.Errorf("%w: %s: want %s.take.<namespace>.<service>", ErrBadSubject, clip(subject), s.Prefix())
+		}
+		p.Service = rest[0]
 	case Server:
 		if len(rest) != 1 {
 			return Parsed{}, fmt.Errorf("%w: %s: want %s.server.<namespace>.<event>", ErrBadSubject, clip(subject), s.Prefix())
@@ -268,8 +274,12 @@ func (s Subjects) Parse(subject string) (Parsed, error) {
 		room, err = DecodeToken(rest[1])
 		p.Target = To(room)
 	case On:
+		if len(rest) == 4 && ValidInstance(rest[3]) {
+			p.Instance = rest[3]
+			rest = rest[:3]
+		}
 		if len(rest) != 3 || !IsSocketID(rest[1]+"."+rest[2]) {
-			return Parsed{}, fmt.Errorf("%w: %s: want %s.on.<namespace>.<event>.<gateway>.<id>", ErrBadSubject, clip(subject), s.Prefix())
+			return Parsed{}, fmt.Errorf("%w: %s: want %s.on.<namespace>.<event>.<gateway>.<id>, and an instance if one has taken the socket", ErrBadSubject, clip(subject), s.Prefix())
 		}
 		p.Socket = rest[1] + "." + rest[2]
 		p.Event, err = DecodeToken(rest[0])

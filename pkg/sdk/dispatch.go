@@ -52,6 +52,8 @@ func (r *run) route(msg *nats.Msg) {
 		return // of a namespace that is somebody else's
 	case what.Kind == contract.Use:
 		key, must = msg.Reply, true
+	case what.Instance != "" && !n.hears(what.Event):
+		return
 	case what.Kind == contract.Room:
 		key, must = what.Gateway+" "+what.Namespace+" "+what.Target.String(), true
 	}

@@ -11,7 +11,8 @@
 // Instances of one service (the same [Options.Name]) share the events. Within an instance the events of one
 // socket are handled one at a time, in the order in which the client sent them, those of different sockets
 // in parallel. Between instances there is no order: a socket's next event may be handled by another instance
-// while this one is still busy with the one before.
+// while this one is still busy with the one before. Of a namespace that is declared with Ordered, an instance takes
+// whole sockets: all that one of them says goes to it, in order, until the socket is gone.
 //
 // What Emit, Post, Join, Leave and Disconnect say has been stored by JetStream when they return nil, and reaches
 // clients in the order in which it was stored. Volatile messages have no such promise.

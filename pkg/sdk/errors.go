@@ -27,6 +27,9 @@ var (
 	ErrDataTooLarge = errors.New("data too large")
 	// ErrVolatile says that an operation that is stored was asked for on a volatile broadcast.
 	ErrVolatile = errors.New("volatile messages are not stored")
+	// ErrOrdered says that another service takes the sockets of a namespace. One alone can; the others hear its events as
+	// those of any namespace, without Ordered.
+	ErrOrdered = errors.New("another service takes the sockets of the namespace")
 	// ErrStopped says that a server that was stopped cannot be started again.
 	ErrStopped = errors.New("server was stopped")
 	// ErrStillRunning says that handlers had not returned when the time to stop was over.

@@ -145,8 +145,8 @@ func TestOnlyWhatIsHandledIsSubscribed(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
-		"natter.on._.connect.*.* orders",
-		"natter.on._.delete=20user.*.* orders",
+		"natter.on._.connect.> orders",
+		"natter.on._.delete=20user.> orders",
 		"natter.on.all.> orders",
 		"natter.use.admin.orders orders",
 	}

@@ -47,7 +47,7 @@ func TestPermissions(t *testing.T) {
 	refused := make(chan error, 16)
 	nc := srv.Connect(t, nats.UserInfo("orders", "o"), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
 	server := newServer(t, nc, func(o *sdk.Options) { o.NoMicro = true })
-	shop := server.Of("/shop")
+	shop := server.Of("/shop", contract.Namespace{Ordered: "orders"})
 	shop.Use(func(context.Context, *sdk.Client) error { return nil })
 	shop.OnRoom(func(context.Context, sdk.RoomEvent) {})
 	shop.On("order", func(ctx context.Context, s *sdk.Socket, _ sdk.Args) (sdk.Ack, error) {
@@ -65,7 +65,16 @@ func TestPermissions(t *testing.T) {
 	shopOfMicro := micro.Of("/shop")
 	start(t, micro)
 	start(t, server)
-	equal(t, "registered", g.namespace("/shop"), `{"registered":["orders"],"roomEvents":true}`)
+	equal(t, "registered", g.namespace("/shop"), `{"ordered":"orders","registered":["orders"],"roomEvents":true}`)
+	alive, err := gatewayConn.SubscribeSync("natter.alive.orders." + server.ID())
+	must(t, err)
+	must(t, gatewayConn.Flush())
+	taken, err := gatewayConn.Request("natter.take.shop.orders", []byte(`{}`), patience)
+	must(t, err)
+	equal(t, "taken", string(taken.Data), `{"instance":"`+server.ID()+`"}`)
+	_, err = alive.NextMsg(patience)
+	must(t, err)
+	must(t, alive.Unsubscribe())
 	if a := g.enter("/shop", "orders", `{}`, patience); a == nil || !a.OK {
 		t.Errorf("entry: %+v", a)
 	}

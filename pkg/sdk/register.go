@@ -67,7 +67,8 @@ func (r *run) register(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// publish makes the namespace if it is not there, else adds the middlewares that it does not use yet.
+// publish makes the namespace if it is not there, else adds the middlewares that it does not use yet, and that the service
+// takes its sockets if it does.
 func (n *Namespace) publish(ctx context.Context, kv jetstream.KeyValue) error {
 	key, err := contract.EncodeNamespace(n.name)
 	if err != nil {
@@ -101,11 +102,15 @@ func (n *Namespace) publish(ctx context.Context, kv jetstream.KeyValue) error {
 	}
 }
 
-// warnOfRules says which handlers are never called, since gateways do something else with the event.
+// warnOfRules says which handlers are never called, since gateways do something else with the event or let nobody in.
 func (n *Namespace) warnOfRules(value []byte) {
 	var known contract.Namespace
 	if json.Unmarshal(value, &known) != nil {
 		return // amend says so
+	}
+	if known.Ordered == n.server.opts.Name && !n.ordered() {
+		n.server.log.Warn("nobody can enter the namespace: its configuration has this service take the sockets, which was not made to; declare it with Ordered, or take ordered out of the configuration",
+			"namespace", n.name)
 	}
 	for _, event := range slices.Sorted(maps.Keys(n.events)) {
 		if rule, ok := known.Events[event]; ok && rule.Action != contract.ActionService {
@@ -115,7 +120,7 @@ func (n *Namespace) warnOfRules(value []byte) {
 	}
 }
 
-// amend adds the middlewares to a configuration, and that room events are wanted, and leaves its other fields as they are, those too that this
+// amend adds the middlewares, who takes the sockets, and that room events are wanted to a configuration and leaves its other fields as they are, those too that this
 // version does not know. nil: nothing to add.
 func (n *Namespace) amend(value []byte) ([]byte, error) {
 	var fields map[string]json.RawMessage
@@ -123,19 +128,28 @@ func (n *Namespace) amend(value []byte) ([]byte, error) {
 	if err := errors.Join(json.Unmarshal(value, &fields), json.Unmarshal(value, &known)); err != nil || fields == nil {
 		return nil, fmt.Errorf("the configuration is not what it should be, correct it: %.100q: %w", value, err)
 	}
+	if n.ordered() && known.Ordered != "" && known.Ordered != n.config.Ordered {
+		return nil, fmt.Errorf("%w: %s", ErrOrdered, known.Ordered)
+	}
 	registered := n.missing(known)
+	takes := n.ordered() && known.Ordered == ""
 	rooms := len(n.rooms) > 0 && !known.RoomEvents
-	if len(registered) == len(known.Registered) && !rooms {
+	if len(registered) == len(known.Registered) && !takes && !rooms {
 		return nil, nil
 	}
-	if len(registered) > len(known.Registered) {
-		var err error
+	var err error
+	if len(registered) > 0 {
 		if fields["registered"], err = encodeJSON(registered); err != nil {
 			return nil, err
 		}
 	}
 	if rooms {
 		fields["roomEvents"] = json.RawMessage("true")
+	}
+	if takes {
+		if fields["ordered"], err = encodeJSON(n.config.Ordered); err != nil {
+			return nil, err
+		}
 	}
 	return encodeJSON(fields)
 }

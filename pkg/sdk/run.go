@@ -27,6 +27,7 @@ type run struct {
 	draining   chan struct{} // closed when nothing new comes into the inbox
 	dispatched chan struct{} // closed when the inbox is empty
 	keeper     chan struct{} // closed when the keeper has ended
+	takes      *takes        // nil if no namespace is ordered
 	closed     chan struct{} // closed when the connection was
 }
 
@@ -69,6 +70,8 @@ func (s *Server) Start(ctx context.Context) error {
 	for _, n := range namespaces {
 		if err := n.wanted().Validate(n.name); err != nil {
 			invalid = append(invalid, err)
+		} else if n.config.Ordered != "" && !n.ordered() {
+			invalid = append(invalid, fmt.Errorf("namespace %s: Ordered: %q is another service, this one is %q", n.name, n.config.Ordered, s.opts.Name))
 		}
 	}
 	if s.startErr = errors.Join(invalid...); s.startErr == nil {
@@ -108,6 +111,7 @@ func (s *Server) start(ctx context.Context, namespaces map[string]*Namespace) er
 		r.lanes.close()
 		r.lanes.wait()
 		r.cancel()
+		r.takes.wait()
 		return err
 	}
 	s.mu.Lock()
@@ -129,9 +133,13 @@ func (r *run) subscribe() error {
 	for name, n := range r.namespaces {
 		var subjects []string
 		var events []string
+		on := s.subjects.OnAny
+		if n.ordered() {
+			on = s.subjects.OnFree // what is said by sockets that nobody has taken; those of others are not ours
+		}
 		switch {
 		case len(n.any) > 0:
-			subject, err := s.subjects.OnAny(name)
+			subject, err := on(name)
 			if err != nil {
 				return err
 			}
@@ -149,7 +157,7 @@ func (r *run) subscribe() error {
 			}
 		}
 		for _, event := range events {
-			subject, err := s.subjects.OnAny(name, event)
+			subject, err := on(name, event)
 			if err != nil {
 				return err
 			}
@@ -172,6 +180,13 @@ func (r *run) subscribe() error {
 			}
 			subjects = append(subjects, subject)
 		}
+		if n.ordered() {
+			subject, err := s.subjects.OnMine(name, s.id)
+			if err != nil {
+				return err
+			}
+			subjects = append(subjects, subject)
+		}
 		for _, subject := range subjects {
 			sub, err := s.nc.ChanQueueSubscribe(subject, s.opts.Name, r.inbox)
 			if err != nil {
@@ -180,7 +195,10 @@ func (r *run) subscribe() error {
 			r.subs = append(r.subs, &subscription{Subscription: sub})
 		}
 	}
-	return r.subscribeServerSide()
+	if err := r.subscribeServerSide(); err != nil {
+		return err
+	}
+	return r.takeSockets()
 }
 
 // subscribeServerSide hears what other instances say: each of them, so without a queue group.
@@ -227,7 +245,10 @@ const flushTimeout = 2 * time.Second
 // obey is how long handlers may take to return after their context was cancelled.
 const obey = time.Second
 
-// Stop drains the server: no new events are taken, those that were delivered are handled, then it returns.
+// Stop drains the server: no new events are taken, those that were delivered are handled, then it returns. First,
+// gateways let go of the sockets that this instance has taken ([contract.Namespace] Ordered), so that their clients come
+// back to other instances.
+//
 // When the context ends first, waiting events are dropped and the contexts of running handlers are cancelled;
 // handlers that do not return within a second of that are [ErrStillRunning]. The connection stays open, and
 // emitting goes on working.
@@ -248,6 +269,7 @@ func (s *Server) Stop(ctx context.Context) error {
 }
 
 func (r *run) stop(ctx context.Context) error {
+	r.leave(ctx)
 	r.dropped() // the last look before the subscriptions end
 	for _, sub := range r.subs {
 		_ = sub.Drain() // fails only if the connection is closed: then nothing comes any more
@@ -277,6 +299,7 @@ func (r *run) stop(ctx context.Context) error {
 	}
 	r.cancel()
 	<-r.keeper
+	r.takes.wait()
 	if service := r.server.service; service != nil {
 		if stopErr := service.Stop(); stopErr != nil && !r.server.nc.IsClosed() {
 			err = errors.Join(err, fmt.Errorf("sdk: stop: micro service: %w", stopErr))

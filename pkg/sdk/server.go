@@ -74,7 +74,11 @@ func New(nc *nats.Conn, opts Options) (*Server, error) {
 // Of is the namespace of that name ("/", "/admin"). A namespace asked for before Start is declared: Start
 // registers it with the gateways, so that clients can connect to it. config says how to register one that is
 // not there yet, above all its Role; without config it has no rules, and everybody may enter whom the
-// middlewares admit. A namespace that is there already keeps its configuration.
+// middlewares admit. A namespace that is there already keeps its configuration, to which Ordered is added if it has
+// none.
+//
+// Ordered, set to [Options.Name], has each socket belong to one instance of the service, which alone hears what it
+// says, in order. One service can have the sockets of a namespace ([ErrOrdered] in the log); others hear them without.
 //
 // A name with * is a pattern, "/game-*": * stands for one or more characters other than a slash. Handlers are called
 // for all namespaces that have their configuration from it, and find the one that they are called for in

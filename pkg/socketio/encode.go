@@ -129,7 +129,9 @@ func appendSpliced(dst, array []byte, extra [][]byte) []byte {
 
 // AppendString appends s as a JSON string. Bytes that are not valid UTF-8 become
 // U+FFFD.
-func AppendString(dst []byte, s string) []byte {
+func AppendString(dst []byte, s string) []byte { return appendJSONString(dst, s) }
+
+func appendJSONString[T string | []byte](dst []byte, s T) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
 	for i := 0; i < len(s); {
@@ -146,7 +148,7 @@ func AppendString(dst []byte, s string) []byte {
 			i++
 			continue
 		}
-		r, size := utf8.DecodeRuneInString(s[i:])
+		r, size := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
 		dst = utf8.AppendRune(dst, r)
 		i += size
 	}

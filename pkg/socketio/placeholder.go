@@ -34,10 +34,10 @@ func keyIs(key []byte, quoted string) bool {
 	return unquote(key) == quoted[1:len(quoted)-1]
 }
 
-// refer notes that the payload refers to an attachment. The placeholder must be
+// refer notes that the payload refers to an attachment, and returns its number. The placeholder must be
 // exactly what encoders write: with a number out of range, or anything else in
 // it, receivers would replace the wrong thing (CVE-2022-2421).
-func (s *scanner) refer(p placeholder) bool {
+func (s *scanner) refer(p placeholder) (int, bool) {
 	num := 0
 	for _, c := range p.num {
 		if !isDigit(c) || num >= maxAttachments {
@@ -47,14 +47,14 @@ func (s *scanner) refer(p placeholder) bool {
 		num = num*10 + int(c-'0')
 	}
 	if p.members != 2 || len(p.num) == 0 || num >= s.attachments {
-		return s.fail(fmt.Errorf("%w: placeholder with num %.20q in a packet of %d attachments", ErrAttachments, p.num, s.attachments))
+		return 0, s.fail(fmt.Errorf("%w: placeholder with num %.20q in a packet of %d attachments", ErrAttachments, p.num, s.attachments))
 	}
 	bit := uint64(1) << num
 	if s.seen&bit != 0 {
-		return s.fail(fmt.Errorf("%w: two placeholders for attachment %d", ErrAttachments, num))
+		return 0, s.fail(fmt.Errorf("%w: two placeholders for attachment %d", ErrAttachments, num))
 	}
 	s.seen |= bit
-	return true
+	return num, true
 }
 
 // unreferenced fails if there are attachments without a placeholder.

@@ -25,6 +25,9 @@ type scanner struct {
 	split      bool // collect the elements
 	components [][]byte
 
+	// about every array and object, in the order in which they open, if shape is not nil
+	shape []uint32 // how many elements or members, or placeholderShape and the attachment's number
+
 	// about attachments, if there are any
 	attachments int
 	seen        uint64 // bit i: a placeholder with "num":i was found
@@ -113,6 +116,7 @@ func (s *scanner) leave() bool {
 
 func (s *scanner) array() bool {
 	outermost := s.depth == 1
+	slot, n := s.open(), uint32(0)
 	s.space()
 	if s.next(']') {
 		return true
@@ -125,8 +129,10 @@ func (s *scanner) array() bool {
 		if outermost && !s.element(s.data[start:s.pos:s.pos]) {
 			return false
 		}
+		n++
 		s.space()
 		if s.next(']') {
+			s.close(slot, n)
 			return true
 		}
 		if !s.next(',') {
@@ -152,6 +158,7 @@ func (s *scanner) element(raw []byte) bool {
 }
 
 func (s *scanner) object() bool {
+	slot, n := s.open(), uint32(0)
 	s.space()
 	if s.next('}') {
 		return true
@@ -175,14 +182,40 @@ func (s *scanner) object() bool {
 		if s.attachments > 0 {
 			mark.member(s.data[key:keyEnd], s.data[start:s.pos])
 		}
+		n++
 		s.space()
 		if s.next('}') {
-			return !mark.is || s.refer(mark)
+			if mark.is {
+				num, ok := s.refer(mark)
+				s.close(slot, placeholderShape|uint32(num))
+				return ok
+			}
+			s.close(slot, n)
+			return true
 		}
 		if !s.next(',') {
 			return false
 		}
 		s.space()
+	}
+}
+
+// placeholderShape marks the shape of a placeholder. No text is long enough for so many elements.
+const placeholderShape = 1 << 31
+
+// open makes room for the shape of an array or object, if shapes are wanted.
+func (s *scanner) open() int {
+	if s.shape == nil {
+		return 0
+	}
+	s.shape = append(s.shape, 0)
+	return len(s.shape) - 1
+}
+
+// close notes the shape for which open made room.
+func (s *scanner) close(slot int, shape uint32) {
+	if s.shape != nil {
+		s.shape[slot] = shape
 	}
 }
 

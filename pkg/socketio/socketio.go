@@ -9,6 +9,9 @@
 // lone surrogates. What is added to an event is spliced in front of its final
 // bracket.
 //
+// It also speaks the other public parser, msgpack: MsgpackDecoder and the functions AppendMsgpack… turn its
+// frames into the same packets, with JSON text and attachments, and back.
+//
 // It does not know who is connected, which namespaces exist, how packets travel
 // (Engine.IO, HTTP, WebSocket) or what a back end does with them.
 //

@@ -23,6 +23,7 @@ export async function converse(natter, recorder) {
   await middleware(said);
   await pattern(said);
   await functions(said);
+  await ordered(said);
   await among(said);
   await accounts(said);
   await pages(said);
@@ -174,6 +175,30 @@ async function functions({ backend, natter, recorder }) {
   assert.deepEqual([counted.json(), counted.headers.last("Natter-Expected")], [[], "1"]);
   eve.disconnect();
   await until(() => recorder.heard(/^natter\.on\.tenant=2Fa\.disconnect\./), "the end of Eve");
+}
+
+// A namespace whose sockets an instance of a back end takes, and leaves.
+async function ordered({ backend, natter, recorder }) {
+  const heard = [];
+  backend.connection.subscribe("natter.on.till.*.*.*.t1", {
+    callback: (_, message) => {
+      heard.push(message.json()[0]);
+      if (message.reply) message.respond("[true]");
+    },
+  });
+  const takes = backend.connection.subscribe("natter.take.till.till", { queue: "till", callback: (_, message) => message.respond('{"instance":"t1"}') });
+  await backend.namespace("/till", { ordered: "till" });
+  const eve = await entered(natter, "/till");
+  assert.equal(await ask(eve, "sell", "tea"), true);
+  backend.connection.publish("natter.alive.till.t1");
+  takes.unsubscribe();
+  const gone = next(eve, "disconnect");
+  const reply = await backend.connection.request("natter.alive.till.t1", '{"leaving":true}', { timeout, headers: headersOf({ "Natter-Timeout": "1s" }) });
+  assert.deepEqual(reply.json(), {});
+  await gone;
+  eve.disconnect();
+  assert.deepEqual(heard, ["connect", "sell", "disconnecting", "disconnect"]);
+  await until(() => recorder.heard(/^natter\.on\.till\.disconnect\./), "the end of Eve");
 }
 
 // Back ends among themselves.

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { collect, next, until } from "../harness.mjs";
+import { Backend, collect, next, until } from "../harness.mjs";
 import { Process, answers, freePorts } from "../process.mjs";
-import { admin, ask, bin, deployment, lease, password, running, signIn } from "./deployment.mjs";
+import { admin, ask, bin, deployment, dial, lease, password, running, signIn } from "./deployment.mjs";
 
 const ids = (list) => list.map((entry) => entry.id).sort();
 
@@ -60,6 +60,28 @@ describe("two gateways", () => {
     const dan = await d.connected("/", { gateway: g2 });
     assert.equal((await ask(dan, "join", "red")).ok, true);
     await until(async () => ids((await ask(ann, "who", "red")).members).length === 2, "both to be seen again");
+  });
+
+  test("what a service says and then does arrives in that order at both", async (t) => {
+    const d = await running(t, { gateways: 2 });
+    const backend = new Backend(await dial(t, { servers: d.natsUrl }));
+    const transports = [["websocket"], ["polling"]];
+    for (let round = 0; round < 5; round++) {
+      const sockets = await Promise.all([0, 1, 2, 3].map((i) => d.connected("/", { gateway: d.gateways[i % 2], transports: transports[i >> 1], reconnection: false })));
+      const heard = sockets.map((socket) => {
+        const all = [];
+        socket.on("last words", (n) => all.push(n));
+        socket.on("disconnect", (reason) => all.push(reason));
+        return all;
+      });
+      // To all and to each in turn, so that what is said takes several subjects.
+      const said = [];
+      for (let i = 0; i < 20; i++) said.push(backend.emit("/", i % 5 ? "all" : "many", ["last words", i], { rooms: sockets.map(({ id }) => id) }));
+      said.push(backend.do("/", "all", ["disconnect"]), backend.emit("/", "all", ["last words", "too late"]));
+      await Promise.all(said);
+      for (const all of heard) await until(() => all.includes("io server disconnect"), "the end");
+      for (const all of heard) assert.deepEqual(all, [...Array.from({ length: 20 }, (_, i) => i), "io server disconnect"]);
+    }
   });
 
   test("share what a middleware and an admin say about a user", async (t) => {

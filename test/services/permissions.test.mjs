@@ -172,6 +172,28 @@ describe("deploy", () => {
     for (const subject of ["natter.use.>", "natter.auth.>", ">"]) await subscribe(subject);
   });
 
+  test("gateways hand out sockets and hear who takes them", async (t) => {
+    const { connection } = await as(t, "operator");
+    connection.subscribe("natter.take.till.till", { callback: (_, message) => message.respond('{"instance":"t1"}') });
+    connection.subscribe("natter.on.till.sell.*.*.t1", { callback: (_, message) => message.respond("[true]") });
+    await connection.request("$KV.NATTER_NAMESPACES.till", '{"ordered":"till"}');
+    const sockets = d.gateways.map((gateway) => d.client("/till", { gateway, reconnection: false }));
+    for (const socket of sockets) {
+      await until(() => {
+        if (!socket.active) socket.connect(); // refused by a gateway that does not know the namespace yet
+        return socket.connected;
+      }, "the namespace /till");
+    }
+    for (const socket of sockets) assert.equal(await ask(socket, "sell"), true);
+    const gone = sockets.map((socket) => next(socket, "disconnect"));
+    const replies = [];
+    for await (const reply of await connection.requestMany("natter.alive.till.t1", '{"leaving":true}', { strategy: "count", maxMessages: 2, maxWait: 10_000 })) {
+      replies.push(reply.headers.get("Natter-Gateway"));
+    }
+    assert.deepEqual(replies.sort(), ["g1", "g2"]);
+    for (const [reason] of await Promise.all(gone)) assert.equal(reason, "transport close");
+  });
+
   test("a wrong password and nobody at all are refused", async () => {
     for (const options of [{ user: "gateway", pass: "wrong" }, {}]) {
       await assert.rejects(connect({ servers: d.natsUrl, reconnect: false, ...options }), /authorization violation/i);

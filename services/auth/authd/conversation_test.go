@@ -304,7 +304,7 @@ func TestAnnouncesItself(t *testing.T) {
 			t.Errorf("%s has the queue group %s", e.Subject, e.QueueGroup)
 		}
 	}
-	for _, want := range []string{"natter.use.*.auth", "natter.auth.login", "natter.auth.users", "natter.auth.create", "natter.auth.delete", "natter.on.admin.delete=20user.*.*"} {
+	for _, want := range []string{"natter.use.*.auth", "natter.auth.login", "natter.auth.users", "natter.auth.create", "natter.auth.delete", "natter.on.admin.delete=20user.>"} {
 		if !slices.Contains(subjects, want) {
 			t.Errorf("%s is not among %q", want, subjects)
 		}

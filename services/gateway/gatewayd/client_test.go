@@ -170,6 +170,9 @@ func (g *gateway) poll() *client {
 }
 
 func (g *gateway) client(l link) *client {
+	if g.msgpack {
+		l = newMsgpackLink(l)
+	}
 	return &client{t: g.t, g: g, link: l, over: make(chan struct{}), sockets: make(map[string]*socket)}
 }
 

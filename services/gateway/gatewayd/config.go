@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -15,6 +16,7 @@ import (
 	"github.com/natter-io/natter/pkg/kit/health"
 	"github.com/natter-io/natter/pkg/kit/logging"
 	"github.com/natter-io/natter/pkg/kit/natsconn"
+	"github.com/natter-io/natter/services/gateway/internal/parser"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
@@ -44,6 +46,7 @@ type Settings struct {
 	ServeClient       bool          `default:"true" negatable:"" help:"Serve the client bundles under the path."`
 	ClientDir         string        `default:"web/node_modules/socket.io-client/dist" help:"Folder dist of the npm package socket.io-client." placeholder:"DIR"`
 	WebDir            string        `help:"Folder with pages of your own, served at /; where it has none, the built-in ones are." placeholder:"DIR"`
+	Parser            string        `default:"default" help:"How clients and gateways write packets: default, or msgpack for clients with socket.io-msgpack-parser; the same for all of them." placeholder:"NAME"`
 	Transports        []string      `default:"polling,websocket" help:"What clients may connect by."`
 	PingInterval      time.Duration `default:"25s" help:"From a client's pong to the next ping."`
 	PingTimeout       time.Duration `default:"20s" help:"How long a client may take to answer a ping."`
@@ -129,6 +132,12 @@ func (s Settings) Validate() error {
 	}
 	if s.GatewayID != "" && !contract.ValidGatewayID(s.GatewayID) {
 		errs = append(errs, fmt.Errorf("gatewayId: %q: want 1 to %d characters of A-Z a-z 0-9 _ -", s.GatewayID, contract.MaxGatewayID))
+	}
+	if parser.ByName(s.Parser) == nil {
+		errs = append(errs, fmt.Errorf("parser: %q is not one of %s", s.Parser, strings.Join(parser.Names, ", ")))
+	}
+	if s.AllowEIO3 && s.Parser != "default" {
+		errs = append(errs, fmt.Errorf("allowEIO3: clients of Socket.IO 1 and 2 need the parser default, not %s", s.Parser))
 	}
 	if info, err := os.Stat(s.WebDir); s.WebDir != "" && (err != nil || !info.IsDir()) {
 		errs = append(errs, fmt.Errorf("webDir: %q is not a folder", s.WebDir))

@@ -33,6 +33,8 @@ func TestSettingsThatCannotWorkAreNamed(t *testing.T) {
 		"lease":          func(c *gatewayd.Config) { c.Lease = time.Millisecond },
 		"ackTimeout":     func(c *gatewayd.Config) { c.AckTimeout = 0 },
 		"roomLinger":     func(c *gatewayd.Config) { c.RoomLinger = -1 },
+		"allowEIO3":      func(c *gatewayd.Config) { c.AllowEIO3, c.Parser = true, "msgpack" },
+		"parser":         func(c *gatewayd.Config) { c.Parser = "json" },
 		"path":           func(c *gatewayd.Config) { c.Path = "socket.io" },
 		"transport":      func(c *gatewayd.Config) { c.Transports = []string{"pigeon"} },
 		"namespaces": func(c *gatewayd.Config) {
@@ -118,7 +120,7 @@ func TestDeclaringKeepsWhatServicesRegistered(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
 	d.gateway()
-	d.configure("bare", `{"registered":["bouncer"],"events":{"old":{"action":"refuse"}}}`)
+	d.configure("bare", `{"registered":["bouncer"],"ordered":"till","events":{"old":{"action":"refuse"}}}`)
 	d.configure("theirs", `{"events":{"say":{"action":"emit","to":"all","args":1}}}`)
 	g := d.gateway(func(c *gatewayd.Config) {
 		c.Namespaces["/bare"] = contract.Namespace{Events: map[string]contract.Rule{"new": {Action: contract.ActionRefuse}}}
@@ -128,7 +130,7 @@ func TestDeclaringKeepsWhatServicesRegistered(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, ns, err := contract.ParseNamespace("bare", entry.Value())
-	if err != nil || len(ns.Registered) != 1 || ns.Registered[0] != "bouncer" || len(ns.Events) != 1 || ns.Events["new"].Action != contract.ActionRefuse {
+	if err != nil || len(ns.Registered) != 1 || ns.Registered[0] != "bouncer" || ns.Ordered != "till" || len(ns.Events) != 1 || ns.Events["new"].Action != contract.ActionRefuse {
 		t.Fatalf("configuration %s: %v", entry.Value(), err)
 	}
 	if ack := g.dial().enter("/theirs", "").request(`"say"`, `1`); !strings.Contains(ack, `"ok":true`) {

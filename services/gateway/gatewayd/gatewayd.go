@@ -41,6 +41,7 @@ import (
 	"github.com/natter-io/natter/services/gateway/internal/bridge"
 	"github.com/natter-io/natter/services/gateway/internal/carry"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/parser"
 	"github.com/natter-io/natter/services/gateway/internal/session"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
@@ -223,6 +224,7 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 		MaxAsk:     maxAsk,
 		Queue:      subscriptionQueue,
 		MaxPending: maxPendingReplies,
+		Parser:     parser.ByName(s.cfg.Parser),
 		Log:        s.log,
 		Metrics:    m,
 	})
@@ -237,6 +239,7 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 		MaxPendingAcks:     s.cfg.MaxPendingAcks,
 		MaxRooms:           s.cfg.MaxRooms,
 		MaxAttachmentBytes: int(s.cfg.MaxHTTPBufferSize) * contract.MaxAttachments,
+		Parser:             parser.ByName(s.cfg.Parser),
 		Log:                s.log,
 		Metrics:            m,
 	}, p.hub, p.bridge)

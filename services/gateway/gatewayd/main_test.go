@@ -75,6 +75,7 @@ type gateway struct {
 	t       testing.TB
 	d       *deployment
 	mounted string // the address of the server around it, if it has no port of its own
+	msgpack bool   // whether its parser is msgpack
 	once    sync.Once
 	end     context.CancelFunc
 	done    chan error
@@ -129,7 +130,9 @@ func (d *deployment) launch(change ...func(*gatewayd.Config)) *gateway {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return d.run(s)
+	g := d.run(s)
+	g.msgpack = cfg.Parser == "msgpack"
+	return g
 }
 
 // run runs a gateway until the test is over.

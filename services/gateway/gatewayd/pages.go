@@ -10,10 +10,14 @@ import (
 	"github.com/natter-io/natter/web"
 )
 
-// pages serves the built-in pages, and before them those of a folder, if it is named. A folder without an
-// index.html is not listed.
-func pages(dir string) http.Handler {
-	builtIn := web.Handler()
+// pages serves the built-in pages, with the client that speaks the gateway's parser, and before them those of a
+// folder, if it is named. A folder without an index.html is not listed.
+func pages(dir, parserName string) http.Handler {
+	bundle := web.DefaultBundle
+	if parserName == "msgpack" {
+		bundle = web.MsgpackBundle
+	}
+	builtIn := web.Handler(bundle)
 	if dir == "" {
 		return builtIn
 	}

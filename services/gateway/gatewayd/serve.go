@@ -50,7 +50,7 @@ func (s *Service) routes(p *parts) http.Handler {
 	}
 	mux.Handle(path, socketio)
 	mux.Handle("/auth/login", signIn(p.bridge.Login, s.log))
-	mux.Handle("/", pages(s.cfg.WebDir))
+	mux.Handle("/", pages(s.cfg.WebDir, s.cfg.Parser))
 	return mux
 }
 

@@ -16,6 +16,7 @@ func (g *gateway) fixed() []string {
 		s.EveryTarget(contract.Live, contract.TargetSocket, g.ID()),
 		s.EveryTarget(contract.Volatile, contract.TargetSocket, g.ID()),
 		s.CarryAny(g.ID()),
+		s.AliveAny(),
 	}
 	for _, kind := range []contract.Kind{contract.Ask, contract.List} {
 		for _, target := range []string{contract.TargetAll, contract.TargetRoom, contract.TargetMany, contract.TargetSocket} {

@@ -21,6 +21,7 @@ import (
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/provision"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/parser"
 	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
@@ -40,6 +41,7 @@ type Options struct {
 	Queue      int           // messages that wait for the readers of the subscriptions
 	MaxPending int           // replies awaited at one time
 
+	Parser  parser.Parser // how packets for clients are spelled
 	Log     *slog.Logger
 	Metrics Metrics
 }
@@ -73,6 +75,7 @@ type Bridge struct {
 	tail     *tail
 	gateways *gateways
 	spaces   *namespaces
+	takers   *takers
 
 	live     chan *nats.Msg // what JetStream republished
 	volatile chan *nats.Msg
@@ -124,7 +127,9 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 	b.fence = newFence(nc, opts)
 	b.tail = newTail(nc, opts)
 	b.gateways = newGateways(opts)
+	b.takers = newTakers(nc, opts, b.gateways.count)
 	b.spaces = newNamespaces(opts, &patterns{nc: nc, subjects: opts.Subjects, live: b.live, volatile: b.volatile, subs: make(map[string][]*nats.Subscription)})
+	b.spaces.reordered = b.closeUntaken
 	return b, nil
 }
 
@@ -140,7 +145,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.rooms.run, b.tail.run, b.sweep, b.maintain} {
+	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.rooms.run, b.takers.run, b.tail.run, b.sweep, b.maintain} {
 		wg.Go(func() { part(ctx) })
 	}
 	wg.Wait()
@@ -165,6 +170,7 @@ func (b *Bridge) subscribe() ([]*nats.Subscription, error) {
 		{s.EveryTarget(contract.List, contract.TargetRoom, gw), b.requests},
 		{s.EveryTarget(contract.List, contract.TargetMany, gw), b.requests},
 		{s.EveryTarget(contract.List, contract.TargetSocket, gw), b.requests},
+		{s.AliveAny(), b.takers.words},
 		{electedSubject + b.opts.Subjects.Names().Stream, b.live},
 		{b.replies.inbox + ".*", b.replies.in},
 		{b.stores.inbox + ".*", b.stores.in},

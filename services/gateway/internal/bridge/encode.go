@@ -31,18 +31,13 @@ func (b *Bridge) selection(p contract.Parsed, h contract.Header) (sel hub.Select
 	return sel, err == nil && (local == "" || local == b.opts.Gateway), err
 }
 
-// encodeEvent makes the packet of an event, once for all who receive it. The payload's JSON stays as it is,
-// byte for byte; the extra elements follow its own.
-func encodeEvent(head socketio.Head, h contract.Header, payload []byte, extra ...[]byte) (*transport.Message, error) {
+// encodeEvent makes the packet of an event, once for all who receive it. The extra elements follow its own.
+func (b *Bridge) encodeEvent(head socketio.Head, h contract.Header, payload []byte, extra ...[]byte) (*transport.Message, error) {
 	array, attachments, err := contract.SplitPayload(h, payload)
 	if err != nil {
 		return nil, err
 	}
-	if err := socketio.Valid(array, len(attachments)); err != nil {
-		return nil, err
-	}
-	head.Attachments = len(attachments)
-	return transport.NewMessage(socketio.AppendEvent(nil, head, array, extra...), attachments...), nil
+	return b.opts.Parser.Event(head, array, attachments, extra...)
 }
 
 // stamp is the last argument of what clients say to each other. The sender's headers are set by gateways;

@@ -142,7 +142,7 @@ func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored,
 		extra = [][]byte{stamp(h, id, s.Time)}
 	}
 	err := b.meant(sel, func(sel hub.Selection) error {
-		m, err := encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, payload, extra...)
+		m, err := b.encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, payload, extra...)
 		if err != nil {
 			return err
 		}
@@ -355,7 +355,7 @@ func (b *Bridge) volatileEvent(msg *nats.Msg) error {
 		extra = [][]byte{stamp(h, "", time.Now())}
 	}
 	err = b.meant(sel, func(sel hub.Selection) error {
-		m, err := encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, msg.Data, extra...)
+		m, err := b.encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, msg.Data, extra...)
 		if err != nil {
 			return err
 		}

@@ -22,7 +22,8 @@ import (
 type namespaces struct {
 	opts Options
 
-	patterns *patterns // subscriptions; of the goroutine that loads and follows
+	patterns  *patterns         // subscriptions; of the goroutine that loads and follows
+	reordered func(name string) // told, after the fact, that another service than before shall take sockets
 
 	mu        sync.RWMutex
 	known     map[string]contract.Namespace
@@ -77,6 +78,7 @@ func (n *namespaces) set(name string, ns *contract.Namespace) {
 		}
 	}
 	n.mu.Lock()
+	reordered := ns != nil && ns.Ordered != "" && ns.Ordered != n.known[name].Ordered
 	if ns != nil {
 		n.known[name] = *ns
 	} else {
@@ -99,10 +101,13 @@ func (n *namespaces) set(name string, ns *contract.Namespace) {
 	if isPattern && ns == nil {
 		n.patterns.remove(name)
 	}
+	if reordered {
+		n.reordered(name)
+	}
 }
 
 // declare writes the namespaces of this gateway's own configuration, where they differ. What services have
-// registered stays.
+// registered stays, and which of them takes the sockets if the configuration does not say.
 func (n *namespaces) declare(ctx context.Context, kv jetstream.KeyValue) error {
 	for _, name := range slices.Sorted(maps.Keys(n.opts.Namespaces)) {
 		ns := n.opts.Namespaces[name]
@@ -132,6 +137,9 @@ func declareOne(ctx context.Context, kv jetstream.KeyValue, key string, ns contr
 	if entry != nil {
 		if _, there, err := contract.ParseNamespace(key, entry.Value()); err == nil {
 			ns.Registered = there.Registered
+			if ns.Ordered == "" {
+				ns.Ordered = there.Ordered
+			}
 			if reflect.DeepEqual(normal(ns), normal(there)) {
 				return nil
 			}

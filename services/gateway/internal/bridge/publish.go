@@ -93,9 +93,12 @@ func (b *Bridge) Volatile(say session.Say) error {
 	return b.nc.PublishMsg(msg)
 }
 
-// On tells services what a client said.
+// On tells services what a client said; of the service that has taken the socket, that instance.
 func (b *Bridge) On(s *session.Socket, event string, array []byte, attachments [][]byte, ack func([]byte, [][]byte, error)) error {
 	subject, err := b.opts.Subjects.On(s.Namespace(), event, s.ID())
+	if instance := s.Instance(); instance != "" {
+		subject, err = b.opts.Subjects.OnTaken(s.Namespace(), event, s.ID(), instance)
+	}
 	if err != nil {
 		return err
 	}
@@ -150,15 +153,26 @@ func (b *Bridge) Use(ctx context.Context, namespace, middleware string, entry co
 	if int64(request.Size()) > b.nc.MaxPayload() {
 		return contract.Admission{Message: "the handshake is too large"}, nil
 	}
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, maxUseWait) {
-		a, err := b.useOnce(ctx, request)
-		if err == nil {
-			return a, nil
+	var a contract.Admission
+	err = b.again(ctx, func() (err error) {
+		if a, err = b.useOnce(ctx, request); err != nil {
+			b.often(&b.lately.use, "a middleware does not answer; the client is held and it is asked again", "subject", subject, "socket", entry.ID, "error", err)
 		}
-		b.often(&b.lately.use, "a middleware does not answer; the client is held and it is asked again", "subject", subject, "socket", entry.ID, "error", err)
+		return err
+	})
+	return a, err
+}
+
+// again asks a service until it answers or the context ends.
+func (b *Bridge) again(ctx context.Context, try func() error) error {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, maxUseWait) {
+		err := try()
+		if err == nil {
+			return nil
+		}
 		select {
 		case <-ctx.Done():
-			return contract.Admission{}, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
+			return fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 		case <-time.After(wait):
 		}
 	}
@@ -169,15 +183,24 @@ const (
 	maxUseWait = 2 * time.Second // between two
 )
 
-func (b *Bridge) useOnce(ctx context.Context, request *nats.Msg) (contract.Admission, error) {
+// askOnce puts a request to a service; a NATS micro error is no answer.
+func (b *Bridge) askOnce(ctx context.Context, request *nats.Msg) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, useTimeout)
 	defer cancel()
 	reply, err := b.nc.RequestMsgWithContext(ctx, request)
 	if err != nil {
-		return contract.Admission{}, err
+		return nil, err
 	}
 	if code := reply.Header.Get("Nats-Service-Error-Code"); code != "" {
-		return contract.Admission{}, fmt.Errorf("error %s: %s", code, reply.Header.Get("Nats-Service-Error"))
+		return nil, fmt.Errorf("error %s: %s", code, reply.Header.Get("Nats-Service-Error"))
+	}
+	return reply, nil
+}
+
+func (b *Bridge) useOnce(ctx context.Context, request *nats.Msg) (contract.Admission, error) {
+	reply, err := b.askOnce(ctx, request)
+	if err != nil {
+		return contract.Admission{}, err
 	}
 	var a struct {
 		OK *bool `json:"ok"`

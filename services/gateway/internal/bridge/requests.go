@@ -107,7 +107,7 @@ func (b *Bridge) request(msg *nats.Msg) error {
 	}
 	id := b.acks()
 	// Also without members what is malformed is refused.
-	m, err := encodeEvent(socketio.Head{Namespace: p.Namespace, ID: id, HasID: true}, h, msg.Data)
+	m, err := b.encodeEvent(socketio.Head{Namespace: p.Namespace, ID: id, HasID: true}, h, msg.Data)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (b *Bridge) request(msg *nats.Msg) error {
 	for i, members := range spaces {
 		packets[i] = m
 		if name := members[0].Namespace(); name != p.Namespace { // of a pattern
-			if packets[i], err = encodeEvent(socketio.Head{Namespace: name, ID: id, HasID: true}, h, msg.Data); err != nil {
+			if packets[i], err = b.encodeEvent(socketio.Head{Namespace: name, ID: id, HasID: true}, h, msg.Data); err != nil {
 				return err
 			}
 		}

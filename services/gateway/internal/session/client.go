@@ -1,7 +1,6 @@
 package session
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/socketio"
+	"github.com/natter-io/natter/services/gateway/internal/parser"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
@@ -26,9 +26,9 @@ const (
 type Client struct {
 	srv     *Server
 	conn    *transport.Conn
-	decoder socketio.Decoder // used by Message alone
-	mainID  string           // id of the socket that is made next; "": draw one
-	ctx     context.Context  // ends with the connection
+	decoder parser.Decoder  // used by Message alone
+	mainID  string          // id of the socket that is made next; "": draw one
+	ctx     context.Context // ends with the connection
 	cancel  context.CancelFunc
 
 	mu      sync.Mutex
@@ -43,8 +43,7 @@ type Client struct {
 
 func newClient(srv *Server, conn *transport.Conn) *Client {
 	c := &Client{srv: srv, conn: conn, sockets: make(map[string]*Socket)}
-	c.decoder.MaxAttachments = contract.MaxAttachments
-	c.decoder.MaxAttachmentBytes = srv.opts.MaxAttachmentBytes
+	c.decoder = srv.opts.Parser.Decoder(parser.Limits{Attachments: contract.MaxAttachments, AttachmentBytes: srv.opts.MaxAttachmentBytes})
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.idle = time.AfterFunc(srv.opts.ConnectTimeout, c.closeIfIdle)
 	return c
@@ -77,31 +76,9 @@ func (c *Client) closeIfIdle() {
 	}
 }
 
-// keeps says whether a packet lives longer than the call that brings it: its data are kept for the
-// attachments to come, or for a middleware.
-func keeps(text []byte) bool {
-	if len(text) == 0 {
-		return false
-	}
-	switch socketio.Type(text[0]) {
-	case socketio.Connect, socketio.BinaryEvent, socketio.BinaryAck:
-		return true
-	}
-	return false
-}
-
 // Message takes what the client sent.
 func (c *Client) Message(data []byte, binary bool) {
-	var p *socketio.Packet
-	var err error
-	if binary || keeps(data) {
-		data = bytes.Clone(data)
-	}
-	if binary {
-		p, err = c.decoder.Binary(data)
-	} else {
-		p, err = c.decoder.Text(data)
-	}
+	p, err := c.decoder.Message(data, binary)
 	switch {
 	case err != nil:
 	case p != nil:

@@ -38,6 +38,7 @@ func (s *Socket) enter(ctx context.Context) {
 		err = s.join(ctx)
 	}
 	if err != nil {
+		s.untake()
 		s.disclaim()
 	}
 	var no refusal
@@ -60,14 +61,17 @@ func (s *Socket) enter(ctx context.Context) {
 // maxAdmission is how old the word of a middleware may be when the socket gets in.
 const maxAdmission = 10 * time.Second
 
-// admit asks the namespace's middlewares; all of them again, if one was so slow that what another said may not
-// be true any more.
+// admit asks the namespace's middlewares, and who takes the socket if the namespace is ordered; the middlewares again,
+// if one of all these was so slow that what another said may not be true any more.
 func (s *Socket) admit(ctx context.Context) error {
 	name := s.name
 	for {
 		start := time.Now()
 		s.user, s.name, s.roles, s.data, s.greetings = "", name, nil, nil, nil
 		if err := s.admitOnce(ctx); err != nil {
+			return err
+		}
+		if err := s.take(ctx); err != nil {
 			return err
 		}
 		if time.Since(start) < maxAdmission {
@@ -109,7 +113,7 @@ func (s *Socket) admitOnce(ctx context.Context) error {
 			}
 			return refusal{message: message, data: a.Data}
 		}
-		s.take(a)
+		s.add(a)
 		rooms = append(rooms, a.Rooms...)
 		if !a.Expires.IsZero() && (expires.IsZero() || a.Expires.Before(expires)) {
 			expires = a.Expires
@@ -130,24 +134,33 @@ func (s *Socket) admitOnce(ctx context.Context) error {
 	return nil
 }
 
-// ask asks one middleware of a namespace. While it does not answer, and nothing else lives on the connection, the client's
+// ask asks one middleware of a namespace.
+func (s *Socket) ask(ctx context.Context, namespace, middleware string, entry contract.Entry) (a contract.Admission, err error) {
+	err = s.patiently(ctx, func(ctx context.Context) (err error) {
+		a, err = s.client.srv.backend.Use(ctx, namespace, middleware, entry)
+		return err
+	})
+	if err != nil {
+		return contract.Admission{}, fmt.Errorf("middleware %s of %s: %w", middleware, namespace, err)
+	}
+	return a, nil
+}
+
+// patiently asks a service, by try. While it does not answer, and nothing else lives on the connection, the client's
 // patience (connectTimeout) is the limit; then the transport is closed, so that the client tries again.
-func (s *Socket) ask(ctx context.Context, namespace, middleware string, entry contract.Entry) (contract.Admission, error) {
+func (s *Socket) patiently(ctx context.Context, try func(context.Context) error) error {
 	for {
 		limited, cancel := context.WithTimeout(ctx, s.client.srv.opts.ConnectTimeout)
-		a, err := s.client.srv.backend.Use(limited, namespace, middleware, entry)
+		err := try(limited)
 		cancel()
-		if err == nil {
-			return a, nil
-		}
-		if ctx.Err() != nil || !s.client.others(s) {
-			return contract.Admission{}, fmt.Errorf("middleware %s of %s: %w", middleware, namespace, err)
+		if err == nil || ctx.Err() != nil || !s.client.others(s) {
+			return err
 		}
 	}
 }
 
-// take adds what a middleware said to what the ones before it said.
-func (s *Socket) take(a contract.Admission) {
+// add adds what a middleware said to what the ones before it said.
+func (s *Socket) add(a contract.Admission) {
 	if a.User != "" {
 		s.user = a.User
 	}
@@ -161,6 +174,9 @@ func (s *Socket) take(a contract.Admission) {
 	s.greetings = append(s.greetings, a.Emit...)
 }
 
+// errReordered says that another service shall take the socket, so that it must enter again.
+var errReordered = fmt.Errorf("%w: the namespace's order has just been changed", ErrUnavailable)
+
 // join makes the socket a member and tells it so.
 func (s *Socket) join(ctx context.Context) error {
 	srv := s.client.srv
@@ -173,6 +189,10 @@ func (s *Socket) join(ctx context.Context) error {
 			s.undo()
 			return fmt.Errorf("joining the room %q: %w", room, err)
 		}
+	}
+	if !s.inOrder() { // who is a member by now is looked at when that changes
+		s.undo()
+		return errReordered
 	}
 	expelled, err := s.begin(ctx)
 	if err != nil {
@@ -209,7 +229,12 @@ func (s *Socket) begin(ctx context.Context) (expelled bool, err error) {
 	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info()})
 	for _, g := range s.greetings { // a client that is not in yet keeps them until it is
 		head := socketio.Head{Namespace: s.namespace, Attachments: len(g.Attachments)}
-		s.Send(transport.NewMessage(socketio.AppendEvent(nil, head, g.Event), g.Attachments...))
+		m, err := s.client.srv.opts.Parser.Event(head, g.Event, g.Attachments)
+		if err != nil { // the parser has no way to say it
+			s.client.srv.often("a client was not sent what a middleware gave it", "socket", s.id, "namespace", s.namespace, "error", err)
+			continue
+		}
+		s.Send(m)
 	}
 	s.greetings = nil
 	s.Send(s.accepted())

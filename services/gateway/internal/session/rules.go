@@ -8,7 +8,6 @@ import (
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/socketio"
-	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
 // event does what the namespace's rules say with one event of the client. An error violates the protocol.
@@ -301,13 +300,14 @@ func (e *event) service() *contract.Refusal {
 		}
 	}
 	e.socket.life.Lock()
-	if !e.socket.connected() { // meanwhile, and services know
+	if !e.socket.connected() || e.socket.lost() { // meanwhile, and services know
 		e.socket.life.Unlock()
 		return nil
 	}
 	err := e.socket.client.srv.backend.On(e.socket, e.name, e.packet.Data, e.packet.Attachments, ack)
 	e.socket.life.Unlock()
 	if err == nil {
+		e.socket.holdIfLeaving()
 		return nil
 	}
 	if e.wanted {
@@ -342,8 +342,13 @@ func (a answer) ack(object any) {
 
 // reply sends the ack's arguments, a JSON array.
 func (a answer) reply(array []byte, attachments [][]byte) {
-	head := socketio.Head{Namespace: a.socket.namespace, ID: a.id, HasID: true, Attachments: len(attachments)}
-	a.socket.Send(transport.NewMessage(socketio.AppendAck(nil, head, array), attachments...))
+	srv := a.socket.client.srv
+	m, err := srv.opts.Parser.Ack(socketio.Head{Namespace: a.socket.namespace, ID: a.id, HasID: true}, array, attachments)
+	if err != nil {
+		srv.often("an ack cannot be put into a packet; the client does not get it", "socket", a.socket.id, "namespace", a.socket.namespace, "error", err)
+		return
+	}
+	a.socket.Send(m)
 }
 
 // announces says whether the namespace tells a room's members who comes and goes.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/parser"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
@@ -53,6 +54,10 @@ type Backend interface {
 	Disclaim(namespace string)
 	// Use asks a middleware of a namespace, or a function, about a client until it answers or the context ends.
 	Use(ctx context.Context, namespace, middleware string, entry contract.Entry) (contract.Admission, error)
+	// Take asks the instances of a service until one takes the socket, or the context ends, and returns its id. Until
+	// Untake the socket's connection is closed when the instance is gone, with [Socket.Lose], or wants to go.
+	Take(ctx context.Context, s *Socket, service string) (instance string, err error)
+	Untake(s *Socket)
 	// Enter hears what is said to the whole namespace, Acquire what is said to a room. When they return
 	// nil, all that is published from then on is heard, until as many calls of Exit and Release.
 	Enter(ctx context.Context, namespace string) error
@@ -68,7 +73,7 @@ type Backend interface {
 	Store(say Say, done func(id string, err error))
 	// Volatile publishes an event for whoever is there.
 	Volatile(say Say) error
-	// On tells services what a client said. With ack it wants an answer: unless On fails, ack is called once,
+	// On tells services what a client said; of the service that has taken the socket, that instance. With ack it wants an answer: unless On fails, ack is called once,
 	// with the ack's arguments as a JSON array, or with the error that there is none.
 	On(s *Socket, event string, array []byte, attachments [][]byte, ack func(array []byte, attachments [][]byte, err error)) error
 	// Who lists the sockets in a room over all gateways; done is called once.
@@ -85,6 +90,7 @@ type Options struct {
 	MaxPendingAcks     int           // unanswered acks of one socket in each direction, and posts not yet stored
 	MaxRooms           int           // rooms of one socket
 	MaxAttachmentBytes int           // of one packet
+	Parser             parser.Parser // how all clients of the gateway spell packets
 	Log                *slog.Logger
 	Metrics            Metrics
 }

@@ -44,6 +44,7 @@ type Socket struct {
 
 	mu       sync.Mutex
 	state    state
+	taken    taken
 	data     json.RawMessage  // as the middlewares gave it, or services have set it since
 	expelled bool             // whether it was put out before it was in
 	asked    map[uint64]Asker // acks that the client owes, by id
@@ -260,7 +261,7 @@ func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
 		return nil
 	}
 	if byServer {
-		s.Send(transport.NewMessage(socketio.AppendDisconnect(nil, s.namespace)))
+		s.Send(s.client.srv.opts.Parser.Disconnect(s.namespace))
 	}
 	srv := s.client.srv
 	s.tell(contract.EventDisconnecting, reason, srv.hub.Rooms(s))
@@ -272,6 +273,7 @@ func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
 	}
 	srv.backend.Exit(s.namespace)
 	s.tell(contract.EventDisconnect, reason)
+	s.untake()
 	s.disclaim()
 	return asked
 }

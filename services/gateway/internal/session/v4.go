@@ -70,13 +70,13 @@ func (s *Socket) accepted() *transport.Message {
 	if s.client.speaksV4() {
 		return transport.NewMessage(socketio.AppendConnectV4(nil, s.namespace))
 	}
-	return transport.NewMessage(socketio.AppendConnect(nil, s.namespace, s.id, ""))
+	return s.client.srv.opts.Parser.Connect(s.namespace, s.id, "")
 }
 
 // refused tells the client why it is not.
 func (s *Socket) refused(no refusal) *transport.Message {
 	if !s.client.speaksV4() {
-		return transport.NewMessage(socketio.AppendConnectError(nil, s.namespace, no.message, no.data))
+		return s.client.srv.opts.Parser.ConnectError(s.namespace, no.message, no.data)
 	}
 	// The data if there is any, else the message, as by the stock server. Clients' parsers take nothing but
 	// strings and objects.
