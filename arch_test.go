@@ -110,7 +110,7 @@ func kind(name string) (kind, service string) {
 		return "web", ""
 	case name == "examples/embedded":
 		return "embedded", ""
-	case parts[0] == "examples":
+	case parts[0] == "examples", parts[0] == "test": // back ends
 		return "example", ""
 	}
 	return "", ""

@@ -228,7 +228,7 @@ func FuzzDecodeTokenIsCanonical(f *testing.F) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"natter.emit._.all", "natter.on._.x." + socketID, "natter.do.a=2Fb.room.=", "natter.use._.auth", "natter.server._.x", "natter.take._.orders", "natter.on._.x." + socketID + ".i1"} {
+	for _, s := range []string{"natter.emit._.all", "natter.on._.x." + socketID, "natter.do.a=2Fb.room.=", "natter.use._.auth", "natter.server._.x", "natter.take._.orders", "natter.on._.x." + socketID + ".i1", "natter.room._.join-room.red.g1"} {
 		f.Add(s)
 	}
 	var s Subjects
@@ -246,6 +246,8 @@ func FuzzParse(f *testing.F) {
 			if p.Instance != "" {
 				again, err = s.OnTaken(p.Namespace, p.Event, p.Socket, p.Instance)
 			}
+		case Room:
+			again, err = s.Room(p.Namespace, p.Event, p.Target.Rooms()[0], p.Gateway)
 		case Take:
 			again, err = s.Take(p.Namespace, p.Service)
 		case Server:

@@ -17,6 +17,11 @@ type Namespace struct {
 	// Registered names the middlewares that services have added themselves; they are asked after Use, and
 	// guests are asked too.
 	Registered []string `json:"registered,omitempty" yaml:"-"`
+	// HandshakeAuth has services told what clients gave as auth, in connect events and lists. Without it
+	// middlewares alone are told, since it holds secrets.
+	HandshakeAuth bool `json:"handshakeAuth,omitempty" yaml:"handshakeAuth"`
+	// RoomEvents has gateways say who comes into rooms and leaves them: [Room].
+	RoomEvents bool `json:"roomEvents,omitempty" yaml:"roomEvents"`
 	// Role that the middlewares must have granted; without it the client is refused.
 	Role string `json:"role,omitempty" yaml:"role"`
 	// Ordered names the service whose instances take the sockets: what a socket says goes to the one instance that has
@@ -76,6 +81,17 @@ const (
 	EventDisconnecting = "disconnecting"
 	EventDisconnect    = "disconnect"
 )
+
+// The events of [Room]. Each gateway speaks of its own sockets: a room is created with the first that joins it at that
+// gateway, and deleted when the last one there has left.
+const (
+	EventCreateRoom = "create-room"
+	EventJoinRoom   = "join-room"
+	EventLeaveRoom  = "leave-room"
+	EventDeleteRoom = "delete-room"
+)
+
+var roomEvents = []string{EventCreateRoom, EventJoinRoom, EventLeaveRoom, EventDeleteRoom}
 
 var actions = []Action{ActionPost, ActionEmit, ActionVolatile, ActionJoin, ActionLeave, ActionWho, ActionHistory, ActionSearch, ActionEdit, ActionDelete, ActionRead,
 	ActionUnread, ActionService, ActionRefuse}

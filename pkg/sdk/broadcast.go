@@ -24,6 +24,7 @@ type Broadcast struct {
 	rooms     []string
 	except    []string
 	sender    *Socket // who says it, if a client: goes into the headers
+	gateway   string  // the only one that is meant; "" for all
 	volatile  bool
 	stamped   bool
 	plain     bool // not to be compressed
@@ -43,6 +44,14 @@ func (b Broadcast) In(rooms ...string) Broadcast { return b.To(rooms...) }
 // Except adds rooms and socket ids that do not hear it.
 func (b Broadcast) Except(rooms ...string) Broadcast {
 	b.except = union(b.except, rooms)
+	return b
+}
+
+// Local leaves of the target the sockets of one gateway, named by its id: the first part of the ids of its sockets, and
+// gatewayd.Service.ID of a gateway inside a program. See [Socket.Local]. Of a Post the delivery alone is local: history
+// keeps it as any.
+func (b Broadcast) Local(gateway string) Broadcast {
+	b.gateway = gateway
 	return b
 }
 
@@ -227,7 +236,7 @@ func (b Broadcast) message(ctx context.Context, kind contract.Kind, event string
 	if b.plain {
 		msg.Header.Set(contract.HeaderCompress, "false")
 	}
-	if b.sender != nil {
+	if b.sender != nil && kind != contract.Ask { // a question has no stamp
 		b.sender.sign(msg)
 	}
 	b.told(ctx, kind, event, args)
@@ -242,6 +251,12 @@ func (b Broadcast) addressed(kind contract.Kind) (*nats.Msg, error) {
 		return nil, err
 	}
 	msg := nats.NewMsg(subject)
+	if b.gateway != "" {
+		if !contract.ValidGatewayID(b.gateway) {
+			return nil, fmt.Errorf("local: %q is not a gateway's id", b.gateway)
+		}
+		msg.Header.Set(contract.HeaderGateway, b.gateway)
+	}
 	for header, names := range map[string][]string{contract.HeaderRooms: b.rooms, contract.HeaderExcept: b.except} {
 		if len(names) == 0 || header == contract.HeaderRooms && !target.IsMany() {
 			continue

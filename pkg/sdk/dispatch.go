@@ -58,6 +58,8 @@ func (r *run) route(msg *nats.Msg) {
 		key, must = msg.Reply, true
 	case what.Instance != "" && !n.hears(what.Event):
 		return
+	case what.Kind == contract.Room:
+		key, must = what.Gateway+" "+what.Namespace+" "+what.Target.String(), true
 	}
 	if !r.lanes.add(key, job{msg, what, n}, must) {
 		if s.stats.flooded.Add(1)%1000 == 1 {
@@ -81,6 +83,10 @@ func (r *run) handle(j job) {
 		r.allowRequest(j.msg)
 		return
 	}
+	if j.what.Kind == contract.Use && contract.IsFunction(j.what.Namespace) {
+		r.decide(j.msg, n)
+		return
+	}
 	if j.what.Kind == contract.Use {
 		for i := range n.uses {
 			if n.uses[i].name == j.what.Middleware {
@@ -98,6 +104,10 @@ func (r *run) handle(j job) {
 	r.server.stats.events.Add(1)
 	if j.what.Kind == contract.Server {
 		r.side(j, args)
+		return
+	}
+	if j.what.Kind == contract.Room {
+		r.room(j, args)
 		return
 	}
 	h := contract.Header(j.msg.Header)

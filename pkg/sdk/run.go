@@ -165,6 +165,13 @@ func (r *run) subscribe() error {
 			}
 			subjects = append(subjects, subject)
 		}
+		for _, more := range []func() ([]string, error){n.functionSubjects, n.roomSubjects} {
+			added, err := more()
+			if err != nil {
+				return err
+			}
+			subjects = append(subjects, added...)
+		}
 		for _, u := range n.uses {
 			subject, err := s.subjects.Use(name, u.name)
 			if contract.IsPattern(name) {

@@ -25,6 +25,7 @@ export async function converse(natter, recorder) {
   await questions(said);
   await middleware(said);
   await pattern(said);
+  await functions(said);
   await ordered(said);
   await among(said);
   await accounts(said);
@@ -163,6 +164,33 @@ async function pattern({ backend, natter, recorder }) {
   eve.emit("move");
   eve.disconnect();
   await until(() => recorder.heard(/^natter\.on\.game-1\.disconnect\./), "the end of Eve");
+}
+
+// Namespaces that exist because a service says so, which has room events and is told auth.
+async function functions({ backend, natter, recorder }) {
+  backend.connection.subscribe("natter.use.=2A=2Atenants.exists", {
+    callback: (_, message) => message.respond(JSON.stringify({ ok: message.json().namespace === "/tenant/a" })),
+  });
+  const greetings = [{ event: ["welcome"] }, { event: ["picture", { _placeholder: true, num: 0 }], attachments: ["AQI="] }];
+  backend.connection.subscribe("natter.use.*.greeter", { callback: (_, message) => message.respond(JSON.stringify({ ok: true, rooms: ["hall"], emit: greetings })) });
+  await backend.namespace("/**tenants", { use: ["greeter"], handshakeAuth: true, roomEvents: true });
+  const eve = await entered(natter, "/tenant/a", { auth: { key: 1 } });
+  const stranger = natter.client("/elsewhere");
+  assert.equal((await next(stranger, "connect_error"))[0].message, "Invalid namespace");
+  const local = headersOf({ "Natter-Gateway": eve.id.split(".")[0] });
+  const heard = next(eve, "news");
+  await publish(backend, "natter.emit.=2A=2Atenants.all", '["news",1]', { "Natter-Gateway": eve.id.split(".")[0] });
+  await heard;
+  await publish(backend, "natter.do.=2A=2Atenants.room.hall", '["leave","hall"]', { "Natter-Gateway": eve.id.split(".")[0] });
+  eve.on("picture?", (answer) => answer(Buffer.from([1, 2])));
+  const [answer] = (await backend.connection.request("natter.ask.=2A=2Atenants.all", '["picture?"]', { timeout, headers: local })).json();
+  assert.deepEqual(answer, { id: eve.id, ack: [{ _placeholder: true, num: 0 }], attachments: ["AQI="] });
+  const [listed] = (await backend.connection.request("natter.list.=2A=2Atenants.all", "", { timeout, headers: local })).json();
+  assert.deepEqual([listed.namespace, listed.handshake.auth, listed.transport.length > 0], ["/tenant/a", { key: 1 }, true]);
+  const counted = await backend.connection.request("natter.list.=2A=2Atenants.all", "", { timeout, headers: headersOf({ "Natter-Count": "1" }) });
+  assert.deepEqual([counted.json(), counted.headers.last("Natter-Expected")], [[], "1"]);
+  eve.disconnect();
+  await until(() => recorder.heard(/^natter\.on\.tenant=2Fa\.disconnect\./), "the end of Eve");
 }
 
 // A namespace whose sockets an instance of a back end takes, and leaves.

@@ -132,13 +132,13 @@ describe("deploy", () => {
     const { publish, subscribe } = await as(t, "dice");
     for (const subject of [
       "natter.on.dice.roll.g1.abc", "natter.on.admin.delete=20user.g1.abc", // for clients
-      "natter.gateway.g1.carry.g2", // for gateways
+      "natter.gateway.g1.carry.g2", "natter.room.dice.join-room.red.g1", // for gateways
       "natter.live.dice.all", "natter.live._.room.red", // for JetStream
       "natter.emit._.all", "natter.do._.all", "natter.volatile._.all", "natter.post.admin.all", // in others' namespaces
       "natter.use.dice.auth", "natter.allow.dice", "natter.auth.create", "natter.auth.login", "natter.history.page", "natter.event.user.deleted",
       "$KV.NATTER_NAMESPACES.admin", "$KV.NATTER_ACCOUNTS.x", "$JS.API.STREAM.DELETE.NATTER", "$JS.API.STREAM.CREATE.MINE",
     ]) await publish(subject);
-    for (const subject of ["natter.use.>", "natter.use._.auth", "natter.allow.>", "natter.allow.dice", "natter.on._.>", "natter.on.>", "natter.live.>", "natter.auth.>", "natter.gateway.g1.carry.*", "$KV.>", "_INBOX_auth.>", ">"]) await subscribe(subject);
+    for (const subject of ["natter.use.>", "natter.use._.auth", "natter.allow.>", "natter.allow.dice", "natter.on._.>", "natter.on.>", "natter.room.>", "natter.live.>", "natter.auth.>", "natter.gateway.g1.carry.*", "$KV.>", "_INBOX_auth.>", ">"]) await subscribe(subject);
   });
 
   test("only auth hears who wants to enter, and reads accounts", async (t) => {

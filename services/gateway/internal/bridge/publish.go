@@ -139,9 +139,9 @@ func (b *Bridge) signPattern(msg *nats.Msg, namespace string) {
 	}
 }
 
-// Use asks a middleware until it answers or the context ends.
-func (b *Bridge) Use(ctx context.Context, middleware string, entry contract.Entry) (contract.Admission, error) {
-	subject, err := b.opts.Subjects.Use(entry.Namespace, middleware)
+// Use asks a middleware of a namespace, or a function, until it answers or the context ends.
+func (b *Bridge) Use(ctx context.Context, namespace, middleware string, entry contract.Entry) (contract.Admission, error) {
+	subject, err := b.opts.Subjects.Use(namespace, middleware)
 	if err != nil {
 		return contract.Admission{}, err
 	}
@@ -218,6 +218,11 @@ func (b *Bridge) useOnce(ctx context.Context, request *nats.Msg) (contract.Admis
 		}
 		if _, err := contract.EncodeToken(room); err != nil {
 			return contract.Admission{}, fmt.Errorf("not an admission: rooms: %w", err)
+		}
+	}
+	for i, g := range a.Emit {
+		if err := socketio.Valid(g.Event, len(g.Attachments)); err != nil {
+			return contract.Admission{}, fmt.Errorf("not an admission: emit %d: %w", i, err)
 		}
 	}
 	a.Admission.OK = *a.OK
