@@ -122,7 +122,7 @@ describe("deploy", () => {
     for (const service of d.services) await service.stop();
     for (const service of d.services) service.launch();
     await Promise.all(d.services.map((service) => service.ready()));
-    await d.connected("/", { auth: { token: (await signIn(d.gateway, "admin", password(d.auth))).token } });
+    await d.connected("/", { auth: { token: (await signIn(d.gateway, "admin", await password(d.auth))).token } });
     for (const process of [...d.services, dice, d.nats]) {
       const line = process.output.split("\n").find((line) => /permissions? violation|denied a subject|authorization violation/i.test(line));
       assert.equal(line, undefined, `${process.name}: ${line}`);
