@@ -63,7 +63,7 @@ func (s *sessions) open(kv jetstream.KeyValue) { s.bucket.Store(&kv) }
 
 // key is where a session is stored; false for what cannot be a private id.
 func key(pid string) (string, bool) {
-	if len(pid) != contract.SocketIDLength || strings.ContainsFunc(pid, func(r rune) bool {
+	if len(pid) != session.PrivateIDLength || strings.ContainsFunc(pid, func(r rune) bool {
 		return r > 'z' || !strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", r)
 	}) {
 		return "", false
