@@ -142,7 +142,7 @@ func written(stream string, reply *nats.Msg) (revision uint64, err error) {
 		return 0, fmt.Errorf("acknowledgement %q: %w", reply.Data, err)
 	}
 	switch {
-	case ack.Error != nil && ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
+	case ack.Error != nil && (ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
 		return 0, session.ErrClaimed
 	case ack.Error != nil:
 		return 0, ack.Error

@@ -73,7 +73,7 @@ func pubAck(stream, epoch string, reply *nats.Msg, err error) (id string, duplic
 		return "", false, fmt.Errorf("acknowledgement %q: %w", reply.Data, err)
 	}
 	switch {
-	case ack.Error != nil && ack.Error.ErrorCode == errCodeTooLarge:
+	case ack.Error != nil && ack.Error.ErrorCode == jetstream.JSErrCodeStreamMessageExceedsMaximum:
 		return "", false, fmt.Errorf("%w: the stream takes no message of this size (its max_msg_size)", session.ErrTooLarge)
 	case ack.Error != nil:
 		return "", false, ack.Error
@@ -82,6 +82,3 @@ func pubAck(stream, epoch string, reply *nats.Msg, err error) (id string, duplic
 	}
 	return contract.MessageID(epoch, ack.Sequence), ack.Duplicate, nil
 }
-
-// errCodeTooLarge is JetStream's "message size exceeds maximum allowed".
-const errCodeTooLarge jetstream.ErrorCode = 10054
