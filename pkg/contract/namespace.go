@@ -43,7 +43,7 @@ type Rule struct {
 	// with the same id, since no ack came, is stored and heard once. It may be left out. One that stands right behind
 	// the Args arguments is not passed on. For Post and Emit.
 	ID string `json:"id,omitempty" yaml:"id"`
-	// Members demands that the sender is in the room. History always does.
+	// Members demands that the sender is in the room. What concerns history always does.
 	Members bool `json:"members,omitempty" yaml:"members"`
 	// Except may be "sender": the sender does not hear what it said.
 	Except string `json:"except,omitempty" yaml:"except"`
@@ -67,6 +67,11 @@ const (
 	ActionLeave    Action = "leave"    // the sender leaves the room
 	ActionWho      Action = "who"      // ack: who is in the room
 	ActionHistory  Action = "history"  // ack: the room's messages, from the history service
+	ActionSearch   Action = "search"   // ack: messages with words, from the history service
+	ActionEdit     Action = "edit"     // a message becomes another: its author and administrators may
+	ActionDelete   Action = "delete"   // a message goes, likewise
+	ActionRead     Action = "read"     // the sender has read a room up to a message
+	ActionUnread   Action = "unread"   // ack: how much the sender has not read
 	ActionService  Action = "service"  // to services, as any event without a rule
 	ActionRefuse   Action = "refuse"   // nobody hears it
 )
@@ -95,7 +100,8 @@ const (
 
 var roomEvents = []string{EventCreateRoom, EventJoinRoom, EventLeaveRoom, EventDeleteRoom}
 
-var actions = []Action{ActionPost, ActionEmit, ActionVolatile, ActionJoin, ActionLeave, ActionWho, ActionHistory, ActionService, ActionRefuse}
+var actions = []Action{ActionPost, ActionEmit, ActionVolatile, ActionJoin, ActionLeave, ActionWho, ActionHistory, ActionSearch, ActionEdit, ActionDelete, ActionRead,
+	ActionUnread, ActionService, ActionRefuse}
 
 // Validate checks the rule and says which field is wrong.
 func (r Rule) Validate() error {

@@ -30,6 +30,7 @@ export async function converse(natter, recorder) {
   await among(said);
   await accounts(said);
   await pages(said);
+  await history(said);
   await dice(said);
   await goodbye(said);
 }
@@ -266,6 +267,48 @@ async function pages({ backend, ann }) {
   assert.equal((await page({ namespace: "/", room: null, before: newest.messages[0].stamp.id })).ok, true);
   assert.equal((await page({ namespace: "/", room: "r".repeat(200) })).code, "invalid");
   assert.equal((await ask(ann, "history", { room: "red" })).ok, true);
+  const { id } = newest.messages[0].stamp;
+  assert.equal((await page({ namespace: "/", room: null, after: id })).newer, false);
+  assert.equal((await ask(ann, "history", { room: null, around: id, limit: 2 })).ok, true);
+}
+
+// What else history answers, over NATS and by the rules.
+async function history({ backend, natter, ann }) {
+  const service = async (name, request) => (await backend.connection.request(`natter.history.${name}`, JSON.stringify(request), { timeout })).json();
+  const room = "notes";
+  assert.equal((await ask(ann, "join", room)).ok, true);
+  const [mine, other] = [await ask(ann, "room message", room, "my frist words"), await ask(ann, "room message", room, "more words")];
+  const edited = next(ann, "message edited");
+  assert.equal((await ask(ann, "edit message", { room, id: mine.id, value: "my first words" })).ok, true);
+  assert.equal((await edited)[0].event[2], "my first words");
+  const deleted = next(ann, "message deleted");
+  assert.equal((await service("delete", { namespace: "/", room, id: other.id, user: "u_tool", name: "Tool", admin: true })).ok, true);
+  await deleted;
+  assert.equal((await service("edit", { namespace: "/", room, id: mine.id, user: "u_tool", value: { not: "mine" } })).code, "forbidden");
+  assert.equal((await service("delete", { namespace: "/", room, id: "0-1", user: "u_tool" })).code, "not_found");
+  assert.equal((await service("trail", { namespace: "/", room, id: mine.id })).changes.length, 1);
+  assert.equal((await service("trail", { namespace: "/", room, id: "0-1" })).code, "not_found");
+  assert.equal((await ask(ann, "search", { text: "FIRST wor*" })).messages.length, 1);
+  assert.equal((await service("search", { namespace: "/", rooms: [room, null], text: "first", limit: 5 })).messages.length, 1);
+  assert.equal((await service("search", { namespace: "/", text: "?" })).code, "invalid");
+
+  const user = "u_reader";
+  await publish(backend, `natter.post._.room.${room}`, `["room message","${room}","a reader's"]`, { "Natter-User": user });
+  await until(async () => (await service("export", { user })).messages?.length === 1, "what the reader said");
+  assert.equal((await service("unread", { namespace: "/", rooms: [room, null], user })).rooms[0].unread, 1);
+  assert.equal((await service("read", { namespace: "/", room, user, id: mine.id })).ok, true);
+  assert.equal((await service("unread", { namespace: "/", rooms: [room], user })).rooms[0].read, mine.id);
+  assert.equal((await ask(ann, "unread", {})).code, "forbidden");
+  const flo = await natter.connected("/", { auth: { token: (await signIn(natter, "admin", password)).token } });
+  assert.equal((await ask(flo, "join", room)).ok, true);
+  const read = collect(flo, "read");
+  assert.equal((await ask(flo, "read", { room, id: mine.id })).ok, true);
+  await read.of(1);
+  assert.equal((await ask(flo, "unread", {})).rooms.length, 2);
+  flo.disconnect();
+  assert.equal((await service("export", { user, limit: 5 })).reads.length, 1);
+  assert.equal((await service("erase", { user })).erased, 1);
+  assert.equal((await backend.connection.request("natter.history.stats", "", { timeout })).json().reached, true);
 }
 
 // A service with the Go SDK; what it says has the SDK's headers.

@@ -79,6 +79,14 @@ describe("deploy", () => {
     assert.equal((await ask(eve, "join", "red")).ok, true);
     assert.equal((await ask(eve, "room message", "red", "secret")).ok, true);
     await until(async () => texts(await ask(ann, "history", { room: "red" })).length === 2, "the messages in history");
+    const [edited, read] = [next(ann, "message edited"), next(eve, "read")];
+    const { messages } = await ask(ann, "history", { room: "red" });
+    assert.equal((await ask(ann, "edit message", { room: "red", id: messages[0].stamp.id, value: "hello again" })).ok, true);
+    assert.equal((await edited)[0].event[2], "hello again");
+    assert.equal((await ask(eve, "read", { room: "red", id: messages[0].stamp.id })).ok, true);
+    assert.equal((await read)[0].room, "red");
+    assert.equal((await ask(eve, "unread", { rooms: ["red"] })).rooms.length, 1);
+    assert.equal((await ask(ann, "search", { text: "again" })).messages.length, 1);
     const list = await ask(boss, "list sockets");
     assert.deepEqual([list.ok, list.complete], [true, true]);
     assert.ok(list.sockets.some((socket) => socket.id === eve.id));
@@ -149,13 +157,13 @@ describe("deploy", () => {
 
   test("gateways, auth and history do nothing that is another's", async (t) => {
     const gateway = await as(t, "gateway");
-    for (const subject of ["natter.live._.all", "natter.do._.all", "natter.auth.create", "natter.auth.delete", "natter.event.user.deleted", "$JS.API.STREAM.DELETE.NATTER", "$JS.API.STREAM.PURGE.NATTER"]) await gateway.publish(subject);
+    for (const subject of ["natter.live._.all", "natter.do._.all", "natter.auth.create", "natter.auth.delete", "natter.event.user.deleted", "natter.history.export", "natter.history.erase", "natter.history.trail", "$JS.API.STREAM.DELETE.NATTER", "$JS.API.STREAM.PURGE.NATTER"]) await gateway.publish(subject);
     await gateway.subscribe("_INBOX.>");
     const auth = await as(t, "auth");
     for (const subject of ["natter.live._.all", "natter.on._.x.g1.abc", "natter.post._.all", "natter.emit._.all", "natter.do._.all"]) await auth.publish(subject);
     await auth.subscribe("natter.on._.>");
     const history = await as(t, "history");
-    for (const subject of ["natter.live._.all", "natter.on._.x.g1.abc", "natter.do._.all", "natter.post._.all", "natter.emit._.room.red", "natter.event.user.deleted"]) await history.publish(subject);
+    for (const subject of ["natter.live._.all", "natter.on._.x.g1.abc", "natter.do._.all", "natter.post._.all", "natter.emit._.socket.g1.AAAAAAAAAAAAAAAAAAAA", "natter.volatile._.all", "natter.event.user.deleted"]) await history.publish(subject);
     for (const subject of ["natter.on.>", "natter.live.>", "natter.auth.>"]) await history.subscribe(subject);
   });
 

@@ -217,11 +217,11 @@ func (b *Bridge) list(namespace string, target contract.Target) ([]contract.Sock
 	return all, err
 }
 
-// History asks the history service for a page.
-func (b *Bridge) History(req contract.HistoryRequest, done func([]byte, error)) {
-	request, err := json.Marshal(req)
+// History asks an endpoint of the history service.
+func (b *Bridge) History(endpoint string, question any, done func([]byte, error)) {
+	request, err := json.Marshal(question)
 	if err == nil {
-		msg := &nats.Msg{Subject: b.opts.Subjects.Endpoint(contract.History, "page"), Data: request, Header: nats.Header{}}
+		msg := &nats.Msg{Subject: b.opts.Subjects.Endpoint(contract.History, endpoint), Data: request, Header: nats.Header{}}
 		err = b.replies.request(msg, unavailableAfter, func(reply *nats.Msg, err error) {
 			if err == nil && !json.Valid(reply.Data) {
 				err = fmt.Errorf("the history service answered %.40q", reply.Data)
@@ -232,6 +232,9 @@ func (b *Bridge) History(req contract.HistoryRequest, done func([]byte, error)) 
 			}
 			done(reply.Data, nil)
 		})
+	}
+	if errors.Is(err, nats.ErrMaxPayload) {
+		err = fmt.Errorf("%w: %w", session.ErrTooLarge, err)
 	}
 	if err != nil {
 		done(nil, err)

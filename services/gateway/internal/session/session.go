@@ -94,8 +94,9 @@ type Backend interface {
 	On(s *Socket, event string, array []byte, attachments [][]byte, ack func(array []byte, attachments [][]byte, err error)) error
 	// Who lists the sockets in a room over all gateways; done is called once.
 	Who(namespace, room string, done func([]contract.SocketInfo, error))
-	// History asks for a page; done is called once with the JSON of a page or of a refusal.
-	History(req contract.HistoryRequest, done func(reply []byte, err error))
+	// History asks an endpoint of the history service; done is called once with the JSON of its answer or of a refusal,
+	// or with an error, which is [ErrTooLarge] if the request never can be sent.
+	History(endpoint string, request any, done func(reply []byte, err error))
 }
 
 // Options are the limits of sessions.
