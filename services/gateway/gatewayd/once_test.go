@@ -133,6 +133,25 @@ func TestUsersAndGuestsAreKnownAgain(t *testing.T) {
 	}
 }
 
+// TestGuestsMayBringASecret has guests come back where nobody can be recovered.
+func TestGuestsMayBringASecret(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	gws := d.gateways(2)
+	said := make(map[string]string)
+	for auth, same := range map[string]bool{`{"client":"0123456789abcdef"}`: true, `{"client":"fedcba9876543210"}`: true, `{"client":"guessable"}`: false, `{"client":7}`: false, `{}`: false} {
+		first := gws[0].connect(auth).request(`"chat message"`, `"hi"`, `"1"`)
+		again := gws[1].connect(auth).request(`"chat message"`, `"hi"`, `"1"`)
+		if (first == again) != same {
+			t.Errorf("%s: %s, then %s", auth, first, again)
+		}
+		if other, ok := said[first]; ok {
+			t.Errorf("%s is taken for %s", auth, other)
+		}
+		said[first] = auth
+	}
+}
+
 // TestWhatWasStoredUnheardIsHeardWhenItIsSaidAgain has JetStream store a message and republish it to nobody, as a leader does
 // that is killed in between; its sender hears no ack and says it again.
 func TestWhatWasStoredUnheardIsHeardWhenItIsSaidAgain(t *testing.T) {

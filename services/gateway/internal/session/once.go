@@ -1,6 +1,8 @@
 package session
 
 import (
+	"encoding/json"
+
 	"golang.org/x/sync/semaphore"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -51,10 +53,28 @@ func originOf(pid string) string {
 	return pid[contract.SocketIDLength:]
 }
 
+// A guest's secret has at least so many and at most so many bytes.
+const minSecret, maxSecret = 16, 128
+
+// guestSecret is what a client gives in auth as "client": something that it drew at random and tells nobody else, by which
+// gateways know it again; "" if it gives none, or one that could be guessed.
+func guestSecret(auth json.RawMessage) string {
+	var a struct {
+		Client string `json:"client"`
+	}
+	if json.Unmarshal(auth, &a) != nil || len(a.Client) < minSecret || len(a.Client) > maxSecret {
+		return ""
+	}
+	return a.Client
+}
+
 // Author is who gives the application ids of what the socket says: the user, or a guest.
 func (s *Socket) Author() contract.Author {
 	if s.user != "" {
 		return contract.ByUser(s.user)
+	}
+	if s.secret != "" {
+		return contract.ByGuest("client " + s.secret)
 	}
 	if s.origin != "" {
 		return contract.ByGuest(s.origin)

@@ -33,6 +33,7 @@ type Socket struct {
 	expires   time.Time // when the admission ends; zero: never
 	back      comeback  // what the client says of its earlier session
 	origin    string    // what stays of a client's private ids; "" if it has none
+	secret    string    // by which a guest is known again; "" if it has given none
 	found     *Found    // the session with which it goes on, or nil
 	greetings []contract.Greeting
 	claimed   bool // whether it holds the namespace for a function
