@@ -171,7 +171,7 @@ func (s *sessions) writeNow(ctx context.Context, pid string, r record, revision 
 // Keep stores a session. A write whose acknowledgement was lost makes the next one fail; then what is stored tells
 // whose the session is.
 func (b *Bridge) Keep(c session.Claim, saved session.Saved, fate session.Fate, done func(uint64, error)) {
-	r := record{Saved: saved, Gateway: b.opts.Gateway, Claim: c.Number, Epoch: b.epoch.get(), Ended: fate == session.Ended}
+	r := record{Saved: saved, Gateway: b.opts.Gateway, Claim: c.Number, Epoch: b.epoch.latest(), Ended: fate == session.Ended}
 	if fate == session.Left {
 		r.Left = time.Now().UTC()
 	}
@@ -258,13 +258,14 @@ func (b *Bridge) away(ctx context.Context, r *record) (time.Duration, error) {
 	return time.Since(beat.Created()), nil
 }
 
-// ClaimSession takes a session over.
+// ClaimSession takes a session over. Who comes later takes it from who came before, also if both found it at the same time:
+// a client whose connection broke while it was coming back may come again before a gateway has noticed.
 func (b *Bridge) ClaimSession(ctx context.Context, f *session.Found) (session.Claim, error) {
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
 	revision, number := f.Revision, f.Number
 	for range claimTries {
-		r := record{Saved: f.Saved, Gateway: b.opts.Gateway, Claim: number + 1, Epoch: b.epoch.get()}
+		r := record{Saved: f.Saved, Gateway: b.opts.Gateway, Claim: number + 1, Epoch: b.epoch.latest()}
 		claim, err := b.sessions.writeNow(ctx, f.PID, r, revision)
 		if err == nil {
 			b.took(f, number+1)
@@ -278,10 +279,10 @@ func (b *Bridge) ClaimSession(ctx context.Context, f *session.Found) (session.Cl
 		if err != nil {
 			return session.Claim{}, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 		}
-		if now == nil || now.Ended || now.Claim != number {
+		if now == nil || now.Ended {
 			return session.Claim{}, session.ErrClaimed
 		}
-		f.Saved, f.Left, revision = now.Saved, !now.Left.IsZero(), at
+		f.Saved, f.Holder, f.Left, number, revision = now.Saved, now.Gateway, !now.Left.IsZero(), now.Claim, at
 	}
 	return session.Claim{}, fmt.Errorf("%w: the session changes all the time", session.ErrUnavailable)
 }

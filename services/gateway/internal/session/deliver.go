@@ -47,9 +47,9 @@ func (s *Socket) release(missed Missed, answer []*transport.Message) {
 	if h == nil || h.over {
 		return
 	}
-	for _, m := range slices.Concat(missed.Packets, answer) {
-		s.Send(m)
-	}
+	// Together, as far as the transport can: the stock client keeps what it has received before the answer to CONNECT, and if
+	// the connection breaks in between it gets that once more.
+	_ = s.client.conn.SendAll(slices.Concat(missed.Packets, answer)) // an error closes the connection, which is told on its own
 	for _, m := range h.waiting {
 		s.Deliver(m.sequence, m.message)
 	}
