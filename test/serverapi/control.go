@@ -18,7 +18,8 @@ type target struct {
 	Except    []string
 	Local     string
 	Volatile  bool
-	Timeout   int // milliseconds
+	Plain     bool // not to be compressed
+	Timeout   int  // milliseconds
 }
 
 // broadcast is the target as the SDK has it.
@@ -33,6 +34,9 @@ func (b *backend) broadcast(args sdk.Args) (sdk.Broadcast, error) {
 	}
 	if t.Volatile {
 		to = to.Volatile()
+	}
+	if t.Plain {
+		to = to.Compress(false)
 	}
 	if t.Timeout > 0 {
 		to = to.Timeout(time.Duration(t.Timeout) * time.Millisecond)

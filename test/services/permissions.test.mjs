@@ -102,10 +102,11 @@ describe("deploy", () => {
     const player = await d.connected("/dice");
     const watcher = await d.connected("/dice", { gateway: d.gateways[1] });
     for (const socket of [player, watcher]) assert.equal(await ask(socket, "sit", "green"), "welcome");
-    const rolled = next(watcher, "rolled");
+    const [rolled, own] = [next(watcher, "rolled"), next(player, "rolled")];
     const dices = await ask(player, "roll", "green", 3);
     assert.equal(dices.length, 3);
     assert.deepEqual((await rolled).slice(0, 2), [player.id, dices]);
+    await own;
     // Who sits down and rolls in one breath hears it: what a room is told between the order to join
     // and the gateway's joining is fetched from the stream.
     const all = collect(player, "rolled");

@@ -9,7 +9,7 @@ import { Process } from "../process.mjs";
 import { ask, bin, running } from "./deployment.mjs";
 
 // A heartbeat short enough to wait for its end, and long enough for a machine that is busy.
-const heartbeat = ["--ping-interval", "2s", "--ping-timeout", "4s", "--connect-timeout", "3s", "--max-http-buffer-size", "100KB"];
+const heartbeat = ["--ping-interval", "2s", "--ping-timeout", "4s", "--connect-timeout", "3s", "--max-http-buffer-size", "100KB", "--per-message-deflate"];
 
 describe("the server API over two gateways", () => {
   let d;
@@ -246,8 +246,24 @@ describe("the server API over two gateways", () => {
       leave(a, b, c, e);
     });
 
+    test("are compressed for who takes them so, unless they say otherwise", async () => {
+      const sockets = await both("/static", { transports: ["websocket"], perMessageDeflate: true });
+      const text = "again and ".repeat(2_000);
+      for (const plain of [false, true]) {
+        const before = sockets.map((socket) => socket.io.engine.transport.ws._socket.bytesRead);
+        const heard = sockets.map((socket) => next(socket, "news"));
+        await order("emit", { namespace: "/static", plain }, "news", text);
+        for (const [i, socket] of sockets.entries()) {
+          assert.deepEqual(await heard[i], [text]);
+          const bytes = socket.io.engine.transport.ws._socket.bytesRead - before[i];
+          assert.equal(bytes > text.length, plain, `${bytes} bytes`);
+        }
+      }
+      leave(...sockets);
+    });
+
     test("that are volatile reach who reads, and are dropped for who does not", async () => {
-      const [reader, sleeper] = await both("/static", { transports: ["websocket"] });
+      const [reader, sleeper] = await both("/static", { transports: ["websocket"], perMessageDeflate: false });
       const read = collect(reader, "news");
       const slept = collect(sleeper, "news");
       const missed = async () => Number((await (await fetch(`${g2.health}/metrics`)).text()).match(/^natter_gateway_volatile_missed_total (\d+)$/m)[1]);
