@@ -25,6 +25,7 @@ var arrows = map[string][]string{
 	"pkg":      {"pkg"},
 	"example":  {"pkg"},
 	"embedded": {"pkg", "service"}, // the example with a gateway inside
+	"test":     {},                 // programs that only tests have
 }
 
 // What packages must not depend on, not even by way of others.
@@ -111,6 +112,8 @@ func kind(name string) (kind, service string) {
 		return "embedded", ""
 	case parts[0] == "examples":
 		return "example", ""
+	case parts[0] == "test":
+		return "test", ""
 	}
 	return "", ""
 }
@@ -222,7 +225,7 @@ func TestWhoAloneImports(t *testing.T) {
 func TestRulesRecognise(t *testing.T) {
 	for name, want := range map[string]string{
 		"": "natter", "services/auth": "main", "services/auth/authd": "service", "services/auth/internal/a/b": "internal",
-		"pkg/kit/run": "pkg", "web": "web", "examples/dice": "example", "examples/embedded": "embedded", "services/auth/gatewayd": "", "elsewhere": "",
+		"pkg/kit/run": "pkg", "web": "web", "examples/dice": "example", "examples/embedded": "embedded", "test/storm": "test", "services/auth/gatewayd": "", "elsewhere": "",
 	} {
 		if got, _ := kind(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)

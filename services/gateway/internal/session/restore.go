@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// errPutOut says that services put the socket out while its client was away. The client starts afresh.
-var errPutOut = errors.New("put out while the client was away")
+// errPutOut says that services put the socket out while its client was away, or that it cannot be told all it missed.
+// The client starts afresh.
+var errPutOut = errors.New("the client's session is over")
 
 // find looks for the session with which the socket may go on, and takes its id.
 func (s *Socket) find(ctx context.Context) error {
@@ -63,8 +64,11 @@ func (s *Socket) restore(ctx context.Context) (Missed, error) {
 		return Missed{}, nil
 	}
 	missed, err := s.rejoin(ctx)
-	if err != nil || !missed.Ended {
+	if err != nil {
 		return missed, err
+	}
+	if !missed.Ended && s.canTake(missed) {
+		return missed, nil
 	}
 	s.undo()
 	s.mu.Lock()
@@ -76,9 +80,21 @@ func (s *Socket) restore(ctx context.Context) (Missed, error) {
 	return Missed{}, errPutOut
 }
 
+// canTake says whether what was missed fits into the connection's queue. A client that is sent more is disconnected as
+// one that is too slow, and would come back for the same again and again.
+func (s *Socket) canTake(missed Missed) bool {
+	size := 0
+	for _, m := range missed.Packets {
+		size += m.Size()
+	}
+	opts := s.client.srv.opts
+	return len(missed.Packets) <= opts.MaxHeld/2 && size <= opts.MaxHeldBytes/2
+}
+
 // resume takes over what was saved. Rooms that middlewares gave and do not give any more are left; data stays as it is
 // unless middlewares say something else than before.
 func (s *Socket) resume(f *Found, claim Claim) {
+	stored := encode(f.Saved)
 	rooms := f.Rooms
 	for _, room := range f.Granted {
 		if !slices.Contains(s.rooms, room) {
@@ -87,7 +103,7 @@ func (s *Socket) resume(f *Found, claim Claim) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.kept = kept{claim: claim, start: f.Start, joined: rooms, granted: s.rooms, admitted: s.data}
+	s.kept = kept{claim: claim, start: f.Start, at: f.At, joined: rooms, granted: s.rooms, admitted: s.data, stored: stored}
 	if bytes.Equal(s.data, f.Admitted) {
 		s.data = f.Data
 	}
@@ -113,8 +129,9 @@ func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
 	s.added = true
 	before := s.saved().Rooms
 	s.mu.Unlock()
-	for _, room := range srv.hub.Add(s) { // of an earlier connection that has not ended yet
-		srv.backend.Release(s.namespace, room)
+	if !s.replace() {
+		s.undo()
+		return Missed{}, ErrClaimed
 	}
 	for room, sequence := range before {
 		if _, err := srv.backend.Acquire(ctx, s.namespace, room); err != nil {
@@ -123,7 +140,7 @@ func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
 		}
 		s.joinAt(room, sequence)
 	}
-	missed, err := srv.backend.Missed(ctx, s, max(s.found.Offset, s.found.Start), before)
+	missed, err := srv.backend.Missed(ctx, s, max(s.found.Offset, s.found.Start), s.found.At, before)
 	if err != nil {
 		s.undo()
 		return Missed{}, fmt.Errorf("reading what the client missed: %w", err)
@@ -147,7 +164,24 @@ func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
 	if missed.Data != nil {
 		s.data = *missed.Data
 	}
+	if missed.Moved {
+		s.kept.at = missed.UpTo
+	}
 	return missed, nil
+}
+
+// replace makes the socket a member of the hub in the place of an earlier one with its id that has not ended yet, or
+// leaves that alone if it has taken the session over later.
+func (s *Socket) replace() bool {
+	srv := s.client.srv
+	old, rooms, ok := srv.hub.Replace(s, func(old *Socket) bool { return old.Claimed() < s.Claimed() })
+	for _, room := range rooms {
+		srv.backend.Release(s.namespace, room)
+	}
+	if ok && old != nil {
+		old.MovedOn()
+	}
+	return ok
 }
 
 // foreign says whether the socket has its id from another gateway.
