@@ -16,7 +16,7 @@ import (
 // Missed reads what a socket missed: what was said to it, and what services ordered for it, in the order of the
 // stream. A room into which it was moved meanwhile is joined here and read, too.
 func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from, at uint64, rooms map[string]uint64) (session.Missed, error) {
-	epoch := b.epoch.get()
+	epoch := b.epoch.latest()
 	read := maps.Clone(rooms)
 	if read == nil {
 		read = make(map[string]uint64)
@@ -102,8 +102,8 @@ type replay struct {
 }
 
 func (r *replay) take(m stored) {
-	a := m.address(r.bridge.opts.Subjects)
-	if a.err != nil || !r.means(a.sel, m.sequence) {
+	a := m.address(r.bridge)
+	if a.err != nil || !a.here || !r.means(a.sel, m.sequence) {
 		return // the reader of live messages tells of malformed ones
 	}
 	if a.kind == contract.Do {

@@ -157,7 +157,7 @@ func (s *sessions) keepUnkept() {
 	s.unkept = nil
 	s.mu.Unlock()
 	for _, u := range again {
-		s.bridge.keep(u.claim, u.record, func(_ uint64, err error) {
+		s.bridge.keepRecord(u.claim, u.record, func(_ uint64, err error) {
 			if err != nil && !errors.Is(err, session.ErrClaimed) {
 				s.keepLater(u.claim, u.record)
 			}

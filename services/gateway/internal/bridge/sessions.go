@@ -198,11 +198,11 @@ func (s *sessions) writeNow(ctx context.Context, pid string, r record, revision 
 // Keep stores a session. A write whose acknowledgement was lost makes the next one fail; then what is stored tells
 // whose the session is.
 func (b *Bridge) Keep(c session.Claim, saved session.Saved, fate session.Fate, done func(uint64, error)) {
-	r := record{Saved: saved, Gateway: b.opts.Gateway, Claim: c.Number, Epoch: b.epoch.get(), Ended: fate == session.Ended}
+	r := record{Saved: saved, Gateway: b.opts.Gateway, Claim: c.Number, Epoch: b.epoch.latest(), Ended: fate == session.Ended}
 	if fate == session.Left {
 		r.Left = time.Now().UTC()
 	}
-	b.keep(c, r, func(revision uint64, err error) {
+	b.keepRecord(c, r, func(revision uint64, err error) {
 		if err != nil && fate != session.Here && !errors.Is(err, session.ErrClaimed) {
 			b.sessions.keepLater(c, r)
 		}
@@ -210,7 +210,7 @@ func (b *Bridge) Keep(c session.Claim, saved session.Saved, fate session.Fate, d
 	})
 }
 
-func (b *Bridge) keep(c session.Claim, r record, done func(uint64, error)) {
+func (b *Bridge) keepRecord(c session.Claim, r record, done func(uint64, error)) {
 	b.sessions.write(c.PID, r, c.Revision, func(revision uint64, err error) {
 		if !errors.Is(err, session.ErrClaimed) {
 			done(revision, err)
@@ -243,8 +243,8 @@ func (b *Bridge) keepAgain(ctx context.Context, c session.Claim, r record) (uint
 	return 0, fmt.Errorf("%w: the session's bucket contradicts itself", session.ErrUnavailable)
 }
 
-// Find looks for a session that may go on.
-func (b *Bridge) Find(ctx context.Context, namespace, pid, offset string) (*session.Found, error) {
+// FindSession looks for a session that may go on.
+func (b *Bridge) FindSession(ctx context.Context, namespace, pid, offset string) (*session.Found, error) {
 	epoch, sequence, err := contract.SplitMessageID(offset)
 	if err != nil {
 		return nil, nil // it received nothing yet
@@ -290,13 +290,14 @@ func (b *Bridge) away(ctx context.Context, r *record, revision uint64) (time.Dur
 	return time.Since(beat), err
 }
 
-// Claim takes a session over.
-func (b *Bridge) Claim(ctx context.Context, f *session.Found) (session.Claim, error) {
+// ClaimSession takes a session over. Who comes later takes it from who came before, also if both found it at the same time:
+// a client whose connection broke while it was coming back may come again before a gateway has noticed.
+func (b *Bridge) ClaimSession(ctx context.Context, f *session.Found) (session.Claim, error) {
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
 	revision, number := f.Revision, f.Number
 	for range claimTries {
-		r := record{Saved: f.Saved, Gateway: b.opts.Gateway, Claim: number + 1, Epoch: b.epoch.get()}
+		r := record{Saved: f.Saved, Gateway: b.opts.Gateway, Claim: number + 1, Epoch: b.epoch.latest()}
 		claim, err := b.sessions.writeNow(ctx, f.PID, r, revision)
 		if err == nil {
 			b.took(f, number+1)
@@ -310,10 +311,10 @@ func (b *Bridge) Claim(ctx context.Context, f *session.Found) (session.Claim, er
 		if err != nil {
 			return session.Claim{}, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 		}
-		if now == nil || now.Ended || now.Claim != number {
+		if now == nil || now.Ended {
 			return session.Claim{}, session.ErrClaimed
 		}
-		f.Saved, f.Left, revision = now.Saved, !now.Left.IsZero(), at
+		f.Saved, f.Holder, f.Left, number, revision = now.Saved, now.Gateway, !now.Left.IsZero(), now.Claim, at
 	}
 	return session.Claim{}, fmt.Errorf("%w: the session changes all the time", session.ErrUnavailable)
 }

@@ -76,11 +76,12 @@ type parsed struct {
 	sync.Once
 	kind contract.Kind
 	sel  hub.Selection
+	here bool // whether it means this gateway's sockets at all
 	err  error
 }
 
 // address says whom the message means.
-func (m stored) address(subjects contract.Subjects) *parsed {
+func (m stored) address(b *Bridge) *parsed {
 	m.once.Do(func() {
 		h := contract.Header(m.msg.Header)
 		s, err := contract.ParseStored(h)
@@ -88,9 +89,9 @@ func (m stored) address(subjects contract.Subjects) *parsed {
 			m.once.err = err
 			return
 		}
-		p, err := subjects.Parse(s.Subject)
+		p, err := b.opts.Subjects.Parse(s.Subject)
 		if err == nil {
-			m.once.sel, err = selection(p, h)
+			m.once.sel, m.once.here, err = b.selection(p, h)
 		}
 		m.once.kind, m.once.err = p.Kind, err
 	})

@@ -1,6 +1,10 @@
 package session
 
-import "github.com/natter-io/natter/services/gateway/internal/transport"
+import (
+	"slices"
+
+	"github.com/natter-io/natter/services/gateway/internal/transport"
+)
 
 // held is what is said to a socket that is coming back, until what it missed is sent. It belongs to the hub's worker.
 type held struct {
@@ -30,24 +34,22 @@ func (s *Socket) Deliver(sequence uint64, m *transport.Message) {
 }
 
 // DeliverVolatile sends a message if the client can take it right now. It says how far the client has heard what is
-// stored, which must be true. The hub's worker calls it.
-func (s *Socket) DeliverVolatile(m *transport.Message) {
-	if s.held == nil {
-		s.SendVolatile(m)
-	}
+// stored, which must be true. It
+// reports whether it did. The hub's worker calls it.
+func (s *Socket) DeliverVolatile(m *transport.Message) bool {
+	return s.held == nil && s.SendVolatile(m)
 }
 
 // release sends what was missed, the answer to CONNECT, and what was said meanwhile. The hub's worker calls it.
-func (s *Socket) release(missed Missed, answer *transport.Message) {
+func (s *Socket) release(missed Missed, answer []*transport.Message) {
 	h := s.held
 	s.held, s.floor = nil, missed.UpTo
 	if h == nil || h.over {
 		return
 	}
-	for _, m := range missed.Packets {
-		s.Send(m)
-	}
-	s.Send(answer)
+	// Together, as far as the transport can: the stock client keeps what it has received before the answer to CONNECT, and if
+	// the connection breaks in between it gets that once more.
+	_ = s.client.conn.SendAll(slices.Concat(missed.Packets, answer)) // an error closes the connection, which is told on its own
 	for _, m := range h.waiting {
 		s.Deliver(m.sequence, m.message)
 	}

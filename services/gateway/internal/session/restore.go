@@ -13,12 +13,12 @@ import (
 // The client starts afresh.
 var errPutOut = errors.New("the client's session is over")
 
-// find looks for the session with which the socket may go on, and takes its id.
-func (s *Socket) find(ctx context.Context) error {
+// findSession looks for the session with which the socket may go on, and takes its id.
+func (s *Socket) findSession(ctx context.Context) error {
 	if s.back.pid == "" {
 		return nil
 	}
-	found, err := s.client.srv.backend.Find(ctx, s.namespace, s.back.pid, s.back.offset)
+	found, err := s.client.srv.backend.FindSession(ctx, s.namespace, s.back.pid, s.back.offset)
 	if err != nil {
 		return fmt.Errorf("looking for the client's session: %w", err)
 	}
@@ -36,9 +36,9 @@ func (s *Socket) afresh(ctx context.Context) error {
 	return s.take(ctx)
 }
 
-// claim takes over the session that was found, if it is this user's and nobody else was quicker; else the socket
+// claimSession takes over the session that was found, if it is this user's and nobody else was quicker; else the socket
 // starts afresh.
-func (s *Socket) claim(ctx context.Context) error {
+func (s *Socket) claimSession(ctx context.Context) error {
 	f := s.found
 	if f == nil {
 		return nil
@@ -46,7 +46,7 @@ func (s *Socket) claim(ctx context.Context) error {
 	if f.User != s.user {
 		return s.afresh(ctx)
 	}
-	claim, err := s.client.srv.backend.Claim(ctx, f)
+	claim, err := s.client.srv.backend.ClaimSession(ctx, f)
 	switch {
 	case err == nil:
 		s.resume(f, claim)
@@ -129,7 +129,7 @@ func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
 	s.added = true
 	before := s.saved().Rooms
 	s.mu.Unlock()
-	if !s.replace() {
+	if !s.enterHub() {
 		s.undo()
 		return Missed{}, ErrClaimed
 	}
@@ -168,20 +168,6 @@ func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
 		s.kept.at = missed.UpTo
 	}
 	return missed, nil
-}
-
-// replace makes the socket a member of the hub in the place of an earlier one with its id that has not ended yet, or
-// leaves that alone if it has taken the session over later.
-func (s *Socket) replace() bool {
-	srv := s.client.srv
-	old, rooms, ok := srv.hub.Replace(s, func(old *Socket) bool { return old.Claimed() < s.Claimed() })
-	for _, room := range rooms {
-		srv.backend.Release(s.namespace, room)
-	}
-	if ok && old != nil {
-		old.MovedOn()
-	}
-	return ok
 }
 
 // foreign says whether the socket has its id from another gateway.

@@ -2,8 +2,8 @@ package transport
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -39,6 +39,34 @@ func TestPollingMessages(t *testing.T) {
 	recv(t, "the poll", pending).want(t, 200, "4z")
 	if p.conn.Transport() != Polling {
 		t.Errorf("transport is %s", p.conn.Transport())
+	}
+}
+
+func TestSendAllTogether(t *testing.T) {
+	s := newServer(t, Options{MaxQueueMessages: 2})
+	all := []*Message{text("a"), text("b"), text("c")} // past the bound
+	p := s.open()
+	pending := s.goGet(p)
+	if err := p.conn.SendAll(all); err != nil {
+		t.Fatal(err)
+	}
+	recv(t, "the poll", pending).want(t, 200, "4a\x1e4b\x1e4c")
+	p.conn.Send(text("x"))
+	p.conn.SendAll(all)
+	s.get(p.conn.ID()).want(t, 200, "4x\x1e4a\x1e4b\x1e4c")
+
+	ws, p := s.openWS()
+	p.conn.Send(text("x"))
+	if err := p.conn.SendAll(all); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"4x", "4a", "4b", "4c"} {
+		ws.want(want)
+	}
+	p.conn.Close("")
+	p.wantClosed(t, ReasonForcedClose)
+	if err := p.conn.SendAll(all); !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v, want ErrClosed", err)
 	}
 }
 
@@ -323,37 +351,4 @@ func TestPollingClose(t *testing.T) {
 		p.conn.Close("")
 		p.wantClosed(t, ReasonForcedClose)
 	})
-}
-
-func TestGzip(t *testing.T) {
-	s := newServer(t, Options{})
-	p := s.open()
-	get := func(encoding string) (answer, string) {
-		a := s.do("GET", "EIO=4&transport=polling&sid="+p.conn.ID(), "", "Accept-Encoding", encoding)
-		return a, a.header.Get("Content-Encoding")
-	}
-	for _, encoding := range []string{"gzip", "deflate, GZIP;q=0.5"} {
-		p.conn.Send(NewMessage(big(2000)))
-		a, got := get(encoding)
-		if got != "gzip" {
-			t.Fatalf("%s: content encoding %q", encoding, got)
-		}
-		r, err := gzip.NewReader(strings.NewReader(a.body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if data, err := io.ReadAll(r); err != nil || string(data) != "4"+string(big(2000)) {
-			t.Errorf("%d bytes, %v", len(data), err)
-		}
-	}
-	p.conn.Send(NewMessage(big(100)))
-	if _, got := get("gzip"); got != "" {
-		t.Errorf("100 bytes: content encoding %q", got)
-	}
-	for _, encoding := range []string{"identity", "gzip;q=0", "gzip; q=0.0", "xgzip"} {
-		p.conn.Send(NewMessage(big(2000)))
-		if _, got := get(encoding); got != "" {
-			t.Errorf("%s: content encoding %q", encoding, got)
-		}
-	}
 }

@@ -1,0 +1,112 @@
+package bridge
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/provision"
+	"github.com/natter-io/natter/pkg/natstest"
+	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/session"
+)
+
+const (
+	testPID   = "abcdefghijklmnopqrst"
+	testEpoch = "mib8k3yz"
+)
+
+// keeper is a gateway that can keep sessions, and nothing else.
+func keeper(t *testing.T) *Bridge {
+	t.Helper()
+	nc := natstest.Run(t).Connect(t)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options(&counters{})
+	o.Gateway, o.Window = "g1", time.Minute
+	bucket, err := provision.Sessions(t.Context(), js, o.Subjects, provision.Storage{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := hub.New[*session.Socket](1, 1)
+	t.Cleanup(h.Close)
+	b, err := New(nc, h, nil, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.sessions.open(bucket)
+	sub, err := nc.ChanSubscribe(b.sessions.stores.inbox+".*", b.sessions.stores.in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { b.sessions.stores.run(ctx) })
+	t.Cleanup(func() {
+		stop()
+		wg.Wait()
+		sub.Unsubscribe() //nolint:errcheck // fails only on a closed connection
+	})
+	b.epoch.set(testEpoch)
+	return b
+}
+
+// keep stores a session as its first holder does.
+func (b *Bridge) keep(t *testing.T, fate session.Fate) {
+	t.Helper()
+	done := make(chan error, 1)
+	saved := session.Saved{ID: "g1." + testPID, Namespace: "/"}
+	b.Keep(session.Claim{PID: testPID, Number: 1}, saved, fate, func(_ uint64, err error) { done <- err })
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("the session was not stored")
+	}
+}
+
+// find finds it, or not.
+func (b *Bridge) find(t *testing.T) *session.Found {
+	t.Helper()
+	found, err := b.FindSession(t.Context(), "/", testPID, contract.MessageID(testEpoch, 7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// A gateway that has just reconnected does not know yet whether the stream is still the same. The client of a socket that
+// ends at this moment goes on all the same: what was stored of it is of the stream that was there before.
+func TestSessionKeptWhileTheStreamIsNotKnownGoesOn(t *testing.T) {
+	b := keeper(t)
+	b.epoch.forget()
+	b.keep(t, session.Left)
+	b.epoch.set(testEpoch)
+	if b.find(t) == nil {
+		t.Fatal("the session was not found")
+	}
+	b.epoch.set("mib8k400") // the stream was made anew
+	if found := b.find(t); found != nil {
+		t.Fatalf("found %v for a stream that is gone", found)
+	}
+}
+
+// A connection that breaks while the client is coming back may claim the session after the next one has found it.
+func TestLaterClaimTakesTheSessionFromTheEarlier(t *testing.T) {
+	b := keeper(t)
+	b.keep(t, session.Left)
+	first, second := b.find(t), b.find(t)
+	for i, found := range []*session.Found{first, second} {
+		if claim, err := b.ClaimSession(t.Context(), found); err != nil || claim.Number != i+2 {
+			t.Fatalf("claimed as %+v, %v; want number %d", claim, err, i+2)
+		}
+	}
+}
