@@ -49,6 +49,7 @@ func (tap *tap) take() tally {
 	for n := len(tap.messages); n > 0; n-- {
 		msg := <-tap.messages
 		switch {
+		case strings.HasPrefix(msg.Reply, "$JS.ACK."): // what a watcher of the sessions is given
 		case strings.HasPrefix(msg.Subject, "$KV.") && strings.Contains(msg.Subject, ".session."):
 			t.requests[sessionWrites]++
 		case strings.Contains(string(msg.Data), "multi_last"):
