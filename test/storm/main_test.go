@@ -4,7 +4,6 @@ package storm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -28,14 +27,14 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	roles := map[string]func(context.Context) error{"gateway": serveGateway, "nats": serveNATS}
+	roles := map[string]func(context.Context) error{"gateway": serveGateway, "nats": serveNATS, "speakers": serveSpeech}
 	serve, ok := roles[os.Getenv(roleVariable)]
 	if !ok {
 		goleak.VerifyTestMain(m)
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	if err := errors.Join(profiled(ctx, serve)); err != nil {
+	if err := profiled(ctx, serve); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

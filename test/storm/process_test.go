@@ -20,7 +20,8 @@ type process struct {
 	t       testing.TB
 	cmd     *exec.Cmd
 	address string
-	killed  bool
+	out     *bufio.Scanner // what it prints after its address
+	over    bool
 }
 
 // launch starts a program in a role and waits until it says where it is.
@@ -38,17 +39,17 @@ func launch(t testing.TB, role string, args ...string) *process {
 	}
 	p := &process{t: t, cmd: cmd}
 	t.Cleanup(p.stop)
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatalf("%s does not say where it is: %v", role, err)
+	p.out = bufio.NewScanner(out)
+	if !p.out.Scan() {
+		t.Fatalf("%s does not say where it is: %v", role, p.out.Err())
 	}
-	p.address = strings.TrimSpace(line)
+	p.address = p.out.Text()
 	return p
 }
 
 // kill is kill -9.
 func (p *process) kill() {
-	p.killed = true
+	p.over = true
 	if err := p.cmd.Process.Kill(); err != nil {
 		p.t.Fatal(err)
 	}
@@ -56,9 +57,10 @@ func (p *process) kill() {
 }
 
 func (p *process) stop() {
-	if p.killed {
+	if p.over {
 		return
 	}
+	p.over = true
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it has ended by itself if this fails
 	if err := p.cmd.Wait(); err != nil {
 		p.t.Errorf("%v: %v", p.cmd.Args, err)

@@ -1,12 +1,17 @@
 package storm
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -59,39 +64,97 @@ func quantiles(all []time.Duration) string {
 	return fmt.Sprintf("p50 %v  p99 %v  max %v  (%d)", at(0.5), at(0.99), at(1), len(all))
 }
 
-// speaker says numbers to its rooms in turn.
-type speaker struct {
-	js    jetstream.JetStream
-	rooms []string
-	every time.Duration
-	took  *latencies
-
-	said map[string]int // the last number that was stored; others may read it when run has returned
+// report is what the speakers' process prints of each publish, one a line.
+type report struct {
+	Room   string
+	Number int
+	Took   time.Duration
+	Error  string `json:",omitempty"`
 }
 
-func (s *speaker) run(ctx context.Context) {
-	s.said = make(map[string]int)
-	if len(s.rooms) == 0 {
-		return
+// speech is what the speakers' process is to say.
+type speech struct {
+	URL   string
+	Rooms [][]string // each speaker's
+	Every []time.Duration
+}
+
+// serveSpeech says numbers until the context ends. It is a process of its own, so that what it measures is not how long its
+// goroutines wait for those of thousands of clients.
+func serveSpeech(ctx context.Context) error {
+	var sp speech
+	if err := json.Unmarshal([]byte(os.Args[1]), &sp); err != nil {
+		return err
 	}
+	nc, err := nats.Connect(sp.URL)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	var out sync.Mutex
+	var running sync.WaitGroup
+	for i, rooms := range sp.Rooms {
+		running.Go(func() {
+			speak(ctx, js, rooms, sp.Every[i], func(r report) {
+				line, err := json.Marshal(r)
+				if err != nil {
+					panic(err) // our own type
+				}
+				out.Lock()
+				defer out.Unlock()
+				fmt.Println(string(line))
+			})
+		})
+	}
+	running.Wait()
+	return nil
+}
+
+// speak says numbers to its rooms in turn.
+func speak(ctx context.Context, js jetstream.JetStream, rooms []string, every time.Duration, tell func(report)) {
+	said := make(map[string]int)
 	start := time.Now()
-	for i := 0; ctx.Err() == nil; i++ {
-		due := start.Add(time.Duration(i) * s.every)
+	for i := 0; ; i++ {
+		due := start.Add(time.Duration(i) * every)
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(time.Until(due)):
 		}
-		room := s.rooms[i%len(s.rooms)]
-		subject, err := contract.Subjects{}.To(contract.Emit, "/", contract.To(room))
-		if err != nil {
-			panic(err) // our own names
-		}
-		n := s.said[room] + 1
-		_, err = s.js.Publish(context.WithoutCancel(ctx), subject, fmt.Appendf(nil, `["n",%q,%d]`, room, n), jetstream.WithMsgID(fmt.Sprintf("%s %d", room, n)))
-		s.took.add(time.Since(due), err)
+		r := report{Room: rooms[i%len(rooms)]}
+		r.Number = said[r.Room] + 1
+		subject, err := contract.Subjects{}.To(contract.Emit, "/", contract.To(r.Room))
 		if err == nil {
-			s.said[room] = n
+			_, err = js.Publish(context.WithoutCancel(ctx), subject, fmt.Appendf(nil, `["n",%q,%d]`, r.Room, r.Number),
+				jetstream.WithMsgID(fmt.Sprintf("%s %d", r.Room, r.Number)))
+		}
+		r.Took = time.Since(due)
+		if err != nil {
+			r.Error = err.Error()
+		} else {
+			said[r.Room] = r.Number
+		}
+		tell(r)
+	}
+}
+
+// hear takes what the speakers' process prints, until it ends.
+func (l *latencies) hear(lines *bufio.Scanner) (last map[string]int) {
+	last = make(map[string]int)
+	for lines.Scan() {
+		var r report
+		err := json.Unmarshal(lines.Bytes(), &r)
+		if err == nil && r.Error != "" {
+			err = errors.New(r.Error)
+		}
+		if l.add(r.Took, err); err == nil {
+			last[r.Room] = r.Number
 		}
 	}
+	return last
 }

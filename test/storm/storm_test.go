@@ -10,11 +10,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
 )
@@ -27,7 +27,6 @@ var (
 	rate     = flag.Int("storm.rate", 40, "messages a second, all rooms together")
 	calm     = flag.Duration("storm.calm", 2*time.Second, "how long to measure before and after")
 	profile  = flag.String("storm.profile", "", "folder for CPU profiles")
-	quiet    = flag.Bool("storm.quiet", false, "have nobody told who joins rooms")
 )
 
 // storm is what happens.
@@ -73,10 +72,7 @@ func TestEveryClientOfAKilledGatewayComesBack(t *testing.T) {
 	connected := time.Since(start)
 	atConnect := tap.take()
 
-	speaking, hush := context.WithCancel(ctx)
-	defer hush()
-	var speakers sync.WaitGroup
-	said := s.speak(speaking, &speakers)
+	hush := s.speak()
 	s.until("everybody to have heard something", func(c *client) bool { return c.hasOffset() })
 	s.took.begin("before")
 	before := s.cpu()
@@ -93,9 +89,7 @@ func TestEveryClientOfAKilledGatewayComesBack(t *testing.T) {
 	s.took.begin("after")
 	s.pause(*calm)
 	heard := tap.take()
-	hush()
-	speakers.Wait()
-	last := said()
+	last := hush()
 	s.until("everybody to have heard everything", func(c *client) bool { return c.hasAll(last) })
 
 	s.report(connected, all, idle, busy, atConnect, heard)
@@ -137,17 +131,14 @@ func (s *storm) enter(ctx context.Context, running *sync.WaitGroup) {
 	in.Wait()
 }
 
-// speak says numbers in all rooms until the context ends: nine of ten messages to a shared room, the others to a user.
-func (s *storm) speak(ctx context.Context, running *sync.WaitGroup) (said func() map[string]int) {
-	js, err := jetstream.New(s.nc)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	var all []*speaker
+// speak has numbers said in all rooms until hush, which returns the last ones: nine of ten messages to a shared room, the
+// others to a user.
+func (s *storm) speak() (hush func() map[string]int) {
+	sp := speech{URL: s.nats.address}
 	add := func(rooms []string, rate float64) {
-		sp := &speaker{js: js, rooms: rooms, every: time.Duration(float64(time.Second) / rate), took: &s.took}
-		all = append(all, sp)
-		running.Go(func() { sp.run(ctx) })
+		if len(rooms) > 0 {
+			sp.Rooms, sp.Every = append(sp.Rooms, rooms), append(sp.Every, time.Duration(float64(time.Second)/rate))
+		}
 	}
 	for n := range speakers {
 		var rooms []string
@@ -157,17 +148,20 @@ func (s *storm) speak(ctx context.Context, running *sync.WaitGroup) (said func()
 		add(rooms, float64(*rate)*0.9/speakers)
 	}
 	var users []string
-	for i := range *clients {
+	for _, i := range rand.Perm(*clients) {
 		users = append(users, contract.UserRoom(fmt.Sprintf("u%d", i)))
 	}
-	rand.Shuffle(len(users), func(i, j int) { users[i], users[j] = users[j], users[i] })
 	add(users, float64(*rate)*0.1)
+	what, err := json.Marshal(sp)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	process := launch(s.t, "speakers", string(what))
+	last := make(chan map[string]int, 1)
+	go func() { last <- s.took.hear(process.out) }()
 	return func() map[string]int {
-		last := make(map[string]int)
-		for _, sp := range all {
-			maps.Copy(last, sp.said)
-		}
-		return last
+		_ = process.cmd.Process.Signal(syscall.SIGTERM) // it has ended by itself if this fails
+		return <-last
 	}
 }
 
