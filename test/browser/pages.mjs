@@ -10,8 +10,8 @@ export const adminPassword = "correct horse battery";
 const artifacts = new URL("../artifacts/", import.meta.url).pathname;
 
 // open starts what the tests of a describe need: the product and a browser.
-export async function open(t) {
-  const natter = await start(t, "--recovery", "--admin-password", adminPassword);
+export async function open(t, ...flags) {
+  const natter = await start(t, "--recovery", "--admin-password", adminPassword, ...flags);
   return new Site(natter, await browser(t));
 }
 

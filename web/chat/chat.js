@@ -41,7 +41,12 @@ export class Chat extends EventTarget {
     super();
     this.connection = connection;
     this.identity = identity;
-    this.presence = new Presence(connection, this.rooms, (room) => this.#tell("people", { room }));
+    this.presence = new Presence(
+      connection,
+      this.rooms,
+      (room) => this.#tell("people", { room }),
+      (room) => this.#takenOut(room),
+    );
     this.outbox = new Outbox(
       connection,
       identity,
@@ -179,6 +184,7 @@ export class Chat extends EventTarget {
   async #enter(room, stillIn = false) {
     const { id, phase } = this.connection;
     if (phase !== "connected") return;
+    if (stillIn && room.loaded && room.gapFrom === undefined) return this.#goOn(room);
     room.settled = undefined;
     room.firstLive = undefined;
     if (room.loaded) room.gapFrom ??= room.timeline.newest ?? "";
@@ -201,6 +207,35 @@ export class Chat extends EventTarget {
     await this.#catchUp(room);
     if (room === this.active) this.#seen();
     else this.marks.ask(room);
+    this.#settleSoon(room);
+  }
+
+  /**
+   * Connection state recovery has kept us in, and brings what was missed: nothing is asked but who is there.
+   *
+   * @param {Room} room
+   */
+  #goOn(room) {
+    room.state = "in";
+    this.#tell("room", { room });
+    this.outbox.flush(room);
+    this.presence.ask(room);
+    if (room === this.active) this.presence.askAgain(room);
+    if (room.settled !== undefined) this.#settleSoon(room);
+  }
+
+  /** @param {Room} room a service may take anybody out */
+  #takenOut(room) {
+    room.state = "refused";
+    room.problem = "You were taken out of it. Open it again to come back, if you may.";
+    room.members = undefined;
+    this.#tell("room", { room });
+    this.#tell("rooms");
+  }
+
+  /** @param {Room} room */
+  #settleSoon(room) {
+    const { id } = this.connection;
     setTimeout(() => this.connection.id === id && room.state === "in" && this.#settle(room), settleDelay);
   }
 

@@ -65,6 +65,7 @@ export async function settle(connection, room) {
   if (settled === undefined || room.loading) return [];
   const page = await ask(connection, room, room.firstLive ?? "");
   if (room.settled !== settled) return []; // cut back meanwhile: what is missing is older than what is shown
+  room.settled = undefined;
   return add(room, page).filter((item) => item.id && (!settled || compareIds(item.id, settled) > 0));
 }
 

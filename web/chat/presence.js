@@ -9,6 +9,7 @@
 
 const askDelay = 300; // milliseconds: many come and go at once after a restart
 const askEvery = 30_000; // milliseconds
+const askAgain = 4000; // milliseconds
 
 export class Presence {
   /** @type {Map<Room, number>} */
@@ -18,12 +19,15 @@ export class Presence {
    * @param {import("../shared/connection.js").Connection} connection
    * @param {Map<string, Room>} rooms by name
    * @param {(room: Room) => void} changed
+   * @param {(room: Room) => void} out we are not in the room any more
    */
-  constructor(connection, rooms, changed) {
+  constructor(connection, rooms, changed, out) {
     this.connection = connection;
     this.rooms = rooms;
     this.changed = changed;
+    this.out = out;
     setInterval(() => this.#askAll(), askEvery);
+    document.addEventListener("visibilitychange", () => this.#askAll());
     connection.on("joined", (room, stamp) => this.#came(room, stamp, true));
     connection.on("left", (room, stamp) => this.#came(room, stamp, false));
     connection.on("typing", (room, stamp) => this.#typing(room, stamp));
@@ -36,6 +40,15 @@ export class Presence {
   ask(room, delay = 0) {
     clearTimeout(this.#timers.get(room));
     this.#timers.set(room, Number(setTimeout(() => this.#ask(room), delay)));
+  }
+
+  /**
+   * Asks once more when others who were cut off, too, have come back: of that nobody is told.
+   *
+   * @param {Room} room
+   */
+  askAgain(room) {
+    setTimeout(() => this.ask(room), askAgain * (1 + Math.random()));
   }
 
   /**
@@ -68,10 +81,13 @@ export class Presence {
   async #ask(room) {
     this.#timers.delete(room);
     if (room.state !== "in") return;
+    const { id } = this.connection;
     try {
       const { members } = await this.connection.request("who", room.name);
-      if (Array.isArray(members) && room.state === "in") room.members = members;
+      if (!Array.isArray(members) || room.state !== "in" || this.connection.id !== id) return;
+      room.members = members;
       this.changed(room);
+      if (!members.some((member) => member.id === id)) this.out(room);
     } catch {
       // Who is there is shown as far as it is known; the next one who comes or goes is a reason to ask again.
     }

@@ -28,7 +28,7 @@ export class Room {
   historyProblem = "";
   /** @type {string | undefined} the newest message before the connection broke ("" if there was none), until the gap is filled */
   gapFrom = undefined;
-  /** @type {string | undefined} the newest message that history had when we came in ("" if it had none) */
+  /** @type {string | undefined} the newest message that history had when we came in ("" if it had none), until what came after it is here */
   settled = undefined;
   /** @type {string | undefined} the first message that was heard since we came in */
   firstLive = undefined;

@@ -266,6 +266,7 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 		MaxRooms:           s.cfg.MaxRooms,
 		Recovery:           s.cfg.Recovery,
 		MaxHeld:            s.cfg.MaxQueueMessages,
+		MaxHeldBytes:       int(s.cfg.MaxQueueBytes),
 		MaxAttachmentBytes: int(s.cfg.MaxHTTPBufferSize) * contract.MaxAttachments,
 		Parser:             parser.ByName(s.cfg.Parser),
 		Log:                s.log,

@@ -68,9 +68,9 @@ func TestFetchedMessagesTakeTheirPlaceInTheOrder(t *testing.T) {
 		for _, n := range c.live {
 			b.live <- storedMessage(n)
 		}
-		var fetched []*nats.Msg
+		var fetched []stored
 		for _, n := range c.fetched {
-			fetched = append(fetched, storedMessage(n))
+			fetched = append(fetched, stored{msg: storedMessage(n), sequence: n})
 		}
 		b.merge(fetched)
 		var got []uint64

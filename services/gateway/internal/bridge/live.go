@@ -44,6 +44,7 @@ func (b *Bridge) readLive(ctx context.Context) {
 			b.tail.startOver()
 			b.packets.startOver()
 			b.position.Store(0)
+			b.caught = 0
 		}
 		epoch = current
 		if b.doubt.Swap(false) {
@@ -298,7 +299,7 @@ func (b *Bridge) settleAt(ctx context.Context, path string, after uint64) error 
 		return err
 	}
 	last, err := b.fence.wait(ctx)
-	var missed []*nats.Msg
+	var missed []stored
 	if err == nil && last > after {
 		missed, err = b.tail.read(ctx, []want{everything(path, after)}, last)
 	}
@@ -313,7 +314,7 @@ func (b *Bridge) settleAt(ctx context.Context, path string, after uint64) error 
 
 // merge puts fetched messages among those that wait in the channel, by sequence. When a fence has
 // answered, all that was stored before it has arrived there.
-func (b *Bridge) merge(fetched []*nats.Msg) {
+func (b *Bridge) merge(fetched []stored) {
 	if len(fetched) == 0 {
 		return
 	}
@@ -324,14 +325,14 @@ func (b *Bridge) merge(fetched []*nats.Msg) {
 	merged := make([]incoming, 0, len(waiting)+len(fetched))
 	for _, in := range waiting {
 		sequence := sequenceOf(in.msg)
-		for len(fetched) > 0 && sequence != 0 && sequenceOf(fetched[0]) < sequence {
-			merged = append(merged, incoming{fetched[0], true})
+		for len(fetched) > 0 && sequence != 0 && fetched[0].sequence < sequence {
+			merged = append(merged, incoming{fetched[0].msg, true})
 			fetched = fetched[1:]
 		}
 		merged = append(merged, in)
 	}
-	for _, msg := range fetched {
-		merged = append(merged, incoming{msg, true})
+	for _, m := range fetched {
+		merged = append(merged, incoming{m.msg, true})
 	}
 	b.backlog = merged
 }
@@ -343,6 +344,9 @@ func sequenceOf(msg *nats.Msg) uint64 {
 	}
 	return s.Sequence
 }
+
+// Position is the stream's sequence until which everything has been handed to the hub, and orders have taken effect.
+func (b *Bridge) Position() uint64 { return b.position.Load() }
 
 // readVolatile is the one reader of volatile messages. They have no order and wait for nobody.
 func (b *Bridge) readVolatile(ctx context.Context) {

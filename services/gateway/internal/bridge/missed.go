@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
 	"github.com/natter-io/natter/services/gateway/internal/session"
@@ -17,7 +15,7 @@ import (
 
 // Missed reads what a socket missed: what was said to it, and what services ordered for it, in the order of the
 // stream. A room into which it was moved meanwhile is joined here and read, too.
-func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from uint64, rooms map[string]uint64) (session.Missed, error) {
+func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from, at uint64, rooms map[string]uint64) (session.Missed, error) {
 	epoch := b.epoch.latest()
 	read := maps.Clone(rooms)
 	if read == nil {
@@ -28,6 +26,12 @@ func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from uint64, roo
 		if err != nil {
 			return session.Missed{}, err
 		}
+		if b.sessions.superseded(s.ID(), s.Claimed()) {
+			return session.Missed{}, session.ErrClaimed
+		}
+		if from > last { // the client lies, or the stream was restored from an older copy
+			return session.Missed{Ended: true}, nil
+		}
 		wants, err := b.wantsOf(s, from, read)
 		if err != nil {
 			return session.Missed{}, err
@@ -36,12 +40,12 @@ func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from uint64, roo
 		if err != nil {
 			return session.Missed{}, err
 		}
-		r := replay{bridge: b, socket: s, epoch: epoch, from: from, rooms: maps.Clone(rooms)}
+		r := replay{bridge: b, socket: s, epoch: epoch, at: at, rooms: maps.Clone(rooms)}
 		if r.rooms == nil {
 			r.rooms = make(map[string]uint64)
 		}
-		for _, msg := range messages {
-			r.take(msg)
+		for _, m := range messages {
+			r.take(m)
 		}
 		found := false
 		for room, sequence := range r.joined {
@@ -91,36 +95,33 @@ type replay struct {
 	bridge *Bridge
 	socket *session.Socket
 	epoch  string
-	from   uint64
+	at     uint64            // orders up to here have taken effect
 	rooms  map[string]uint64 // in which the socket is at this point of the stream, with where it joined
 	joined map[string]uint64 // by order
 	missed session.Missed
 }
 
-func (r *replay) take(msg *nats.Msg) {
-	b := r.bridge
-	h := contract.Header(msg.Header)
-	s, err := contract.ParseStored(h)
-	if err != nil {
-		return // the tail has read it
-	}
-	p, err := b.opts.Subjects.Parse(s.Subject)
-	if err != nil {
-		return
-	}
-	sel, here, err := b.selection(p, h)
-	if err != nil || !here || !r.means(sel, s.Sequence) {
+func (r *replay) take(m stored) {
+	a := m.address(r.bridge)
+	if a.err != nil || !a.here || !r.means(a.sel, m.sequence) {
 		return // the reader of live messages tells of malformed ones
 	}
-	if p.Kind == contract.Do {
-		r.order(s.Sequence, msg.Data)
+	if a.kind == contract.Do {
+		if m.sequence > r.at {
+			r.order(m.sequence, m.msg.Data)
+		}
 		return
 	}
-	m, err := b.packets.get(r.socket.Namespace(), s.Sequence, func() (*transport.Message, error) {
-		return b.packet(r.socket.Namespace(), p.Kind, s, r.epoch, s.Sequence, h, msg.Data)
+	packet, err := r.bridge.packets.get(r.socket.Namespace(), m.sequence, func() (*transport.Message, error) {
+		h := contract.Header(m.msg.Header)
+		s, err := contract.ParseStored(h)
+		if err != nil {
+			return nil, err
+		}
+		return r.bridge.packet(r.socket.Namespace(), a.kind, s, r.epoch, m.sequence, h, m.msg.Data)
 	})
 	if err == nil {
-		r.missed.Packets = append(r.missed.Packets, m)
+		r.missed.Packets = append(r.missed.Packets, packet)
 	}
 }
 
@@ -139,6 +140,7 @@ func (r *replay) order(sequence uint64, payload []byte) {
 	if json.Unmarshal(payload, &array) != nil || len(array) == 0 {
 		return
 	}
+	r.missed.Moved = true
 	switch array[0] {
 	case "join", "leave":
 		rooms, err := roomsOf(array[1:])

@@ -25,6 +25,7 @@ import (
 
 const (
 	sweepEvery  = 2 * time.Second
+	lookAtAll   = 5                     // of so many sweeps that find too many changes, one looks at every path
 	repairWait  = 50 * time.Millisecond // after the first failure
 	repairLimit = 2 * time.Second       // between two
 )
@@ -64,7 +65,7 @@ func (b *Bridge) hearOfDrops() func() {
 // fill reads back what was missed before a message, and puts both first in line.
 func (b *Bridge) fill(ctx context.Context, epoch string, in incoming, path string, sequence uint64) {
 	missing := b.rooms.position(path).rest(path) // of all kinds, which have one order
-	var missed []*nats.Msg
+	var missed []stored
 	b.persist(ctx, epoch, func() (err error) {
 		missed, err = b.tail.read(ctx, []want{missing}, sequence-1)
 		return err
@@ -72,7 +73,7 @@ func (b *Bridge) fill(ctx context.Context, epoch string, in incoming, path strin
 	b.opts.Metrics.Repaired(len(missed))
 	first := make([]incoming, 0, len(missed)+1+len(b.backlog))
 	for _, msg := range missed {
-		first = append(first, incoming{msg, true})
+		first = append(first, incoming{msg.msg, true})
 	}
 	in.fetched = true
 	b.backlog = append(append(first, in), b.backlog...)
@@ -86,20 +87,86 @@ func (b *Bridge) catchUp(ctx context.Context, epoch string) {
 		if err != nil {
 			return err
 		}
-		var wants []want
-		for path, c := range b.positions() {
-			wants = append(wants, c.rest(path))
-		}
-		if len(wants) == 0 {
-			return nil
-		}
-		missed, err := b.tail.read(ctx, wants, last)
+		wants, err := b.unread(ctx, last)
 		if err != nil {
 			return err
 		}
-		b.merge(missed)
+		if len(wants) > 0 {
+			missed, err := b.tail.read(ctx, wants, last)
+			if err != nil {
+				return err
+			}
+			b.merge(missed)
+		}
+		b.caught = last
 		return nil
 	})
+}
+
+// unread is what was stored since the reader caught up last, and was not heard: on the paths that the stream says have
+// changed, or on all if these are too many for an answer.
+func (b *Bridge) unread(ctx context.Context, last uint64) (wants []want, err error) {
+	lasts, reached, err := b.tail.changes(ctx, max(b.caught, b.rooms.start()))
+	switch {
+	case errors.Is(err, errTooMuch):
+		for path, c := range b.positions() {
+			wants = append(wants, c.rest(path))
+		}
+		return wants, nil
+	case err != nil:
+		return nil, err
+	case reached < last:
+		return nil, errBehind
+	}
+	found := make(map[string]chain)
+	for subject, sequence := range lasts {
+		if path, c, ok := b.unheard(subject, sequence); ok {
+			found[path] = c
+		}
+	}
+	for path, c := range found {
+		wants = append(wants, c.rest(path))
+	}
+	return wants, nil
+}
+
+// unheard says whether a stored message is for somebody here and was not read, and how far its path was.
+func (b *Bridge) unheard(subject string, sequence uint64) (path string, c chain, ok bool) {
+	path, kind, err := b.tail.path(subject)
+	if err != nil {
+		return "", chain{}, false
+	}
+	if c, ok = b.followed(path); !ok || sequence <= max(c.last[link(kind)], c.floor) {
+		return "", chain{}, false
+	}
+	return path, c, true
+}
+
+// followed is what positions has of one path, without looking at the others.
+func (b *Bridge) followed(path string) (chain, bool) {
+	if c, known := b.rooms.followed(path); known {
+		return c, c.whole
+	}
+	p, err := b.opts.Subjects.Parse(b.opts.Subjects.Prefix() + "." + string(contract.Emit) + "." + path)
+	if err != nil {
+		return chain{}, false
+	}
+	token, rest, _ := strings.Cut(path, ".")
+	here := false
+	if strings.HasPrefix(rest, contract.TargetSocket+".") {
+		here = len(b.hub.Select(hub.Selection{Namespace: p.Namespace, Rooms: p.Target.Rooms()})) > 0
+	} else if b.rooms.isWide(token) {
+		for _, namespace := range b.hub.Namespaces() {
+			own, err := contract.EncodeNamespace(namespace)
+			if err != nil || b.spaces.pattern(namespace) != p.Namespace {
+				continue
+			}
+			c, _ := b.rooms.followed(own + "." + rest)
+			here = here || c.whole
+		}
+	}
+	c := b.rooms.position(path)
+	return c, here && c.whole
 }
 
 // persist tries until it works, NATS is away or another stream is there: then all is looked at anew.
@@ -188,6 +255,7 @@ type sweeper struct {
 	epoch  string
 	seen   uint64            // the stream was looked at up to here
 	late   map[string]uint64 // by subject: what was stored and not heard at the last look
+	all    int               // how often more had changed than one answer says
 }
 
 func (s *sweeper) look(ctx context.Context) {
@@ -199,9 +267,8 @@ func (s *sweeper) look(ctx context.Context) {
 	if epoch != s.epoch {
 		s.epoch, s.seen, s.late = epoch, b.rooms.start(), nil
 	}
-	known := b.positions()
 	for subject, sequence := range s.late {
-		if s.unheard(known, subject, sequence) {
+		if _, _, ok := b.unheard(subject, sequence); ok {
 			b.suspect("sweep")
 			break
 		}
@@ -211,8 +278,11 @@ func (s *sweeper) look(ctx context.Context) {
 	defer cancel()
 	lasts, reached, err := b.tail.changes(ctx, s.seen)
 	if errors.Is(err, errTooMuch) {
+		if s.all++; s.all%lookAtAll != 1 {
+			return
+		}
 		lasts = make(map[string]uint64)
-		err = b.tail.each(ctx, known, lasts)
+		err = b.tail.each(ctx, b.positions(), lasts)
 	}
 	if err != nil {
 		b.opts.Log.Debug("looking for missed messages", "error", err)
@@ -222,23 +292,13 @@ func (s *sweeper) look(ctx context.Context) {
 		s.seen = max(s.seen, reached)
 	}
 	for subject, sequence := range lasts {
-		if s.unheard(known, subject, sequence) {
+		if _, _, ok := b.unheard(subject, sequence); ok {
 			if s.late == nil {
 				s.late = make(map[string]uint64)
 			}
 			s.late[subject] = sequence
 		}
 	}
-}
-
-// unheard says whether a message is for somebody here, and was not read.
-func (s *sweeper) unheard(known map[string]chain, subject string, sequence uint64) bool {
-	path, kind, err := s.bridge.tail.path(subject)
-	if err != nil {
-		return false
-	}
-	c, ok := known[path]
-	return ok && sequence > max(c.last[link(kind)], c.floor)
 }
 
 // changes returns the last sequence on each subject that has messages after a sequence, and how far the stream was.

@@ -242,6 +242,19 @@ func (r *rooms) positions() map[string]chain {
 	return all
 }
 
+// followed is what positions has of one path; false if nothing is known of it.
+func (r *rooms) followed(path string) (chain, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if rm := r.known[path]; rm != nil {
+		return rm.chain, true
+	}
+	if c := r.others[path]; c != nil && c.whole {
+		return *c, true
+	}
+	return chain{}, false
+}
+
 // position is how far a path has been read.
 func (r *rooms) position(path string) chain {
 	r.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,8 +28,30 @@ type sessions struct {
 	stores *replies
 	claims chan *nats.Msg // other gateways took over sockets of ours
 
-	mu    sync.Mutex
-	moved map[string]time.Time // ids of this gateway's that another one has, until when that is remembered
+	mu      sync.Mutex
+	moved   map[string]time.Time // ids of this gateway's that another one has, until when that is remembered
+	newest  map[string]newest    // claims that were heard of lately, by socket id
+	beats   map[string]lastBeat  // when gateways that are gone were seen last
+	since   uint64               // the revision with which this gateway's own writes begin
+	earlier time.Time            // when a gateway with this one's id was seen before; zero: never
+	unkept  []unkept             // ends of sockets that could not be stored
+}
+
+// newest is the claim that counts.
+type newest struct {
+	number int
+	heard  time.Time
+}
+
+// lastBeat is a gateway's last sign of life, as it was at a moment.
+type lastBeat struct {
+	at, read time.Time
+}
+
+// unkept is a session to be stored as soon as that is possible.
+type unkept struct {
+	claim session.Claim
+	record
 }
 
 // record is a session as it is stored.
@@ -53,10 +76,14 @@ const (
 	keepMargin  = time.Minute // that a session is kept beyond the recovery window
 	findTimeout = 3 * time.Second
 	claimTries  = 5
+	claimsFor   = time.Minute // that a claim is remembered, at least
+	beatFor     = time.Second // that another gateway's sign of life is remembered
+	maxUnkept   = 100_000
+	burials     = 64 // writes for gateways that are gone, at a time
 )
 
 func newSessions(b *Bridge) *sessions {
-	return &sessions{bridge: b, stores: newReplies(b.nc, b.opts), claims: make(chan *nats.Msg, b.opts.Queue), moved: make(map[string]time.Time)}
+	return &sessions{bridge: b, stores: newReplies(b.nc, b.opts), claims: make(chan *nats.Msg, b.opts.Queue), moved: make(map[string]time.Time), newest: make(map[string]newest), beats: make(map[string]lastBeat)}
 }
 
 func (s *sessions) open(kv jetstream.KeyValue) { s.bucket.Store(&kv) }
@@ -175,6 +202,15 @@ func (b *Bridge) Keep(c session.Claim, saved session.Saved, fate session.Fate, d
 	if fate == session.Left {
 		r.Left = time.Now().UTC()
 	}
+	b.keepRecord(c, r, func(revision uint64, err error) {
+		if err != nil && fate != session.Here && !errors.Is(err, session.ErrClaimed) {
+			b.sessions.keepLater(c, r)
+		}
+		done(revision, err)
+	})
+}
+
+func (b *Bridge) keepRecord(c session.Claim, r record, done func(uint64, error)) {
 	b.sessions.write(c.PID, r, c.Revision, func(revision uint64, err error) {
 		if !errors.Is(err, session.ErrClaimed) {
 			done(revision, err)
@@ -226,7 +262,7 @@ func (b *Bridge) FindSession(ctx context.Context, namespace, pid, offset string)
 	if r == nil || r.Ended || r.Namespace != namespace || r.Epoch != epoch || current != epoch {
 		return nil, nil
 	}
-	away, err := b.away(ctx, r)
+	away, err := b.away(ctx, r, revision)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 	}
@@ -241,21 +277,17 @@ func (b *Bridge) FindSession(ctx context.Context, namespace, pid, offset string)
 }
 
 // away is for how long the client has been away: since its gateway said so, or was seen last.
-func (b *Bridge) away(ctx context.Context, r *record) (time.Duration, error) {
-	if !r.Left.IsZero() {
+func (b *Bridge) away(ctx context.Context, r *record, revision uint64) (time.Duration, error) {
+	switch {
+	case !r.Left.IsZero():
 		return time.Since(r.Left), nil
-	}
-	if r.Gateway == b.opts.Gateway || b.gateways.alive(r.Gateway) {
+	case b.sessions.stale(r, revision):
+		return time.Since(b.sessions.seenEarlier()), nil
+	case r.Gateway == b.opts.Gateway, b.gateways.alive(r.Gateway):
 		return 0, nil
 	}
-	beat, err := (*b.sessions.bucket.Load()).Get(ctx, beatKey(r.Gateway))
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return 1<<63 - 1, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	return time.Since(beat.Created()), nil
+	beat, err := b.sessions.lastBeat(ctx, r.Gateway)
+	return time.Since(beat), err
 }
 
 // ClaimSession takes a session over. Who comes later takes it from who came before, also if both found it at the same time:
@@ -292,6 +324,7 @@ func (b *Bridge) took(f *session.Found, number int) {
 	if !f.Left {
 		b.tellGone(f.Saved, "transport close")
 	}
+	b.sessions.note(f.ID, number)
 	b.sessions.close(f.Namespace, f.ID, number)
 	notice, err := json.Marshal(claimed{Namespace: f.Namespace, ID: f.ID, Claim: number})
 	if err != nil {
@@ -337,52 +370,6 @@ func (b *Bridge) tellGone(saved session.Saved, reason string) {
 	}
 }
 
-// run hears of claims, renews this gateway's own sign of life, and looks after the sessions of gateways that are gone.
-func (s *sessions) run(ctx context.Context) {
-	if !s.bridge.opts.Recovery {
-		return
-	}
-	tick := time.NewTicker(s.bridge.opts.Lease / 3)
-	defer tick.Stop()
-	var known []string // gateways that were alive at the last look
-	first := true
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case msg := <-s.claims:
-			s.claimed(msg)
-		case <-tick.C:
-			if s.bridge.Ready(ctx) != nil {
-				continue
-			}
-			if err := s.beat(ctx); err != nil {
-				s.bridge.opts.Log.Debug("the sign of life was not stored", "error", err)
-			}
-			alive := s.bridge.gateways.list()
-			if first || lost(known, alive) {
-				first = !s.mourn(ctx)
-			}
-			known = alive
-			s.forget(time.Now())
-		}
-	}
-}
-
-// lost says whether one of the gateways is not among those alive.
-func lost(known, alive []string) bool {
-	set := make(map[string]bool, len(alive))
-	for _, id := range alive {
-		set[id] = true
-	}
-	for _, id := range known {
-		if !set[id] {
-			return true
-		}
-	}
-	return false
-}
-
 // claimed closes the connection of a socket that another gateway has now.
 func (s *sessions) claimed(msg *nats.Msg) {
 	var c claimed
@@ -392,7 +379,24 @@ func (s *sessions) claimed(msg *nats.Msg) {
 	if owner, _, _ := strings.Cut(c.ID, "."); owner == s.bridge.opts.Gateway && !strings.HasSuffix(msg.Subject, "."+s.bridge.opts.Gateway) {
 		s.remember(c.ID)
 	}
+	s.note(c.ID, c.Claim)
 	s.close(c.Namespace, c.ID, c.Claim)
+}
+
+// note remembers a claim, which may come while the socket of an earlier one is still on its way into the hub.
+func (s *sessions) note(id string, claim int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if claim >= s.newest[id].number {
+		s.newest[id] = newest{claim, time.Now()}
+	}
+}
+
+// superseded says whether there was a later claim to a socket.
+func (s *sessions) superseded(id string, claim int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.newest[id].number > claim
 }
 
 // close closes connections of a socket that were there before a claim.
@@ -422,65 +426,7 @@ func (s *sessions) elsewhere(id string) bool {
 func (s *sessions) forget(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, until := range s.moved {
-		if now.After(until) {
-			delete(s.moved, id)
-		}
-	}
-}
-
-// beat renews the sign of life.
-func (s *sessions) beat(ctx context.Context) error {
-	kv := *s.bucket.Load()
-	msg := nats.NewMsg("$KV." + kv.Bucket() + "." + beatKey(s.bridge.opts.Gateway))
-	keep := s.bridge.opts.Window + s.bridge.opts.Lease + keepMargin
-	msg.Header.Set(jetstream.MsgTTLHeader, strconv.Itoa(int(keep/time.Second))+"s")
-	ctx, cancel := context.WithTimeout(ctx, findTimeout)
-	defer cancel()
-	_, err := s.bridge.js.PublishMsg(ctx, msg)
-	return err
-}
-
-// mourn notes for all sessions of gateways that are gone that their clients are away, and tells services. Several
-// gateways may do so at a time: the first write counts.
-func (s *sessions) mourn(ctx context.Context) bool {
-	kv := *s.bucket.Load()
-	watcher, err := kv.WatchFiltered(ctx, []string{"session.*"}, jetstream.IgnoreDeletes())
-	if err != nil {
-		s.bridge.opts.Log.Debug("reading the sessions of gateways that are gone", "error", err)
-		return false
-	}
-	defer watcher.Stop() //nolint:errcheck // fails only on a closed connection
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case entry := <-watcher.Updates():
-			if entry == nil { // those were all
-				return true
-			}
-			s.bury(ctx, entry)
-		}
-	}
-}
-
-func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry) {
-	var r record
-	if json.Unmarshal(entry.Value(), &r) != nil || r.Ended {
-		return
-	}
-	if owner, _, _ := strings.Cut(r.ID, "."); owner == s.bridge.opts.Gateway && r.Gateway != owner {
-		s.remember(r.ID)
-	}
-	if !r.Left.IsZero() || r.Gateway == s.bridge.opts.Gateway || s.bridge.gateways.alive(r.Gateway) {
-		return
-	}
-	away, err := s.bridge.away(ctx, &r)
-	if err != nil {
-		return
-	}
-	r.Left = time.Now().UTC().Add(-min(away, s.bridge.opts.Window+time.Second))
-	if _, err := s.writeNow(ctx, strings.TrimPrefix(entry.Key(), "session."), r, entry.Revision()); err == nil {
-		s.bridge.tellGone(r.Saved, "transport error")
-	}
+	maps.DeleteFunc(s.moved, func(_ string, until time.Time) bool { return now.After(until) })
+	maps.DeleteFunc(s.newest, func(_ string, n newest) bool { return now.Sub(n.heard) > claimsFor })
+	maps.DeleteFunc(s.beats, func(_ string, b lastBeat) bool { return now.Sub(b.read) > beatFor })
 }

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/gateway/internal/hub"
 	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
@@ -60,14 +60,49 @@ type reading struct {
 }
 
 type readResult struct {
-	messages []*nats.Msg
+	messages []stored
 	err      error
+}
+
+// stored is a message that was read back. It may be read by many who come back at the same time.
+type stored struct {
+	msg      *nats.Msg
+	sequence uint64
+	once     *parsed
+}
+
+// parsed is whom a message means, found out by the first who wants to know.
+type parsed struct {
+	sync.Once
+	kind contract.Kind
+	sel  hub.Selection
+	here bool // whether it means this gateway's sockets at all
+	err  error
+}
+
+// address says whom the message means.
+func (m stored) address(b *Bridge) *parsed {
+	m.once.Do(func() {
+		h := contract.Header(m.msg.Header)
+		s, err := contract.ParseStored(h)
+		if err != nil {
+			m.once.err = err
+			return
+		}
+		p, err := b.opts.Subjects.Parse(s.Subject)
+		if err == nil {
+			m.once.sel, m.once.here, err = b.selection(p, h)
+		}
+		m.once.kind, m.once.err = p.Kind, err
+	})
+	return m.once
 }
 
 // Bounds of one request. JetStream answers at most 1024 messages to a multi_last, three for each path.
 const (
 	pathsAtOnce = 300
 	fetchBatch  = 256
+	readBehind  = 256 // sequences before the one that is wanted: others who come back may want them
 	tailTimeout = 5 * time.Second
 )
 
@@ -89,7 +124,7 @@ func (t *tail) startOver() {
 
 // read returns what was stored up to a sequence and is wanted, in order. The messages look like republished ones
 // but for Nats-Last-Sequence. They are shared: nobody may change them.
-func (t *tail) read(ctx context.Context, wants []want, upTo uint64) ([]*nats.Msg, error) {
+func (t *tail) read(ctx context.Context, wants []want, upTo uint64) ([]stored, error) {
 	r := &reading{wants: wants, upTo: upTo, done: make(chan readResult, 1)}
 	t.mu.Lock()
 	t.waiting = append(t.waiting, r)
@@ -180,17 +215,29 @@ func (t *tail) serve(ctx context.Context, group []*reading) error {
 			if after >= last {
 				continue
 			}
-			var messages []*nats.Msg
-			if from := t.cache.missing(subject, after); from < last {
-				if messages, err = t.fetch(ctx, subject, from, last); err != nil {
+			p := t.cache.part(subject, path, kind, before(after, readBehind))
+			if after < p.after { // what is between is not here
+				from := before(after, p.after-after)
+				earlier, err := t.fetch(ctx, subject, from, p.after, p.expected(p.after-from))
+				if err != nil {
+					return err
+				}
+				t.cache.prepend(p, from, earlier)
+			}
+			var later []stored
+			if p.upTo < last {
+				if later, err = t.fetch(ctx, subject, p.upTo, last, fetchBatch); err != nil {
 					return err
 				}
 			}
-			t.cache.add(subject, path, kind, after, max(last, upTo), messages)
+			t.cache.add(p, max(last, upTo), later)
 		}
 	}
 	return nil
 }
+
+// before is a sequence that is n before another, or 0.
+func before(sequence, n uint64) uint64 { return sequence - min(sequence, n) }
 
 func (t *tail) path(subject string) (string, contract.Kind, error) {
 	p, err := t.opts.Subjects.Parse(subject)
@@ -274,17 +321,17 @@ func (t *tail) anchor(ctx context.Context, js jetstream.JetStream) error {
 	return err
 }
 
-// fetch reads a subject after a sequence until it has read the sequence last.
-func (t *tail) fetch(ctx context.Context, subject string, after, last uint64) ([]*nats.Msg, error) {
-	var all []*nats.Msg
+// fetch reads a subject after a sequence until it has read the sequence last, or past it, so many messages at a time.
+func (t *tail) fetch(ctx context.Context, subject string, after, last uint64, batch int) ([]stored, error) {
+	var all []stored
 	for wait := time.Millisecond; after < last; {
-		request, err := json.Marshal(map[string]any{"seq": after + 1, "next_by_subj": subject, "batch": fetchBatch})
+		request, err := json.Marshal(map[string]any{"seq": after + 1, "next_by_subj": subject, "batch": batch})
 		if err != nil {
 			return nil, err
 		}
 		before := after
 		if _, err := t.get(ctx, request, func(msg *nats.Msg, s contract.Stored) {
-			all = append(all, msg)
+			all = append(all, stored{msg, s.Sequence, new(parsed)})
 			after = s.Sequence
 		}); err != nil {
 			return nil, err
@@ -345,100 +392,6 @@ func (t *tail) get(ctx context.Context, request []byte, each func(*nats.Msg, con
 			return nil, errTooMuch
 		default:
 			return nil, fmt.Errorf("%s %s", status, msg.Header.Get("Description"))
-		}
-	}
-}
-
-// tailCache is what was read lately, by subject.
-type tailCache struct {
-	parts map[string]*part
-	paths map[string][]string // the subjects of a path that were read
-	size  int
-}
-
-// part is all that was stored on a subject after a sequence, up to another.
-type part struct {
-	path        string
-	kind        contract.Kind
-	after, upTo uint64
-	messages    []*nats.Msg
-	used        time.Time
-}
-
-// Bounds of the cache: it serves those who come back at about the same time.
-const (
-	cacheFor  = 15 * time.Second
-	cacheSize = 64 << 20
-)
-
-// missing says after which sequence the subject must be read, so that the cache has it from after on.
-func (c *tailCache) missing(subject string, after uint64) uint64 {
-	p := c.parts[subject]
-	if p == nil || after < p.after {
-		return after
-	}
-	return p.upTo
-}
-
-// add takes in what was read after what missing said.
-func (c *tailCache) add(subject, path string, kind contract.Kind, after, upTo uint64, messages []*nats.Msg) {
-	if c.parts == nil {
-		c.parts = make(map[string]*part)
-		c.paths = make(map[string][]string)
-	}
-	p := c.parts[subject]
-	if p != nil && after < p.after {
-		c.remove(subject)
-		p = nil
-	}
-	if p == nil {
-		p = &part{path: path, kind: kind, after: after, upTo: after}
-		c.parts[subject] = p
-		c.paths[path] = append(c.paths[path], subject)
-	}
-	p.messages = append(p.messages, messages...)
-	for _, msg := range messages {
-		c.size += msg.Size()
-		upTo = max(upTo, sequenceOf(msg)) // what was stored meanwhile came along
-	}
-	p.upTo = max(p.upTo, upTo)
-	p.used = time.Now()
-}
-
-func (c *tailCache) remove(subject string) {
-	p := c.parts[subject]
-	for _, msg := range p.messages {
-		c.size -= msg.Size()
-	}
-	delete(c.parts, subject)
-	c.paths[p.path] = slices.DeleteFunc(c.paths[p.path], func(s string) bool { return s == subject })
-	if len(c.paths[p.path]) == 0 {
-		delete(c.paths, p.path)
-	}
-}
-
-// collect is what one reading wants, in order.
-func (c *tailCache) collect(r *reading) []*nats.Msg {
-	var all []*nats.Msg
-	for _, w := range r.wants {
-		for _, subject := range c.paths[w.path] {
-			p := c.parts[subject]
-			for _, msg := range p.messages {
-				if sequence := sequenceOf(msg); sequence > w.after[link(p.kind)] && sequence <= r.upTo {
-					all = append(all, msg)
-				}
-			}
-		}
-	}
-	slices.SortFunc(all, func(a, b *nats.Msg) int { return cmp.Compare(sequenceOf(a), sequenceOf(b)) })
-	return all
-}
-
-// trim forgets what was not used for a while, or everything if it is too much.
-func (c *tailCache) trim(now time.Time) {
-	for subject, p := range c.parts {
-		if c.size > cacheSize || now.Sub(p.used) > cacheFor {
-			c.remove(subject)
 		}
 	}
 }

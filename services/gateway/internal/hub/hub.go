@@ -83,9 +83,14 @@ func (h *Hub[M]) Select(sel Selection) []M {
 	return members
 }
 
-// Add takes a member in, into no room. It can be selected from now on. It takes the place of one with the same id, which
-// is out then; the rooms of that one are returned.
-func (h *Hub[M]) Add(m M) (replaced []string) { return h.shard(m).add(m) }
+// Add takes a member in, into no room. It can be selected from now on. No other member may have its id: see [Hub.Replace].
+func (h *Hub[M]) Add(m M) { h.shard(m).replace(m, nil) }
+
+// Replace is Add, in the place of a member with the same id if there is one and over, which must not block, agrees. That
+// one is out then; it is returned, with its rooms. If over does not agree nothing is changed, and ok is false.
+func (h *Hub[M]) Replace(m M, over func(old M) bool) (old M, rooms []string, ok bool) {
+	return h.shard(m).replace(m, over)
+}
 
 // Remove takes a member out of all its rooms, which it returns. A member that is not there has none.
 func (h *Hub[M]) Remove(m M) []string { return h.shard(m).remove(m) }

@@ -159,12 +159,15 @@ func TestAMemberTakesThePlaceOfOneWithItsID(t *testing.T) {
 	h := New[*member](2, 8)
 	defer h.Close()
 	first, second := &member{id: "a", namespace: "/"}, &member{id: "a", namespace: "/"}
-	if rooms := h.Add(first); rooms != nil {
-		t.Fatalf("took the place of one in %q", rooms)
+	if old, rooms, ok := h.Replace(first, nil); old != nil || rooms != nil || !ok {
+		t.Fatalf("took the place of %v in %q", old, rooms)
 	}
 	h.Join(first, "red")
-	if rooms := h.Add(second); len(rooms) != 1 || rooms[0] != "red" {
-		t.Fatalf("took the place of one in %q", rooms)
+	if old, rooms, ok := h.Replace(second, func(old *member) bool { return old != first }); old != first || rooms != nil || ok || !h.In(first, "red") {
+		t.Fatalf("took the place of %v in %q, which has a better right", old, rooms)
+	}
+	if old, rooms, ok := h.Replace(second, func(old *member) bool { return old == first }); old != first || len(rooms) != 1 || rooms[0] != "red" || !ok {
+		t.Fatalf("took the place of %v in %q", old, rooms)
 	}
 	for _, sel := range []Selection{{Namespace: "/"}, {Namespace: "/", Rooms: []string{"a"}}} {
 		if got := h.Select(sel); len(got) != 1 || got[0] != second {

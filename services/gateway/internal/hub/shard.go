@@ -80,7 +80,7 @@ func (s *shard[M]) has(namespace string) bool {
 	return s.spaces[namespace] != nil
 }
 
-func (s *shard[M]) add(m M) (replaced []string) {
+func (s *shard[M]) replace(m M, over func(old M) bool) (old M, rooms []string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sp := s.spaces[m.Namespace()]
@@ -89,13 +89,17 @@ func (s *shard[M]) add(m M) (replaced []string) {
 		s.spaces[m.Namespace()] = sp
 	}
 	if e := sp.members[m.ID()]; e != nil {
-		replaced = e.list()
-		for _, room := range replaced {
+		old = e.member
+		if over != nil && !over(old) {
+			return old, nil, false
+		}
+		rooms = e.list()
+		for _, room := range rooms {
 			sp.drop(e, room)
 		}
 	}
 	sp.members[m.ID()] = &entry[M]{member: m, rooms: make(map[string]struct{})}
-	return replaced
+	return old, rooms, true
 }
 
 func (s *shard[M]) remove(m M) []string {

@@ -46,6 +46,7 @@ func (s *Socket) enter(ctx context.Context) {
 	}
 	if err != nil {
 		s.untake()
+		s.giveBack()
 		s.disclaim()
 	}
 	var no refusal
@@ -233,7 +234,7 @@ func (s *Socket) start(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	s.added = true
-	s.kept.start, s.kept.granted, s.kept.admitted = sequence, s.rooms, s.data
+	s.kept.start, s.kept.at, s.kept.granted, s.kept.admitted = sequence, sequence, s.rooms, s.data
 	s.mu.Unlock()
 	srv.hub.Add(s)
 	for _, room := range s.rooms {
@@ -281,8 +282,10 @@ func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err e
 			s.release(missed, first)
 		}
 	})
-	s.keep(nil)
-	if s.announces() {
+	if s.changed() {
+		s.keep(nil)
+	}
+	if s.found.Left && s.announces() { // else nobody was told that it left
 		for _, room := range srv.hub.Rooms(s) {
 			s.announce(contract.EventJoined, room)
 		}

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -19,6 +20,7 @@ type Saved struct {
 	User      string            `json:"user,omitempty"`
 	Name      string            `json:"name,omitempty"`
 	Start     uint64            `json:"start"`              // the stream's sequence when the socket got in
+	At        uint64            `json:"at"`                 // that until which orders of services have taken effect
 	Rooms     map[string]uint64 `json:"rooms"`              // with the stream's sequence when each was joined
 	Granted   []string          `json:"granted,omitempty"`  // those of Rooms that middlewares gave
 	Data      json.RawMessage   `json:"data,omitempty"`     // as it is
@@ -56,7 +58,8 @@ type Missed struct {
 	UpTo    uint64            // the stream's sequence until which nothing else is missed
 	Rooms   map[string]uint64 // in which it is now, services having moved it meanwhile
 	Data    *json.RawMessage  // if services set it meanwhile
-	Ended   bool              // services put it out
+	Moved   bool              // orders of services took effect
+	Ended   bool              // services put it out, or what the client says it received does not exist
 }
 
 // recoverable are the disconnections after which a client may come back as the same socket, as in Socket.IO.
@@ -69,11 +72,13 @@ var recoverable = []string{
 type kept struct {
 	claim    Claim // PID is empty if the socket is not recoverable
 	start    uint64
+	at       uint64 // see [Saved]; at least
 	joined   map[string]uint64
 	granted  []string
 	admitted json.RawMessage
 	fate     Fate
-	moved    bool // to another gateway: nobody is told that the socket ends
+	moved    bool   // to another gateway: nobody is told that the socket ends
+	stored   []byte // what is stored of a session that was claimed
 
 	saving, dirty bool
 	waiting       []func(error)
@@ -81,9 +86,12 @@ type kept struct {
 
 // saved describes the socket; mu is held.
 func (s *Socket) saved() Saved {
+	if s.state == connected {
+		s.kept.at = max(s.kept.at, s.client.srv.backend.Position())
+	}
 	return Saved{
 		ID: s.id, Namespace: s.namespace, User: s.user, Name: s.name,
-		Start: s.kept.start, Rooms: maps.Clone(s.kept.joined), Granted: s.kept.granted, Data: s.data, Admitted: s.kept.admitted,
+		Start: s.kept.start, At: s.kept.at, Rooms: maps.Clone(s.kept.joined), Granted: s.kept.granted, Data: s.data, Admitted: s.kept.admitted,
 	}
 }
 
@@ -144,13 +152,42 @@ func (s *Socket) keepOnce() {
 	})
 }
 
-// MovedOn ends the socket without a word, since another gateway goes on with it.
+// MovedOn ends the socket without a word, since another one goes on with its session: at another gateway, or here. If
+// it is the client's next one on the same connection, that stays open.
 func (s *Socket) MovedOn() {
 	s.mu.Lock()
 	s.kept.moved = true
 	s.kept.claim.PID = ""
 	s.mu.Unlock()
-	s.client.conn.Close(transport.ReasonForcedClose)
+	if s.client.socket(s.namespace) == s {
+		s.client.conn.Close(transport.ReasonForcedClose)
+	}
+}
+
+// giveBack has the session of a socket that did not get in wait for its client again; a new one is ended, since the
+// client knows nothing of it.
+func (s *Socket) giveBack() {
+	s.mu.Lock()
+	mine := s.kept.claim.PID != "" && s.kept.fate == Here
+	if mine {
+		if s.kept.fate = Ended; s.found != nil {
+			s.kept.fate = Left
+		}
+	}
+	s.mu.Unlock()
+	if mine {
+		s.keep(nil)
+	}
+}
+
+// changed says whether what is stored of a session that was claimed is not true any more.
+func (s *Socket) changed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.kept.at // orders that changed nothing since may take effect again
+	saved := s.saved()
+	saved.At, s.kept.at = at, at
+	return !bytes.Equal(s.kept.stored, encode(saved))
 }
 
 // Claimed is the number of the claim by which this gateway has the socket; 0 if it is not recoverable.

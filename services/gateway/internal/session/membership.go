@@ -71,11 +71,12 @@ func (s *Socket) keepIfIn() {
 	}
 }
 
-// enterHub puts the socket into the hub, in the place of an earlier connection of it that has not ended yet.
-func (s *Socket) enterHub() {
+// enterHub puts the socket into the hub, in the place of an earlier connection of it that has not ended yet; false if that
+// one has taken the session over later, and stays.
+func (s *Socket) enterHub() bool {
 	srv := s.client.srv
 	s.membership.Lock()
-	left := srv.hub.Add(s)
+	old, left, ok := srv.hub.Replace(s, func(old *Socket) bool { return old.Claimed() < s.Claimed() })
 	for _, room := range left {
 		srv.backend.Left(s, room)
 	}
@@ -83,6 +84,10 @@ func (s *Socket) enterHub() {
 	for _, room := range left {
 		srv.backend.Release(s.namespace, room)
 	}
+	if ok && old != nil {
+		old.MovedOn()
+	}
+	return ok
 }
 
 // leaveAll takes the socket out of the hub and returns the rooms that it was in.

@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// errPutOut says that services put the socket out while its client was away. The client starts afresh.
-var errPutOut = errors.New("put out while the client was away")
+// errPutOut says that services put the socket out while its client was away, or that it cannot be told all it missed.
+// The client starts afresh.
+var errPutOut = errors.New("the client's session is over")
 
 // findSession looks for the session with which the socket may go on, and takes its id.
 func (s *Socket) findSession(ctx context.Context) error {
@@ -63,8 +64,11 @@ func (s *Socket) restore(ctx context.Context) (Missed, error) {
 		return Missed{}, nil
 	}
 	missed, err := s.rejoin(ctx)
-	if err != nil || !missed.Ended {
+	if err != nil {
 		return missed, err
+	}
+	if !missed.Ended && s.canTake(missed) {
+		return missed, nil
 	}
 	s.undo()
 	s.mu.Lock()
@@ -76,9 +80,21 @@ func (s *Socket) restore(ctx context.Context) (Missed, error) {
 	return Missed{}, errPutOut
 }
 
+// canTake says whether what was missed fits into the connection's queue. A client that is sent more is disconnected as
+// one that is too slow, and would come back for the same again and again.
+func (s *Socket) canTake(missed Missed) bool {
+	size := 0
+	for _, m := range missed.Packets {
+		size += m.Size()
+	}
+	opts := s.client.srv.opts
+	return len(missed.Packets) <= opts.MaxHeld/2 && size <= opts.MaxHeldBytes/2
+}
+
 // resume takes over what was saved. Rooms that middlewares gave and do not give any more are left; data stays as it is
 // unless middlewares say something else than before.
 func (s *Socket) resume(f *Found, claim Claim) {
+	stored := encode(f.Saved)
 	rooms := f.Rooms
 	for _, room := range f.Granted {
 		if !slices.Contains(s.rooms, room) {
@@ -87,8 +103,8 @@ func (s *Socket) resume(f *Found, claim Claim) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.origin = originOf(claim.PID)
-	s.kept = kept{claim: claim, start: f.Start, joined: rooms, granted: s.rooms, admitted: s.data}
+s.origin = originOf(claim.PID)
+	s.kept = kept{claim: claim, start: f.Start, at: f.At, joined: rooms, granted: s.rooms, admitted: s.data, stored: stored}
 	if bytes.Equal(s.data, f.Admitted) {
 		s.data = f.Data
 	}
@@ -114,7 +130,10 @@ func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
 	s.added = true
 	before := s.saved().Rooms
 	s.mu.Unlock()
-	s.enterHub()
+	if !s.enterHub() {
+		s.undo()
+		return Missed{}, ErrClaimed
+	}
 	for room, sequence := range before {
 		if _, err := srv.backend.Acquire(ctx, s.namespace, room); err != nil {
 			s.undo()
@@ -122,7 +141,7 @@ func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
 		}
 		s.joinAt(room, sequence)
 	}
-	missed, err := srv.backend.Missed(ctx, s, max(s.found.Offset, s.found.Start), before)
+	missed, err := srv.backend.Missed(ctx, s, max(s.found.Offset, s.found.Start), s.found.At, before)
 	if err != nil {
 		s.undo()
 		return Missed{}, fmt.Errorf("reading what the client missed: %w", err)
@@ -145,6 +164,9 @@ func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
 	}
 	if missed.Data != nil {
 		s.data = *missed.Data
+	}
+	if missed.Moved {
+		s.kept.at = missed.UpTo
 	}
 	return missed, nil
 }

@@ -74,8 +74,11 @@ type Backend interface {
 	// ClaimSession takes a session over from the gateway that has it, or had it, and tells services for that one that the client
 	// was gone, if nobody did. It fails with [ErrClaimed] if somebody else was quicker.
 	ClaimSession(ctx context.Context, f *Found) (Claim, error)
-	// Missed reads what the socket, which is in the hub already, missed.
-	Missed(ctx context.Context, s *Socket, from uint64, rooms map[string]uint64) (Missed, error)
+	// Missed reads what the socket, which is in the hub already, missed after a sequence of the stream. Orders of services
+	// up to at have taken effect. It fails with [ErrClaimed] if somebody took the session over meanwhile.
+	Missed(ctx context.Context, s *Socket, from, at uint64, rooms map[string]uint64) (Missed, error)
+	// Position is the stream's sequence until which everything has been handed to the hub, and orders have taken effect.
+	Position() uint64
 	// Keep stores a session; done is called once, with the revision or with an error: [ErrClaimed] if it is another
 	// gateway's.
 	Keep(c Claim, saved Saved, fate Fate, done func(revision uint64, err error))
@@ -107,7 +110,8 @@ type Options struct {
 	MaxPendingAcks     int           // unanswered acks of one socket in each direction, and posts not yet stored
 	MaxRooms           int           // rooms of one socket
 	Recovery           bool          // whether clients that come back may go on as the same socket
-	MaxHeld            int           // messages that may wait for a client that is coming back
+	MaxHeld            int           // messages that a client that comes back may have missed, and that may wait for it
+	MaxHeldBytes       int           // the same, in bytes
 	MaxAttachmentBytes int           // of one packet
 	Parser             parser.Parser // how all clients of the gateway spell packets
 	Log                *slog.Logger

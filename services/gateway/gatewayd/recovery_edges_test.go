@@ -1,0 +1,180 @@
+package gatewayd_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/gateway/gatewayd"
+)
+
+// savedSession is what is stored under a private id.
+type savedSession struct {
+	Gateway string
+	Claim   int
+	Left    time.Time
+	Ended   bool
+	Rooms   map[string]uint64
+}
+
+func (d *deployment) session(pid string) (s savedSession, writes uint64) {
+	d.t.Helper()
+	kv, err := d.js.KeyValue(d.t.Context(), contract.Subjects{}.Names().Sessions)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	entry, err := kv.Get(d.t.Context(), "session."+pid)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if err := json.Unmarshal(entry.Value(), &s); err != nil {
+		d.t.Fatal(err)
+	}
+	return s, entry.Revision()
+}
+
+func (s *socket) isOver() bool {
+	select {
+	case <-s.over:
+		return true
+	default:
+		return false
+	}
+}
+
+// TestClaimThatDoesNotGetInIsGivenBack has a client go away while its middlewares have let it in and what it missed is
+// being read, or before: the session must end some time.
+func TestClaimThatDoesNotGetInIsGivenBack(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	g := d.gateway(recovering)
+	s, pid := g.connectKept("/", "")
+	d.say(nil, 0, 1)
+	last := s.wantSaid("0")
+	g.drop(s)
+	for range 30 {
+		g.back("/", pid, last).close()
+	}
+	wait(t, "the session to wait for its client", func() bool {
+		s, _ := d.session(pid)
+		return !s.Left.IsZero() && g.metric("natter_gateway_connections") == 0
+	})
+	if again := g.back("/", pid, last); again.kept() != pid {
+		t.Fatal("did not go on")
+	}
+}
+
+func TestOrdersThatTookEffectAreNotRepeated(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	gws := d.gateways(2, recovering)
+	s, pid := gws[0].connectKept("/", "")
+	d.say([]string{s.id}, 0, 1)
+	last := s.wantSaid("0")
+	// Nothing of this brings the client a newer offset.
+	d.do("/", []string{s.id}, `["join","ordered in"]`)
+	d.do("/", []string{s.id}, `["join","out and in"]`)
+	d.do("/", []string{s.id}, `["leave","out and in"]`)
+	wait(t, "the orders to take effect", func() bool {
+		return slices.Equal(d.list("/", []string{s.id})[s.id].Rooms, []string{"ordered in"})
+	})
+	s.join("out and in")
+	s.request(`"leave"`, `"ordered in"`)
+	gws[0].drop(s)
+	again := gws[1].back("/", pid, last)
+	if again.kept() != pid {
+		t.Fatal("did not go on")
+	}
+	infos := d.list("/", []string{again.id})
+	if rooms := infos[again.id].Rooms; !slices.Equal(rooms, []string{"out and in"}) {
+		t.Fatalf("is in %q", rooms)
+	}
+}
+
+func TestOffsetOfTheFutureStartsAfresh(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	g := d.gateway(recovering)
+	s, pid := g.connectKept("/", "")
+	d.say(nil, 0, 1)
+	last := s.wantSaid("0")
+	g.drop(s)
+	epoch, _, _ := strings.Cut(last, "-")
+	for _, offset := range []string{"18446744073709551615", "9999999", "-1", "1e3", strings.Repeat("9", 1000)} {
+		liar := g.dial().ask("/", fmt.Sprintf(`{"pid":%q,"offset":"%s-%s"}`, pid, epoch, offset))
+		wait(t, "the client to be turned away, or to be somebody new", func() bool { return liar.isOver() || len(liar.entry) > 0 })
+		if !liar.isOver() {
+			if got := liar.kept(); got == pid {
+				t.Fatalf("went on from %s", offset)
+			}
+		}
+		liar.close()
+	}
+}
+
+// TestTooMuchMissedStartsAfresh has a client miss more than the gateway would keep waiting for it: it must not come back
+// for the same again and again.
+func TestTooMuchMissedStartsAfresh(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	g := d.gateway(recovering, func(c *gatewayd.Config) { c.MaxQueueMessages = 20 })
+	s, pid := g.connectKept("/", "")
+	d.say(nil, 0, 1)
+	last := s.wantSaid("0")
+	g.drop(s)
+	d.say(nil, 1, 30)
+	s = g.back("/", pid, last)
+	s.wantOver()
+	s = g.back("/", pid, last)
+	if got := s.kept(); got == pid {
+		t.Fatal("went on")
+	}
+	d.say(nil, 30, 31)
+	s.wantSaid("30")
+}
+
+// TestGatewayStartedAgainWithItsID leaves no session of its earlier life that counts as connected.
+func TestGatewayStartedAgainWithItsID(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	named := func(c *gatewayd.Config) { c.GatewayID, c.RecoveryWindow = "named", time.Minute }
+	first := d.gateway(recovering, named)
+	s, pid := first.connectKept("/", "")
+	d.say(nil, 0, 1)
+	last := s.wantSaid("0")
+	first.stop()
+	// A gateway that was killed could not write that the client left.
+	kv, err := d.js.KeyValue(t.Context(), contract.Subjects{}.Names().Sessions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry, err := kv.Get(t.Context(), "session."+pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var saved map[string]any
+	if err := json.Unmarshal(entry.Value(), &saved); err != nil {
+		t.Fatal(err)
+	}
+	delete(saved, "left")
+	data, err := json.Marshal(saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Put(t.Context(), "session."+pid, data); err != nil {
+		t.Fatal(err)
+	}
+	lives := d.listen("natter.on._.*.>")
+	second := d.gateway(recovering, named)
+	wait(t, "the session to wait for its client", func() bool { s, _ := d.session(pid); return !s.Left.IsZero() })
+	if msg := recv(t, "the end of the socket", lives); !strings.Contains(string(msg.Data), "disconnecting") {
+		t.Fatalf("services heard %s", msg.Data)
+	}
+	if again := second.back("/", pid, last); again.kept() != pid {
+		t.Fatal("did not go on")
+	}
+}

@@ -1,0 +1,222 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/services/gateway/internal/session"
+)
+
+// run hears of claims, renews this gateway's own sign of life, and looks after the sessions of gateways that are gone.
+func (s *sessions) run(ctx context.Context) {
+	if !s.bridge.opts.Recovery {
+		return
+	}
+	tick := time.NewTicker(s.bridge.opts.Lease / 3)
+	defer tick.Stop()
+	var known []string // gateways that were alive at the last look
+	var mourning sync.WaitGroup
+	defer mourning.Wait()
+	mourned := make(chan bool, 1)
+	due, busy := true, false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case msg := <-s.claims:
+			s.claimed(msg)
+		case all := <-mourned:
+			busy, due = false, due || !all
+		case <-tick.C:
+			if s.bridge.Ready(ctx) != nil {
+				continue
+			}
+			if err := s.beat(ctx); err != nil {
+				s.bridge.opts.Log.Debug("the sign of life was not stored", "error", err)
+			}
+			alive := s.bridge.gateways.list()
+			due = due || lost(known, alive)
+			known = alive
+			if due && !busy {
+				due, busy = false, true
+				mourning.Go(func() { mourned <- s.mourn(ctx) })
+			}
+			s.keepUnkept()
+			s.forget(time.Now())
+		}
+	}
+}
+
+// lost says whether one of the gateways is not among those alive.
+func lost(known, alive []string) bool {
+	return slices.ContainsFunc(known, func(id string) bool { return !slices.Contains(alive, id) })
+}
+
+// beat renews the sign of life. The first one tells this gateway's own writes from those of another that had its id before.
+func (s *sessions) beat(ctx context.Context) error {
+	kv := *s.bucket.Load()
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
+	if err := s.lookBack(ctx, kv); err != nil {
+		return err
+	}
+	msg := nats.NewMsg("$KV." + kv.Bucket() + "." + beatKey(s.bridge.opts.Gateway))
+	keep := s.bridge.opts.Window + s.bridge.opts.Lease + keepMargin
+	msg.Header.Set(jetstream.MsgTTLHeader, strconv.Itoa(int(keep/time.Second))+"s")
+	ack, err := s.bridge.js.PublishMsg(ctx, msg)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.since == 0 || ack.Sequence < s.since { // less: the bucket is another one
+		s.since = ack.Sequence
+	}
+	return nil
+}
+
+// lookBack finds out, once, when a gateway with this one's id was seen before.
+func (s *sessions) lookBack(ctx context.Context, kv jetstream.KeyValue) error {
+	s.mu.Lock()
+	begun := s.since > 0
+	s.mu.Unlock()
+	if begun {
+		return nil
+	}
+	entry, err := kv.Get(ctx, beatKey(s.bridge.opts.Gateway))
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.earlier = entry.Created()
+	return nil
+}
+
+// stale says whether a session is of a gateway that had this one's id before.
+func (s *sessions) stale(r *record, revision uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return r.Gateway == s.bridge.opts.Gateway && revision < s.since
+}
+
+func (s *sessions) seenEarlier() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.earlier
+}
+
+// lastBeat is when a gateway was seen last; the zero time if nobody knows. All its clients come back at the same time.
+func (s *sessions) lastBeat(ctx context.Context, gateway string) (time.Time, error) {
+	s.mu.Lock()
+	known, ok := s.beats[gateway]
+	s.mu.Unlock()
+	if ok && time.Since(known.read) < beatFor {
+		return known.at, nil
+	}
+	var beat lastBeat
+	entry, err := (*s.bucket.Load()).Get(ctx, beatKey(gateway))
+	switch {
+	case err == nil:
+		beat.at = entry.Created()
+	case !errors.Is(err, jetstream.ErrKeyNotFound):
+		return time.Time{}, err
+	}
+	beat.read = time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.beats[gateway] = beat
+	return beat.at, nil
+}
+
+// keepLater notes a session that could not be stored: without it the client could come back for ever.
+func (s *sessions) keepLater(c session.Claim, r record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.unkept) < maxUnkept {
+		s.unkept = append(s.unkept, unkept{c, r})
+	}
+}
+
+// keepUnkept tries again to store what could not be.
+func (s *sessions) keepUnkept() {
+	s.mu.Lock()
+	again := s.unkept
+	s.unkept = nil
+	s.mu.Unlock()
+	for _, u := range again {
+		s.bridge.keepRecord(u.claim, u.record, func(_ uint64, err error) {
+			if err != nil && !errors.Is(err, session.ErrClaimed) {
+				s.keepLater(u.claim, u.record)
+			}
+		})
+	}
+}
+
+// mourn notes for all sessions of gateways that are gone that their clients are away, and tells services. Several
+// gateways may do so at a time: the first write counts. It returns whether it got through.
+func (s *sessions) mourn(ctx context.Context) bool {
+	kv := *s.bucket.Load()
+	watcher, err := kv.WatchFiltered(ctx, []string{"session.*"}, jetstream.IgnoreDeletes())
+	if err != nil {
+		s.bridge.opts.Log.Debug("reading the sessions of gateways that are gone", "error", err)
+		return false
+	}
+	defer watcher.Stop() //nolint:errcheck // fails only on a closed connection
+	places := make(chan struct{}, burials)
+	defer func() {
+		for range cap(places) { // each write has its own deadline
+			places <- struct{}{}
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case entry := <-watcher.Updates():
+			if entry == nil { // those were all
+				return true
+			}
+			s.bury(ctx, entry, places)
+		}
+	}
+}
+
+func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, places chan struct{}) {
+	var r record
+	if json.Unmarshal(entry.Value(), &r) != nil || r.Ended {
+		return
+	}
+	own := s.bridge.opts.Gateway
+	if owner, _, _ := strings.Cut(r.ID, "."); owner == own && r.Gateway != owner {
+		s.remember(r.ID)
+	}
+	gone := s.stale(&r, entry.Revision()) || r.Gateway != own && !s.bridge.gateways.alive(r.Gateway)
+	if !r.Left.IsZero() || !gone {
+		return
+	}
+	away, err := s.bridge.away(ctx, &r, entry.Revision())
+	if err != nil {
+		return
+	}
+	r.Left = time.Now().UTC().Add(-min(away, s.bridge.opts.Window+time.Second))
+	places <- struct{}{}
+	s.write(strings.TrimPrefix(entry.Key(), "session."), r, entry.Revision(), func(_ uint64, err error) {
+		if err == nil {
+			s.bridge.tellGone(r.Saved, "transport error")
+		}
+		<-places
+	})
+}

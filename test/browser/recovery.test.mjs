@@ -1,0 +1,166 @@
+// The chat page comes back: as the same socket, with nothing asked twice; or afresh, and refills itself.
+
+import assert from "node:assert/strict";
+import { afterEach, before, describe, test } from "node:test";
+import { suite, until } from "../harness.mjs";
+import { fresh, open } from "./pages.mjs";
+
+const patience = 30_000;
+
+// asked notes which events a page emits, by polling or over a WebSocket.
+function asked(page) {
+  const events = [];
+  const note = (text) => {
+    for (const packet of String(text).split("\x1e")) {
+      const event = /^42\d*\["([^"]+)"/.exec(packet);
+      if (event) events.push(event[1]);
+    }
+  };
+  page.on("request", (request) => note(request.postData()));
+  page.on("websocket", (socket) => socket.on("framesent", ({ payload }) => note(payload)));
+  return events;
+}
+
+const connected = (person) =>
+  until(async () => (await person.page.locator("html").getAttribute("data-phase")) === "connected", "the connection to be back", patience);
+
+const unread = async (person, room) => (await person.room(room).locator(".count").textContent()) ?? "";
+
+async function say(socket, room, from, to) {
+  for (let i = from; i <= to; i++) assert.equal((await socket.timeout(10_000).emitWithAck("room message", room, `message ${i}`)).ok, true);
+}
+
+const messages = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => `message ${from + i}`);
+
+describe("the chat page that comes back in time", () => {
+  let site;
+  const t = suite();
+  before(async () => {
+    site = await open(t);
+  });
+  afterEach(() => site.leave());
+
+  test("asks for nothing that it has: after a break of the network", async () => {
+    const [room, other] = [fresh("back"), fresh("back elsewhere")];
+    let events;
+    const ann = await site.chat("Ann", other, { prepare: (page) => void (events = asked(page)) });
+    await ann.join(room);
+    const bob = await site.chat("Bob", room);
+    const cem = await site.client("Cem", room);
+    assert.equal((await cem.timeout(10_000).emitWithAck("join", other)).ok, true);
+    await say(cem, room, 1, 3);
+    await ann.sees("message 3");
+    await until(async () => (await ann.people()).length === 3, "everybody to be listed");
+
+    await ann.context.setOffline(true);
+    await ann.page.locator("#banner").getByText("Reconnecting…").waitFor();
+    await until(async () => !(await bob.people()).includes("Ann"), "Ann to be gone");
+    await say(cem, room, 4, 70);
+    await say(cem, other, 1, 2);
+    cem.disconnect();
+    await until(async () => (await bob.people()).join() === "Bob", "Cem to be gone");
+    events.length = 0;
+    await ann.context.setOffline(false);
+    await connected(ann);
+    await ann.sees("message 70");
+    assert.deepEqual(await ann.texts(), messages(1, 70));
+    assert.equal(await unread(ann, other), "2");
+    await until(async () => (await ann.people()).join() === "Ann,Bob", "Ann to know who is there");
+    await until(async () => (await bob.people()).join() === "Ann,Bob", "Bob to know that Ann is back");
+    await ann.isIn(room);
+    await ann.say("here I am");
+    await bob.sees("here I am");
+    assert.deepEqual([...new Set(events)].sort(), ["room message", "typing", "who"], "no room is joined again, no history asked for");
+  });
+
+  test("asks for nothing that it has: after the server was killed", async () => {
+    const room = fresh("killed");
+    let events;
+    const ann = await site.chat("Ann", room, { prepare: (page) => void (events = asked(page)) });
+    const bob = await site.chat("Bob", room);
+    for (let i = 1; i <= 2; i++) {
+      await bob.say(`message ${i}`);
+      await ann.sees(`message ${i}`);
+      await until(async () => (await bob.page.locator(".message.own").getByText("Stored").count()) > 0, "the message to be stored");
+      await site.natter.kill();
+      for (const person of [ann, bob]) await person.page.locator("#banner").getByText("Reconnecting…").waitFor();
+      events.length = 0;
+      await site.natter.start();
+      for (const person of [ann, bob]) await connected(person);
+      await until(async () => (await ann.people()).join() === "Ann,Bob", "Ann to know who is there");
+      await until(async () => (await bob.people()).join() === "Ann,Bob", "Bob to know who is there");
+    }
+    await bob.say("message 3");
+    await ann.sees("message 3");
+    assert.deepEqual(await ann.texts(), messages(1, 3));
+    assert.deepEqual(await bob.texts(), messages(1, 3));
+    assert.deepEqual([...new Set(events)], ["who"]);
+  });
+
+  test("notices that a service took it out of a room", async () => {
+    const room = fresh("out");
+    const ann = await site.chat("Ann", room);
+    const bob = await site.chat("Bob", room);
+    await until(async () => (await bob.people()).join() === "Ann,Bob", "both to be listed");
+    const admin = await site.admin();
+    const { sockets } = await admin.timeout(10_000).emitWithAck("list sockets");
+    const { id } = sockets.find((socket) => socket.name === "Ann" && socket.rooms.includes(room));
+    const services = await site.natter.nats();
+    await services.do("/", `socket.${id}`, ["leave", room]);
+    await bob.say("who is there?"); // Ann does not hear it
+    await ann.page.evaluate(() => document.dispatchEvent(new Event("visibilitychange"))); // as of a person who comes back to the page
+    await ann.page.getByText("You were taken out of it").waitFor();
+    await ann.room(room).click();
+    await ann.isIn(room);
+    await ann.sees("who is there?");
+  });
+});
+
+describe("the chat page that comes back too late", () => {
+  let site;
+  const t = suite();
+  before(async () => {
+    site = await open(t, "--recovery-window", "1s");
+  });
+  afterEach(() => site.leave());
+
+  test("starts afresh and refills itself, where the person was reading", async () => {
+    const [room, other] = [fresh("late"), fresh("late elsewhere")];
+    let events;
+    const ann = await site.chat("Ann", other, { prepare: (page) => void (events = asked(page)) });
+    await ann.join(room);
+    const bob = await site.chat("Bob", room);
+    const cem = await site.client("Cem", room);
+    assert.equal((await cem.timeout(10_000).emitWithAck("join", other)).ok, true);
+    await say(cem, room, 1, 40);
+    await ann.sees("message 40");
+
+    await ann.context.setOffline(true);
+    await ann.page.locator("#banner").getByText("Reconnecting…").waitFor();
+    await until(async () => !(await bob.people()).includes("Ann"), "Ann to be gone");
+    const gone = Date.now();
+    await say(cem, room, 41, 60);
+    await say(cem, other, 1, 2);
+    await ann.bubble("message 5").first().scrollIntoViewIfNeeded();
+    const place = () => ann.page.locator(".bubble").getByText("message 7", { exact: true }).evaluate((bubble) => {
+        const top = (element) => element.getBoundingClientRect().top;
+        return Math.round(top(bubble) - top(document.getElementById("log")));
+      });
+    let before;
+    await until(async () => before === (before = await place()), "the page to have scrolled");
+    await until(() => Date.now() - gone > 1500, "the window to be over");
+    await until(async () => (await cem.timeout(10_000).emitWithAck("history", { room, limit: 1 })).messages?.at(-1)?.event[2] === "message 60", "history to have everything");
+    events.length = 0;
+    await ann.context.setOffline(false);
+    await connected(ann);
+    await until(async () => (await ann.texts()).length === 60, "the page to refill itself", patience);
+    assert.deepEqual(await ann.texts(), messages(1, 60));
+    const after = await place();
+    assert.ok(Math.abs(after - before) <= 2, `the page shows what it showed, ${after - before} px away`);
+    await until(async () => (await unread(ann, other)) === "2", "the unread messages elsewhere to count");
+    assert.equal(events.filter((event) => event === "join").length, 2);
+    await until(async () => (await bob.people()).join() === "Ann,Bob,Cem", "Ann to be listed again");
+    await bob.say("welcome back");
+    await ann.sees("welcome back");
+  });
+});
