@@ -11,6 +11,7 @@ import (
 type epoch struct {
 	mu    sync.Mutex
 	value string        // "" while it is not known
+	last  string        // the one that was known last
 	known chan struct{} // closed when it is
 }
 
@@ -29,7 +30,14 @@ func (e *epoch) set(value string) {
 	if e.value == "" {
 		close(e.known)
 	}
-	e.value = value
+	e.value, e.last = value, value
+}
+
+// latest is the epoch that was known last, of which the sequences are that sockets have until another is known.
+func (e *epoch) latest() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.last
 }
 
 func (e *epoch) forget() {

@@ -18,7 +18,7 @@ import (
 // Missed reads what a socket missed: what was said to it, and what services ordered for it, in the order of the
 // stream. A room into which it was moved meanwhile is joined here and read, too.
 func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from uint64, rooms map[string]uint64) (session.Missed, error) {
-	epoch := b.epoch.get()
+	epoch := b.epoch.latest()
 	read := maps.Clone(rooms)
 	if read == nil {
 		read = make(map[string]uint64)

@@ -171,7 +171,7 @@ func (s *sessions) writeNow(ctx context.Context, pid string, r record, revision 
 // Keep stores a session. A write whose acknowledgement was lost makes the next one fail; then what is stored tells
 // whose the session is.
 func (b *Bridge) Keep(c session.Claim, saved session.Saved, fate session.Fate, done func(uint64, error)) {
-	r := record{Saved: saved, Gateway: b.opts.Gateway, Claim: c.Number, Epoch: b.epoch.get(), Ended: fate == session.Ended}
+	r := record{Saved: saved, Gateway: b.opts.Gateway, Claim: c.Number, Epoch: b.epoch.latest(), Ended: fate == session.Ended}
 	if fate == session.Left {
 		r.Left = time.Now().UTC()
 	}
@@ -264,7 +264,7 @@ func (b *Bridge) Claim(ctx context.Context, f *session.Found) (session.Claim, er
 	defer cancel()
 	revision, number := f.Revision, f.Number
 	for range claimTries {
-		r := record{Saved: f.Saved, Gateway: b.opts.Gateway, Claim: number + 1, Epoch: b.epoch.get()}
+		r := record{Saved: f.Saved, Gateway: b.opts.Gateway, Claim: number + 1, Epoch: b.epoch.latest()}
 		claim, err := b.sessions.writeNow(ctx, f.PID, r, revision)
 		if err == nil {
 			b.took(f, number+1)
