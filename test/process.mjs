@@ -94,6 +94,11 @@ export class Process {
     await this.ended();
   }
 
+  // destroy kills the program, if it runs, and does not wait for anything.
+  destroy() {
+    this.#child?.kill("SIGKILL");
+  }
+
   tail() {
     return `--- the end of the output of ${this.name} ---\n${this.output.slice(-8000)}`;
   }

@@ -4,8 +4,8 @@
 export const timeout = 10_000;
 
 // until waits for a condition to become true and returns what it gave; an error
-// counts as false.
-export async function until(condition, what, ms = timeout) {
+// counts as false. It looks again after a pause.
+export async function until(condition, what, ms = timeout, pause = 10) {
   const deadline = Date.now() + ms;
   for (let last; ; ) {
     try {
@@ -15,7 +15,7 @@ export async function until(condition, what, ms = timeout) {
       last = error;
     }
     if (Date.now() > deadline) throw new Error(`waited ${ms} ms for ${what}${last ? `: ${last.cause ?? last}` : ""}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
 

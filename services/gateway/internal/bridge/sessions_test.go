@@ -23,7 +23,7 @@ func TestSessionKeptWhileTheStreamIsNotKnownGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := options(&counters{})
-		o.Gateway, o.Window = "g1", time.Minute
+	o.Gateway, o.Window = "g1", time.Minute
 	bucket, err := provision.Sessions(t.Context(), js, o.Subjects, provision.Storage{})
 	if err != nil {
 		t.Fatal(err)
