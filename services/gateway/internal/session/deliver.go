@@ -1,6 +1,10 @@
 package session
 
-import "github.com/natter-io/natter/services/gateway/internal/transport"
+import (
+	"slices"
+
+	"github.com/natter-io/natter/services/gateway/internal/transport"
+)
 
 // held is what is said to a socket that is coming back, until what it missed is sent. It belongs to the hub's worker.
 type held struct {
@@ -44,10 +48,9 @@ func (s *Socket) release(missed Missed, answer *transport.Message) {
 	if h == nil || h.over {
 		return
 	}
-	for _, m := range missed.Packets {
-		s.Send(m)
-	}
-	s.Send(answer)
+	// Together, as far as the transport can: the stock client keeps what it has received before the answer to CONNECT, and if
+	// the connection breaks in between it gets that once more.
+	_ = s.client.conn.SendAll(append(slices.Clip(missed.Packets), answer)) // an error closes the connection, which is told on its own
 	for _, m := range h.waiting {
 		s.Deliver(m.sequence, m.message)
 	}

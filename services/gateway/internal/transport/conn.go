@@ -140,6 +140,32 @@ func (c *Conn) sendLocked(m *Message) error {
 	return nil
 }
 
+// SendAll sends messages after everything that was sent before, and together: in one answer to a poll, or with as few
+// writes as it takes. They are taken past the bounds of the queue, since the client waits for all of them. It fails with
+// [ErrClosed].
+func (c *Conn) SendAll(messages []*Message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wire != nil && c.state == websocket {
+		if err := c.wire.sendAll(messages); err != nil {
+			c.end(ReasonTransportError, nil, nil)
+			return fmt.Errorf("%w: %w", ErrClosed, err)
+		}
+		return nil
+	}
+	if c.state != opening && !c.state.open() {
+		return ErrClosed
+	}
+	for _, m := range messages {
+		c.queue = append(c.queue, m)
+		c.queueSize += m.Size()
+	}
+	if c.poll != nil && c.state != opening && len(messages) > 0 {
+		c.answer()
+	}
+	return nil
+}
+
 // SendVolatile sends m only if the client can take it right now: nothing waits before it, and the
 // transport is writable (for polling: a GET is pending). It reports whether it did.
 func (c *Conn) SendVolatile(m *Message) bool {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -39,6 +40,34 @@ func TestPollingMessages(t *testing.T) {
 	recv(t, "the poll", pending).want(t, 200, "4z")
 	if p.conn.Transport() != Polling {
 		t.Errorf("transport is %s", p.conn.Transport())
+	}
+}
+
+func TestSendAllTogether(t *testing.T) {
+	s := newServer(t, Options{MaxQueueMessages: 2})
+	all := []*Message{text("a"), text("b"), text("c")} // past the bound
+	p := s.open()
+	pending := s.goGet(p)
+	if err := p.conn.SendAll(all); err != nil {
+		t.Fatal(err)
+	}
+	recv(t, "the poll", pending).want(t, 200, "4a\x1e4b\x1e4c")
+	p.conn.Send(text("x"))
+	p.conn.SendAll(all)
+	s.get(p.conn.ID()).want(t, 200, "4x\x1e4a\x1e4b\x1e4c")
+
+	ws, p := s.openWS()
+	p.conn.Send(text("x"))
+	if err := p.conn.SendAll(all); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"4x", "4a", "4b", "4c"} {
+		ws.want(want)
+	}
+	p.conn.Close("")
+	p.wantClosed(t, ReasonForcedClose)
+	if err := p.conn.SendAll(all); !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v, want ErrClosed", err)
 	}
 }
 
