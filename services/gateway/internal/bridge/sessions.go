@@ -258,7 +258,8 @@ func (b *Bridge) away(ctx context.Context, r *record) (time.Duration, error) {
 	return time.Since(beat.Created()), nil
 }
 
-// Claim takes a session over.
+// Claim takes a session over. Who comes later takes it from who came before, also if both found it at the same time:
+// a client whose connection broke while it was coming back may come again before a gateway has noticed.
 func (b *Bridge) Claim(ctx context.Context, f *session.Found) (session.Claim, error) {
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
@@ -278,10 +279,10 @@ func (b *Bridge) Claim(ctx context.Context, f *session.Found) (session.Claim, er
 		if err != nil {
 			return session.Claim{}, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 		}
-		if now == nil || now.Ended || now.Claim != number {
+		if now == nil || now.Ended {
 			return session.Claim{}, session.ErrClaimed
 		}
-		f.Saved, f.Left, revision = now.Saved, !now.Left.IsZero(), at
+		f.Saved, f.Holder, f.Left, number, revision = now.Saved, now.Gateway, !now.Left.IsZero(), now.Claim, at
 	}
 	return session.Claim{}, fmt.Errorf("%w: the session changes all the time", session.ErrUnavailable)
 }

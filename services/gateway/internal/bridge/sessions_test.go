@@ -11,12 +11,18 @@ import (
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/provision"
 	"github.com/natter-io/natter/pkg/natstest"
+	"github.com/natter-io/natter/services/gateway/internal/hub"
 	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
-// A gateway that has just reconnected does not know yet whether the stream is still the same. The client of a socket that
-// ends at this moment goes on all the same: what was stored of it is of the stream that was there before.
-func TestSessionKeptWhileTheStreamIsNotKnownGoesOn(t *testing.T) {
+const (
+	testPID   = "abcdefghijklmnopqrst"
+	testEpoch = "mib8k3yz"
+)
+
+// keeper is a gateway that can keep sessions, and nothing else.
+func keeper(t *testing.T) *Bridge {
+	t.Helper()
 	nc := natstest.Run(t).Connect(t)
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -28,26 +34,35 @@ func TestSessionKeptWhileTheStreamIsNotKnownGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Bridge{nc: nc, js: js, opts: o, epoch: newEpoch(), gateways: newGateways(o)}
-	b.sessions = newSessions(b)
+	h := hub.New[*session.Socket](1, 1)
+	t.Cleanup(h.Close)
+	b, err := New(nc, h, nil, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.sessions.open(bucket)
 	sub, err := nc.ChanSubscribe(b.sessions.stores.inbox+".*", b.sessions.stores.in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer sub.Unsubscribe() //nolint:errcheck // fails only on a closed connection
+	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	defer wg.Wait()
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
 	wg.Go(func() { b.sessions.stores.run(ctx) })
-	b.sessions.open(bucket)
+	t.Cleanup(func() {
+		stop()
+		wg.Wait()
+		sub.Unsubscribe() //nolint:errcheck // fails only on a closed connection
+	})
+	b.epoch.set(testEpoch)
+	return b
+}
 
-	const pid = "abcdefghijklmnopqrst"
-	const epoch = "mib8k3yz"
-	b.epoch.set(epoch)
-	b.epoch.forget()
+// keep stores a session as its first holder does.
+func (b *Bridge) keep(t *testing.T, fate session.Fate) {
+	t.Helper()
 	done := make(chan error, 1)
-	b.Keep(session.Claim{PID: pid, Number: 1}, session.Saved{ID: "g1." + pid, Namespace: "/"}, session.Left, func(_ uint64, err error) { done <- err })
+	saved := session.Saved{ID: "g1." + testPID, Namespace: "/"}
+	b.Keep(session.Claim{PID: testPID, Number: 1}, saved, fate, func(_ uint64, err error) { done <- err })
 	select {
 	case err := <-done:
 		if err != nil {
@@ -56,13 +71,42 @@ func TestSessionKeptWhileTheStreamIsNotKnownGoesOn(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("the session was not stored")
 	}
-	b.epoch.set(epoch)
-	found, err := b.Find(t.Context(), "/", pid, contract.MessageID(epoch, 7))
-	if err != nil || found == nil {
-		t.Fatalf("found %v, %v", found, err)
+}
+
+// find finds it, or not.
+func (b *Bridge) find(t *testing.T) *session.Found {
+	t.Helper()
+	found, err := b.Find(t.Context(), "/", testPID, contract.MessageID(testEpoch, 7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// A gateway that has just reconnected does not know yet whether the stream is still the same. The client of a socket that
+// ends at this moment goes on all the same: what was stored of it is of the stream that was there before.
+func TestSessionKeptWhileTheStreamIsNotKnownGoesOn(t *testing.T) {
+	b := keeper(t)
+	b.epoch.forget()
+	b.keep(t, session.Left)
+	b.epoch.set(testEpoch)
+	if b.find(t) == nil {
+		t.Fatal("the session was not found")
 	}
 	b.epoch.set("mib8k400") // the stream was made anew
-	if found, err := b.Find(t.Context(), "/", pid, contract.MessageID(epoch, 7)); err != nil || found != nil {
-		t.Fatalf("found %v, %v for a stream that is gone", found, err)
+	if found := b.find(t); found != nil {
+		t.Fatalf("found %v for a stream that is gone", found)
+	}
+}
+
+// A connection that breaks while the client is coming back may claim the session after the next one has found it.
+func TestLaterClaimTakesTheSessionFromTheEarlier(t *testing.T) {
+	b := keeper(t)
+	b.keep(t, session.Left)
+	first, second := b.find(t), b.find(t)
+	for i, found := range []*session.Found{first, second} {
+		if claim, err := b.Claim(t.Context(), found); err != nil || claim.Number != i+2 {
+			t.Fatalf("claimed as %+v, %v; want number %d", claim, err, i+2)
+		}
 	}
 }
