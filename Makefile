@@ -11,7 +11,7 @@ BENCH    ?= .
 BUNDLES  := web/node_modules/.package-lock.json
 CLIENTS  := test/node_modules/.package-lock.json
 
-.PHONY: help run deps build check chaos test test-go test-client test-contract test-asyncapi test-services test-chaos test-examples test-browser picture fuzz bench bench-short clean nats nats-server
+.PHONY: help run deps build check options chaos test test-go test-client test-contract test-asyncapi test-services test-chaos test-examples test-browser picture fuzz bench bench-history bench-short clean nats nats-server
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ run: $(BUNDLES) ## Start everything in one process; settings: make run ARGS="--h
 	@go build -o bin/natter .
 	@exec bin/natter $(ARGS)
 
-deps: $(BUNDLES) $(CLIENTS) nats nats-server ## Fetch what the tests need, Chromium included
+deps: $(BUNDLES) $(CLIENTS) nats nats-server ## Fetch what the tests need, Chromium and PostgreSQL included
 	@test/system.sh
 
 build: ## Build every program into bin/
@@ -31,9 +31,13 @@ check: ## gofmt, go vet, go mod tidy
 	go vet ./...
 	go mod tidy -diff
 
+options: ## Write docs/options.md anew, from the settings in the code
+	go generate .
+
 test: deps check test-go bench-short test-client test-contract test-asyncapi test-services test-chaos test-examples test-browser ## Everything: Go, stock clients, the contract, processes, examples, browser
 
 test-go: ## The Go tests, with the race detector
+	@test/system.sh
 	go test -race ./...
 
 test-client: $(CLIENTS) $(BUNDLES) ## The stock JavaScript client against a running Natter
@@ -73,6 +77,10 @@ fuzz: ## Run every fuzz test, and mutated sessions, for FUZZTIME each (20s)
 
 bench: ## Run the benchmarks; BENCH=regexp chooses
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+bench-history: ## Pages of rooms with up to ten million messages, in both databases
+	@test/system.sh
+	NATTER_BENCH_MESSAGES=10000000 go test -run '^$$' -bench 'PageOf' -timeout 60m ./services/history/internal/query
 
 bench-short: ## Run each benchmark once, so that none rots
 	@go test -run '^$$' -bench . -benchtime 1x ./... >/dev/null || go test -run '^$$' -bench . -benchtime 1x ./...

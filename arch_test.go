@@ -55,7 +55,7 @@ var never = []struct {
 	},
 	{
 		of:     []string{"services/auth", "services/gateway", "pkg/sdk", "examples/dice"},
-		on:     []string{"modernc.org/"},
+		on:     []string{"modernc.org/", "github.com/jackc/"},
 		reason: "history alone has a database",
 	},
 }
@@ -70,6 +70,7 @@ var only = []struct {
 	{"github.com/nats-io/nats-server/", []string{"pkg/kit/embed"}, true, "nats-server is behind one package"},
 	{module + "/pkg/kit/embed", []string{"", "pkg/natstest", "examples/embedded"}, false, "programs that are all in one embed NATS, services do not"},
 	{module + "/pkg/natstest", nil, false, "it is for tests"},
+	{module + "/services/history/internal/pgtest", nil, false, "it is for tests"},
 	{module + "/web", []string{"services/gateway/gatewayd"}, true, "the gateway serves the pages"},
 	{module, nil, true, "nothing imports the program"},
 }
@@ -109,7 +110,7 @@ func kind(name string) (kind, service string) {
 		return "web", ""
 	case name == "examples/embedded":
 		return "embedded", ""
-	case parts[0] == "examples":
+	case parts[0] == "examples", parts[0] == "test": // back ends
 		return "example", ""
 	}
 	return "", ""

@@ -14,7 +14,7 @@ if [ -z "${TEST_PROGRAM:-}" ]; then
 	export TEST_PROGRAM="$PWD/../bin/natter"
 	programs=(.)
 	case "$folder" in
-	services) programs+=(./services/... ./examples/...) ;;
+	services) programs+=(./services/... ./examples/... ./test/...) ;;
 	examples | asyncapi) programs+=(./examples/...) ;;
 	esac
 	(cd .. && go build -race -o bin/ "${programs[@]}")

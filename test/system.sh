@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes sure that the packages of the system that the tests need are there: a C
-# compiler (for Go's race detector), Chromium, a font for the emoji in it, and Python
-# (for an example).
+# compiler (for Go's race detector), PostgreSQL (whose server the tests of history
+# start themselves), Chromium, a font for the emoji in it, and Python (for an example).
 set -euo pipefail
 
 missing=()
 command -v "$(go env CC)" >/dev/null || missing+=(gcc libc6-dev)
+command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || missing+=(chromium fonts-noto-color-emoji)
 command -v python3 >/dev/null || missing+=(python3)
 [ ${#missing[@]} -gt 0 ] || exit 0

@@ -91,6 +91,12 @@ func TestSubjects(t *testing.T) {
 	if p, err := s.Parse(side); err != nil || p.Kind != Server || p.Event != "delete user" || p.Namespace != "/admin" {
 		t.Errorf("Parse(%q) = %+v, %v", side, p, err)
 	}
+	if allow, err := s.Allow("the door"); err != nil || allow != "natter.allow.the=20door" {
+		t.Errorf("Allow = %q, %v", allow, err)
+	}
+	if allow, err := s.Allow(strings.Repeat("x", 200)); err == nil {
+		t.Errorf("Allow = %q; want an error", allow)
+	}
 	on, err := s.On("/admin", "delete user", socketID)
 	if err != nil || on != "natter.on.admin.delete=20user."+socketID {
 		t.Errorf("On = %q, %v", on, err)
@@ -222,7 +228,7 @@ func FuzzDecodeTokenIsCanonical(f *testing.F) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"natter.emit._.all", "natter.on._.x." + socketID, "natter.do.a=2Fb.room.=", "natter.use._.auth", "natter.server._.x", "natter.take._.orders", "natter.on._.x." + socketID + ".i1"} {
+	for _, s := range []string{"natter.emit._.all", "natter.on._.x." + socketID, "natter.do.a=2Fb.room.=", "natter.use._.auth", "natter.server._.x", "natter.take._.orders", "natter.on._.x." + socketID + ".i1", "natter.room._.join-room.red.g1"} {
 		f.Add(s)
 	}
 	var s Subjects
@@ -240,6 +246,8 @@ func FuzzParse(f *testing.F) {
 			if p.Instance != "" {
 				again, err = s.OnTaken(p.Namespace, p.Event, p.Socket, p.Instance)
 			}
+		case Room:
+			again, err = s.Room(p.Namespace, p.Event, p.Target.Rooms()[0], p.Gateway)
 		case Take:
 			again, err = s.Take(p.Namespace, p.Service)
 		case Server:

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Handshake is what a gateway knows of a client that asks to enter a namespace, as in socket.handshake.
+// Handshake is what a gateway knows of a client that asks to connect or to enter a namespace, as in
+// socket.handshake.
 type Handshake struct {
 	Headers map[string]string `json:"headers"` // lower-case names; several values joined by ", "
 	Time    time.Time         `json:"time"`    // when the connection was made
@@ -15,7 +16,7 @@ type Handshake struct {
 	Secure  bool              `json:"secure"`  // whether the connection is encrypted
 	URL     string            `json:"url"`     // path and query of the request
 	Query   map[string]string `json:"query"`
-	Auth    json.RawMessage   `json:"auth,omitempty"` // what the client gave as auth, {} if nothing; in [Entry] alone
+	Auth    json.RawMessage   `json:"auth,omitempty"` // what the client gave as auth, {} if nothing; in [Entry], elsewhere with [Namespace.HandshakeAuth] alone
 }
 
 // Entry is the payload of a [Use] request.
@@ -36,7 +37,25 @@ type Admission struct {
 	Rooms   []string        `json:"rooms,omitempty"`   // rooms to join before the client hears that it is in
 	Data    json.RawMessage `json:"data,omitempty"`    // admitted: socket.data; refused: data of the connect_error
 	Expires time.Time       `json:"expires,omitzero"`  // when the gateway must close the socket
+	Emit    []Greeting      `json:"emit,omitempty"`    // events that the client is sent before it hears that it is in
 	Message string          `json:"message,omitempty"` // refused: message of the connect_error
+}
+
+// AllowRequest is the payload of an [Allow] request.
+type AllowRequest struct {
+	Handshake Handshake `json:"handshake"` // without auth, which a client gives for a namespace
+}
+
+// Allowance is the reply to an [Allow] request.
+type Allowance struct {
+	OK      bool   `json:"ok"`
+	Message string `json:"message,omitempty"` // refused: what the client is told; "Forbidden" if there is none
+}
+
+// Greeting is an event in an [Admission].
+type Greeting struct {
+	Event       json.RawMessage `json:"event"`                 // the event array
+	Attachments [][]byte        `json:"attachments,omitempty"` // for the placeholders in it
 }
 
 // Connected is the second element of a connect event on [On]: ["connect", {…}].
@@ -58,13 +77,15 @@ type SocketInfo struct {
 	Roles     []string        `json:"roles,omitempty"`
 	Rooms     []string        `json:"rooms"` // without the room of its own id
 	Data      json.RawMessage `json:"data,omitempty"`
-	Handshake Handshake       `json:"handshake"` // without auth, cookies and authorization: they hold tokens
+	Transport string          `json:"transport,omitempty"` // "polling" or "websocket", at this moment
+	Handshake Handshake       `json:"handshake"`           // without cookies and authorization, which hold tokens
 }
 
 // Answer is one client's ack in the answers to [Ask].
 type Answer struct {
-	ID  string          `json:"id"`  // the client's socket id
-	Ack json.RawMessage `json:"ack"` // the ack's arguments, a JSON array
+	ID          string          `json:"id"`                    // the client's socket id
+	Ack         json.RawMessage `json:"ack"`                   // the ack's arguments, a JSON array
+	Attachments [][]byte        `json:"attachments,omitempty"` // for the placeholders in it
 }
 
 // Stamp is the argument that gateways append to every post, and to what carries [HeaderStamp].

@@ -28,16 +28,24 @@ const (
 	HeaderAttachments = "Natter-Attachments"
 	// HeaderStamp, set to 1, asks gateways to append the [Stamp] as the last argument. Posts always have it.
 	HeaderStamp = "Natter-Stamp"
+	// HeaderCompress, set to false, asks gateways to send it uncompressed, also to clients that take it compressed:
+	// what does not get smaller, such as pictures. See [MayCompress].
+	HeaderCompress = "Natter-Compress"
 	// HeaderTimeout is how long an ask or a list may take, as a Go duration ("2s", "250ms").
 	HeaderTimeout = "Natter-Timeout"
 	// HeaderAfter, in a request to Ask or List, is a sequence of the main stream: gateways answer once what
 	// was stored up to it has taken effect, such as a join that was ordered just before.
 	HeaderAfter = "Natter-After"
-	// HeaderGateway is the id of the gateway that answers an ask or a list.
+	// HeaderGateway is the id of the gateway that answers an ask or a list. On what is said to a target, and in
+	// requests, it leaves of the target the sockets of that gateway.
 	HeaderGateway = "Natter-Gateway"
 	// HeaderGateways says in each answer to an ask or a list how many gateways there are to answer.
 	HeaderGateways = "Natter-Gateways"
-	// HeaderExpected says in an answer to an ask how many of the gateway's sockets were asked.
+	// HeaderCount, with any value in a request to List, asks for the number of sockets alone: the answer is an empty
+	// array with [HeaderExpected].
+	HeaderCount = "Natter-Count"
+	// HeaderExpected says in an answer to an ask how many of the gateway's sockets were asked, and in one to a list with
+	// [HeaderCount] how many there are.
 	HeaderExpected = "Natter-Expected"
 	// HeaderPart is "<part>/<parts>" in an answer that is too large for one message, e.g. "1/3".
 	HeaderPart = "Natter-Part"
@@ -62,6 +70,9 @@ func Last(h Header, key string) string {
 	}
 	return values[len(values)-1]
 }
+
+// MayCompress reads [HeaderCompress].
+func MayCompress(h Header) bool { return Last(h, HeaderCompress) != "false" }
 
 // FormatNames writes rooms and socket ids for [HeaderRooms] and [HeaderExcept].
 func FormatNames(names []string) (string, error) {
@@ -99,6 +110,15 @@ func ParseNames(value string) ([]string, error) {
 		names[i] = name
 	}
 	return names, nil
+}
+
+// ParseLocal reads [HeaderGateway] of what is said to a target: "" when it is missing, for every gateway.
+func ParseLocal(h Header) (gateway string, err error) {
+	value := Last(h, HeaderGateway)
+	if value != "" && !ValidGatewayID(value) {
+		return "", fmt.Errorf("%w: %s: %s is not a gateway's id", ErrBadHeader, HeaderGateway, clip(value))
+	}
+	return value, nil
 }
 
 // MaxAttachments is the greatest number of binary attachments of one event: stock clients refuse more.

@@ -17,6 +17,11 @@ type Namespace struct {
 	// Registered names the middlewares that services have added themselves; they are asked after Use, and
 	// guests are asked too.
 	Registered []string `json:"registered,omitempty" yaml:"-"`
+	// HandshakeAuth has services told what clients gave as auth, in connect events and lists. Without it
+	// middlewares alone are told, since it holds secrets.
+	HandshakeAuth bool `json:"handshakeAuth,omitempty" yaml:"handshakeAuth"`
+	// RoomEvents has gateways say who comes into rooms and leaves them: [Room].
+	RoomEvents bool `json:"roomEvents,omitempty" yaml:"roomEvents"`
 	// Role that the middlewares must have granted; without it the client is refused.
 	Role string `json:"role,omitempty" yaml:"role"`
 	// Ordered names the service whose instances take the sockets: what a socket says goes to the one instance that has
@@ -34,7 +39,7 @@ type Rule struct {
 	// Args is how many arguments the client must give (not counting the ack); another number is refused,
 	// so that the stamp always stands at the same place.
 	Args int `json:"args,omitempty" yaml:"args"`
-	// Members demands that the sender is in the room. History always does.
+	// Members demands that the sender is in the room. What concerns history always does.
 	Members bool `json:"members,omitempty" yaml:"members"`
 	// Except may be "sender": the sender does not hear what it said.
 	Except string `json:"except,omitempty" yaml:"except"`
@@ -55,6 +60,11 @@ const (
 	ActionLeave    Action = "leave"    // the sender leaves the room
 	ActionWho      Action = "who"      // ack: who is in the room
 	ActionHistory  Action = "history"  // ack: the room's messages, from the history service
+	ActionSearch   Action = "search"   // ack: messages with words, from the history service
+	ActionEdit     Action = "edit"     // a message becomes another: its author and administrators may
+	ActionDelete   Action = "delete"   // a message goes, likewise
+	ActionRead     Action = "read"     // the sender has read a room up to a message
+	ActionUnread   Action = "unread"   // ack: how much the sender has not read
 	ActionService  Action = "service"  // to services, as any event without a rule
 	ActionRefuse   Action = "refuse"   // nobody hears it
 )
@@ -72,7 +82,19 @@ const (
 	EventDisconnect    = "disconnect"
 )
 
-var actions = []Action{ActionPost, ActionEmit, ActionVolatile, ActionJoin, ActionLeave, ActionWho, ActionHistory, ActionService, ActionRefuse}
+// The events of [Room]. Each gateway speaks of its own sockets: a room is created with the first that joins it at that
+// gateway, and deleted when the last one there has left.
+const (
+	EventCreateRoom = "create-room"
+	EventJoinRoom   = "join-room"
+	EventLeaveRoom  = "leave-room"
+	EventDeleteRoom = "delete-room"
+)
+
+var roomEvents = []string{EventCreateRoom, EventJoinRoom, EventLeaveRoom, EventDeleteRoom}
+
+var actions = []Action{ActionPost, ActionEmit, ActionVolatile, ActionJoin, ActionLeave, ActionWho, ActionHistory, ActionSearch, ActionEdit, ActionDelete, ActionRead,
+	ActionUnread, ActionService, ActionRefuse}
 
 // Validate checks the rule and says which field is wrong.
 func (r Rule) Validate() error {

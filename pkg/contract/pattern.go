@@ -9,14 +9,32 @@ import (
 // patternAny stands, in the name of a namespace, for one or more characters other than a slash.
 const patternAny = "*"
 
-// IsPattern says whether a namespace's name stands for several namespaces: "/game-*" for "/game-1", "/game-x", ….
-// No client is in a namespace of such a name; what is said to it reaches all that it stands for.
+// functionPrefix begins the name of a [Function].
+const functionPrefix = "/**"
+
+// MiddlewareExists is what a [Function] is asked as: natter.use.<function>.exists.
+const MiddlewareExists = "exists"
+
+// IsPattern says whether a namespace's name stands for several namespaces: "/game-*" for "/game-1", "/game-x", …, and
+// the name of a [Function]. No client is in a namespace of such a name; what is said to it reaches all that it stands
+// for.
 func IsPattern(namespace string) bool { return strings.Contains(namespace, patternAny) }
 
-// MatchNamespace says whether the pattern stands for the namespace.
+// Function is the name of a pattern that stands for whatever namespaces a service says exist: "/**tenants" for
+// Function("tenants"). Gateways ask it about those that have no configuration and no other pattern, client by client, by
+// a [Use] request in the pattern's own namespace: natter.use.=2A=2Atenants.exists.
+func Function(name string) string { return functionPrefix + name }
+
+// IsFunction says whether a namespace's name is that of a [Function].
+func IsFunction(namespace string) bool { return strings.HasPrefix(namespace, functionPrefix) }
+
+// MatchNamespace says whether the pattern stands for the namespace; a [Function] may stand for any.
 func MatchNamespace(pattern, namespace string) bool {
 	if IsPattern(namespace) {
 		return false
+	}
+	if IsFunction(pattern) {
+		return strings.HasPrefix(namespace, "/")
 	}
 	parts := strings.Split(pattern, "/")
 	names := strings.Split(namespace, "/")
@@ -63,6 +81,12 @@ func ComparePatterns(a, b string) int {
 }
 
 func validPattern(name string) error {
+	if f, ok := strings.CutPrefix(name, functionPrefix); ok {
+		if f == "" || strings.Contains(f, patternAny) {
+			return fmt.Errorf("namespace %s: a function is %s and its name, which has no *", clip(name), functionPrefix)
+		}
+		return nil
+	}
 	if strings.Contains(name, patternAny+patternAny) {
 		return fmt.Errorf("namespace %s: two * in a row: one stands for one or more characters", clip(name))
 	}

@@ -29,6 +29,10 @@ func TestPatterns(t *testing.T) {
 		{"/a*b", "/ab", false},
 		{"/a*b", "/axbx", false},
 		{"/a", "/a", true},
+		{"/**rooms", "/", true},
+		{"/**rooms", "/a/b c", true},
+		{"/**rooms", "/**rooms", false},
+		{"/**rooms", "no slash", false},
 	} {
 		if got := MatchNamespace(c.pattern, c.namespace); got != c.want {
 			t.Errorf("MatchNamespace(%q, %q) = %v", c.pattern, c.namespace, got)
@@ -44,16 +48,26 @@ func TestPatterns(t *testing.T) {
 	if err := (Namespace{}).Validate("/game-*"); err != nil {
 		t.Error(err)
 	}
-	if err := (Namespace{}).Validate("/game-**"); err == nil {
-		t.Error("two stars in a row were accepted")
+	for _, bad := range []string{"/game-**", "/**", "/**a*", "/***"} {
+		if err := (Namespace{}).Validate(bad); err == nil {
+			t.Errorf("%s was accepted", bad)
+		}
+	}
+	if err := (Namespace{}).Validate(Function("rooms")); err != nil || !IsFunction("/**rooms") || IsFunction("/*rooms") || IsFunction("/a**") {
+		t.Errorf("functions are not told from patterns: %v", err)
 	}
 }
 
 func TestSubjectsOfPatterns(t *testing.T) {
 	var s Subjects
 	for want, got := range map[string]func() (string, error){
-		"natter.on.*.move.>": func() (string, error) { return s.OnAny("/game-*", "move") },
-		"natter.on.*.>":      func() (string, error) { return s.OnAny("/game-*") },
+		"natter.on.*.move.>":   func() (string, error) { return s.OnAny("/game-*", "move") },
+		"natter.on.*.>":        func() (string, error) { return s.OnAny("/game-*") },
+		"natter.room.*.>":      func() (string, error) { return s.RoomAny("/game-*") },
+		"natter.room.game-1.>": func() (string, error) { return s.RoomAny("/game-1") },
+		"natter.use.=2A=2Arooms.exists": func() (string, error) {
+			return s.Use(Function("rooms"), MiddlewareExists)
+		},
 		"natter.emit.game-=2A.all": func() (string, error) {
 			return s.To(Emit, "/game-*", All())
 		},
@@ -72,6 +86,9 @@ func FuzzMatchNamespace(f *testing.F) {
 	f.Add("/game-*", "/game-1")
 	f.Add("/*-*/x*y", "/--/xaxyy")
 	f.Fuzz(func(t *testing.T, pattern, namespace string) {
+		if IsFunction(pattern) {
+			return
+		}
 		parts := strings.Split(pattern, "*")
 		for i, p := range parts {
 			parts[i] = regexp.QuoteMeta(p)

@@ -3,6 +3,7 @@ package contract
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -12,7 +13,9 @@ type Kind string
 // The kinds of the contract. docs/contract.md has payload, reply and headers of each.
 const (
 	Use      Kind = "use"      // gateway asks: may this client enter the namespace?
+	Allow    Kind = "allow"    // gateway asks: may this client connect at all?
 	On       Kind = "on"       // a client said this, or a socket's life: connect, disconnecting, disconnect
+	Room     Kind = "room"     // who comes into rooms and leaves them
 	Take     Kind = "take"     // gateway asks: which instance of a service takes this socket?
 	Alive    Kind = "alive"    // an instance that takes sockets is there, or leaves
 	Emit     Kind = "emit"     // say this to clients; stored for the recovery window
@@ -88,6 +91,15 @@ func (s Subjects) UseAny(middleware string) (string, error) {
 	return s.Prefix() + ".use.*." + m, nil
 }
 
+// Allow is the subject on which the service of the name, any name, is asked whether a client may connect.
+func (s Subjects) Allow(name string) (string, error) {
+	token, err := EncodeToken(name)
+	if err != nil {
+		return "", fmt.Errorf("name: %w", err)
+	}
+	return s.Prefix() + "." + string(Allow) + "." + token, nil
+}
+
 // On is the subject of an event from a socket.
 func (s Subjects) On(namespace, event, socket string) (string, error) {
 	ns, err := EncodeNamespace(namespace)
@@ -115,6 +127,34 @@ func (s Subjects) Server(namespace, event string) (string, error) {
 		return "", fmt.Errorf("event: %w", err)
 	}
 	return s.Prefix() + ".server." + ns + "." + e, nil
+}
+
+// Room is the subject of one of the room events, such as [EventJoinRoom], at a gateway.
+func (s Subjects) Room(namespace, event, room, gateway string) (string, error) {
+	ns, err := EncodeNamespace(namespace)
+	if err != nil {
+		return "", err
+	}
+	r, err := EncodeToken(room)
+	if err != nil {
+		return "", fmt.Errorf("room: %w", err)
+	}
+	if !ValidGatewayID(gateway) || !slices.Contains(roomEvents, event) {
+		return "", fmt.Errorf("%w: room event %s of the gateway %s", ErrBadSubject, clip(event), clip(gateway))
+	}
+	return s.Prefix() + ".room." + ns + "." + event + "." + r + "." + gateway, nil
+}
+
+// RoomAny matches the room events of a namespace; for a pattern those of every namespace, as [Subjects.OnAny] does.
+func (s Subjects) RoomAny(namespace string) (string, error) {
+	ns, err := EncodeNamespace(namespace)
+	if err != nil {
+		return "", err
+	}
+	if IsPattern(namespace) {
+		ns = "*"
+	}
+	return s.Prefix() + ".room." + ns + ".>", nil
 }
 
 // OnAny matches every event of a namespace from every socket; with an event, that event only. For a pattern it
@@ -208,16 +248,17 @@ func (s Subjects) CarryAny(to string) string {
 type Parsed struct {
 	Kind       Kind
 	Namespace  string
-	Target     Target // kinds with a target; for "many" without its rooms, which stand in a header
+	Target     Target // kinds with a target, and Room; for "many" without its rooms, which stand in a header
 	Many       bool   // the target is "many"
 	Middleware string // Use
-	Event      string // On, Server
+	Event      string // On, Room, Server
 	Socket     string // On: the sender's socket id
+	Gateway    string // Room: the gateway that says it
 	Instance   string // On: the instance that has taken the socket, or ""
 	Service    string // Take
 }
 
-// Parse takes a subject with a namespace apart: every kind but Alive, Auth, History, Event and Gateway. It fails with an
+// Parse takes a subject with a namespace apart: every kind but Allow, Alive, Auth, History, Event and Gateway. It fails with an
 // error that wraps [ErrBadSubject] or [ErrBadToken].
 func (s Subjects) Parse(subject string) (Parsed, error) {
 	tokens := strings.Split(subject, ".")
@@ -248,6 +289,14 @@ func (s Subjects) Parse(subject string) (Parsed, error) {
 			return Parsed{}, fmt.Errorf("%w: %s: want %s.server.<namespace>.<event>", ErrBadSubject, clip(subject), s.Prefix())
 		}
 		p.Event, err = DecodeToken(rest[0])
+	case Room:
+		if len(rest) != 3 || !slices.Contains(roomEvents, rest[0]) || !ValidGatewayID(rest[2]) {
+			return Parsed{}, fmt.Errorf("%w: %s: want %s.room.<namespace>.<event>.<room>.<gateway>, one of the events %v", ErrBadSubject, clip(subject), s.Prefix(), roomEvents)
+		}
+		p.Event, p.Gateway = rest[0], rest[2]
+		var room string
+		room, err = DecodeToken(rest[1])
+		p.Target = To(room)
 	case On:
 		if len(rest) == 4 && ValidInstance(rest[3]) {
 			p.Instance = rest[3]

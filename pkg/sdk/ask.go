@@ -24,8 +24,6 @@ type Answer struct {
 // EmitWithAck says an event to the clients and gathers their acks, in no order. It returns when all have
 // answered, or with [ErrTimeout] and the answers that came in time. Nobody there is no error: no answers.
 //
-// An ack with binary attachments comes without arguments: gateways gather acks as JSON.
-//
 // It waits for [Broadcast.Timeout], or [Options.AckTimeout]. It is not stored: only who is connected is asked.
 //
 // Errors: [ErrTimeout], [ErrNoGateway], those of the context, encoding and connection; answers may be returned
@@ -44,7 +42,7 @@ func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) (
 			return fmt.Errorf("answer of gateway %s: %w", contract.Last(h, contract.HeaderGateway), err)
 		}
 		for _, a := range part {
-			var ack Args
+			ack := Args{attachments: a.Attachments}
 			if err := json.Unmarshal(a.Ack, &ack.values); err != nil {
 				return fmt.Errorf("ack of socket %s: %w", a.ID, err)
 			}
@@ -92,6 +90,31 @@ func (b Broadcast) FetchSockets(ctx context.Context) ([]*Socket, error) {
 		return sockets, fmt.Errorf("fetch sockets: %w", err)
 	}
 	return sockets, nil
+}
+
+// Count is how many sockets there are, over all gateways: FetchSockets without the sockets.
+//
+// Errors: those of FetchSockets, beside what the gateways that answered in time have.
+func (b Broadcast) Count(ctx context.Context) (int, error) {
+	msg, err := b.addressed(contract.List)
+	if err != nil {
+		return 0, fmt.Errorf("count sockets: %w", err)
+	}
+	msg.Header.Set(contract.HeaderCount, "1")
+	count := 0
+	err = b.gather(ctx, msg, func(reply *nats.Msg) error {
+		h := contract.Header(reply.Header)
+		n, err := strconv.Atoi(contract.Last(h, contract.HeaderExpected))
+		if err != nil {
+			return fmt.Errorf("answer of gateway %s: %w", contract.Last(h, contract.HeaderGateway), err)
+		}
+		count += n
+		return nil
+	})
+	if err != nil {
+		return count, fmt.Errorf("count sockets: %w", err)
+	}
+	return count, nil
 }
 
 // gather asks every gateway, which are told to answer a little before the time is over here.

@@ -119,16 +119,16 @@ func TestSocketEmitWithAck(t *testing.T) {
 	id := socketID("gw1", 1)
 	answered := make(chan error, 1)
 	server.Of("/").On("ask me", func(ctx context.Context, s *sdk.Socket, _ sdk.Args) (sdk.Ack, error) {
-		args, err := s.EmitWithAck(ctx, "q")
-		if err == nil && args.String(1) != "abc" {
-			err = errors.New("the second argument is not abc")
+		args, err := s.Timeout(time.Minute).EmitWithAck(ctx, "q")
+		if err == nil && (args.String(1) != "abc" || string(args.Bytes(2)) != "\x01\xff") {
+			err = errors.New("the arguments are not what was answered")
 		}
 		answered <- err
 		return nil, nil
 	})
 	start(t, server)
 	requests := make(chan *nats.Msg, 1)
-	g.answer(contract.Ask, 1, requests, part{gateway: "gw1", expected: "1", payload: `[{"id":"` + id + `","ack":[1,"abc"]}]`})
+	g.answer(contract.Ask, 1, requests, part{gateway: "gw1", expected: "1", payload: `[{"id":"` + id + `","ack":[1,"abc",{"_placeholder":true,"num":0}],"attachments":["Af8="]}]`})
 	g.say("/", "ask me", id, `["ask me"]`)
 	must(t, receive(t, answered))
 	equal(t, "subject", receive(t, requests).Subject, "natter.ask._.socket."+id)
@@ -178,6 +178,15 @@ func TestFetchSockets(t *testing.T) {
 		must(t, s.Emit(deadline(t), "e"))
 		request := receive(t, requests)
 		equal(t, "request", request.Subject+" "+request.Header.Get(contract.HeaderExcept)+string(request.Data), "natter.list._.room.red blue")
+	})
+	t.Run("count", func(t *testing.T) {
+		g := &gateway{t: t, nc: g.nc, js: g.js}
+		g.answer(contract.List, 2, requests, part{gateway: "gw1", expected: "3", payload: `[]`}, part{gateway: "gw2", expected: "4", payload: `[]`})
+		count, err := server.Count(deadline(t))
+		must(t, err)
+		equal(t, "count", count, 7)
+		request := receive(t, requests)
+		equal(t, "request", request.Subject+" "+request.Header.Get(contract.HeaderCount), "natter.list._.all 1")
 	})
 	t.Run("partial", func(t *testing.T) {
 		g := &gateway{t: t, nc: g.nc, js: g.js}

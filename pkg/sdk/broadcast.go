@@ -24,8 +24,10 @@ type Broadcast struct {
 	rooms     []string
 	except    []string
 	sender    *Socket // who says it, if a client: goes into the headers
+	gateway   string  // the only one that is meant; "" for all
 	volatile  bool
 	stamped   bool
+	plain     bool // not to be compressed
 	timeout   time.Duration
 	id        string
 }
@@ -45,6 +47,14 @@ func (b Broadcast) Except(rooms ...string) Broadcast {
 	return b
 }
 
+// Local leaves of the target the sockets of one gateway, named by its id: the first part of the ids of its sockets, and
+// gatewayd.Service.ID of a gateway inside a program. See [Socket.Local]. Of a Post the delivery alone is local: history
+// keeps it as any.
+func (b Broadcast) Local(gateway string) Broadcast {
+	b.gateway = gateway
+	return b
+}
+
 // Volatile makes Emit send now or never: not stored, not repaired, in no order with the rest.
 func (b Broadcast) Volatile() Broadcast {
 	b.volatile = true
@@ -54,6 +64,13 @@ func (b Broadcast) Volatile() Broadcast {
 // Stamped asks gateways to append a contract.Stamp to the arguments, as they do to posts.
 func (b Broadcast) Stamped() Broadcast {
 	b.stamped = true
+	return b
+}
+
+// Compress says whether gateways may compress it for clients that take it compressed, as they do unless told
+// otherwise: Compress(false) is for what does not get smaller, such as pictures.
+func (b Broadcast) Compress(compress bool) Broadcast {
+	b.plain = !compress
 	return b
 }
 
@@ -216,7 +233,10 @@ func (b Broadcast) message(ctx context.Context, kind contract.Kind, event string
 	if b.stamped && kind != contract.Post {
 		msg.Header.Set(contract.HeaderStamp, "1")
 	}
-	if b.sender != nil {
+	if b.plain {
+		msg.Header.Set(contract.HeaderCompress, "false")
+	}
+	if b.sender != nil && kind != contract.Ask { // a question has no stamp
 		b.sender.sign(msg)
 	}
 	b.told(ctx, kind, event, args)
@@ -231,6 +251,12 @@ func (b Broadcast) addressed(kind contract.Kind) (*nats.Msg, error) {
 		return nil, err
 	}
 	msg := nats.NewMsg(subject)
+	if b.gateway != "" {
+		if !contract.ValidGatewayID(b.gateway) {
+			return nil, fmt.Errorf("local: %q is not a gateway's id", b.gateway)
+		}
+		msg.Header.Set(contract.HeaderGateway, b.gateway)
+	}
 	for header, names := range map[string][]string{contract.HeaderRooms: b.rooms, contract.HeaderExcept: b.except} {
 		if len(names) == 0 || header == contract.HeaderRooms && !target.IsMany() {
 			continue

@@ -35,6 +35,10 @@ func (r *run) declared(namespace string, h contract.Header) *Namespace {
 // route hands a message to its lane: one per socket, one per request of a gateway, and one per other instance.
 func (r *run) route(msg *nats.Msg) {
 	s := r.server
+	if r.allow != "" && msg.Subject == r.allow {
+		r.lanes.add(msg.Reply, job{msg: msg, what: contract.Parsed{Kind: contract.Allow}}, true)
+		return
+	}
 	what, err := s.subjects.Parse(msg.Subject)
 	if err != nil {
 		s.stats.malformed.Add(1)
@@ -54,6 +58,8 @@ func (r *run) route(msg *nats.Msg) {
 		key, must = msg.Reply, true
 	case what.Instance != "" && !n.hears(what.Event):
 		return
+	case what.Kind == contract.Room:
+		key, must = what.Gateway+" "+what.Namespace+" "+what.Target.String(), true
 	}
 	if !r.lanes.add(key, job{msg, what, n}, must) {
 		if s.stats.flooded.Add(1)%1000 == 1 {
@@ -73,6 +79,14 @@ func (r *run) handle(j job) {
 		return
 	}
 	n := j.of
+	if j.what.Kind == contract.Allow {
+		r.allowRequest(j.msg)
+		return
+	}
+	if j.what.Kind == contract.Use && contract.IsFunction(j.what.Namespace) {
+		r.decide(j.msg, n)
+		return
+	}
 	if j.what.Kind == contract.Use {
 		for i := range n.uses {
 			if n.uses[i].name == j.what.Middleware {
@@ -90,6 +104,10 @@ func (r *run) handle(j job) {
 	r.server.stats.events.Add(1)
 	if j.what.Kind == contract.Server {
 		r.side(j, args)
+		return
+	}
+	if j.what.Kind == contract.Room {
+		r.room(j, args)
 		return
 	}
 	h := contract.Header(j.msg.Header)

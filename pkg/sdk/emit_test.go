@@ -23,7 +23,7 @@ func published(msg *nats.Msg) string {
 	b.WriteString(msg.Subject)
 	for _, key := range []string{
 		contract.HeaderSocket, contract.HeaderUser, contract.HeaderName, contract.HeaderRooms,
-		contract.HeaderExcept, contract.HeaderAttachments, contract.HeaderStamp,
+		contract.HeaderExcept, contract.HeaderAttachments, contract.HeaderStamp, contract.HeaderCompress,
 	} {
 		if values := msg.Header[key]; len(values) > 0 {
 			fmt.Fprintf(&b, " %s=%s", strings.TrimPrefix(key, "Natter-"), strings.Join(values, "|"))
@@ -87,6 +87,10 @@ func TestWhatIsPublished(t *testing.T) {
 		{func() error { return server.To(other).Emit(ctx, "e") }, `natter.emit._.socket.` + other + ` "[\"e\"]" id`},
 		{func() error { return server.Volatile().To("a").Emit(ctx, "e", 1) }, `natter.volatile._.room.a "[\"e\",1]"`},
 		{func() error { return server.To("a").Stamped().ID("x").Emit(ctx, "e") }, `natter.emit._.room.a Stamp=1 "[\"e\"]" id`},
+		{func() error { return server.Compress(false).To("a").Emit(ctx, "e") }, `natter.emit._.room.a Compress=false "[\"e\"]" id`},
+		{func() error { return server.To("a").Compress(false).Compress(true).Emit(ctx, "e") }, `natter.emit._.room.a "[\"e\"]" id`},
+		{func() error { return posted(admin.Compress(false).Post(ctx, "e")) }, `natter.post.admin.all Compress=false "[\"e\"]" id`},
+		{func() error { return socket.Compress(false).Volatile().Emit(ctx, "e") }, `natter.volatile._.socket.` + id + ` Compress=false "[\"e\"]"`},
 		{func() error { return posted(server.To("a").Post(ctx, "e", "hi")) }, `natter.post._.room.a "[\"e\",\"hi\"]" id`},
 		{func() error { return posted(server.Post(ctx, "e")) }, `natter.post._.all "[\"e\"]" id`},
 		{func() error { return admin.Emit(ctx, "e") }, `natter.emit.admin.all "[\"e\"]" id`},

@@ -48,13 +48,15 @@ type Outgoing struct {
 	Namespace string
 	Rooms     []string // and socket ids; none: all sockets of the namespace
 	Except    []string
+	Gateway   string // the only one that is meant: [Broadcast.Local]
 	Event     string
 	Args      []any
 }
 
 // OnAnyOutgoing adds a listener for what this server says to clients, in any namespace, as socket.onAnyOutgoing does
 // in Socket.IO: for logs, counters, traces. It is called by the goroutine that says it, after the event was
-// encoded and before it is published, which may still fail. It may be added at any time.
+// encoded and before it is published, which may still fail. What a middleware gives a client by [Client.Emit] goes with its
+// admission and is not told here. It may be added at any time.
 func (s *Server) OnAnyOutgoing(listener func(context.Context, Outgoing)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,6 +75,6 @@ func (s *Server) listeners() []func(context.Context, Outgoing) {
 // told tells the listeners what is about to be said.
 func (b Broadcast) told(ctx context.Context, kind contract.Kind, event string, args []any) {
 	for _, listener := range b.server.listeners() {
-		listener(ctx, Outgoing{Kind: kind, Namespace: b.namespace, Rooms: b.rooms, Except: b.except, Event: event, Args: args})
+		listener(ctx, Outgoing{Kind: kind, Namespace: b.namespace, Rooms: b.rooms, Except: b.except, Gateway: b.gateway, Event: event, Args: args})
 	}
 }

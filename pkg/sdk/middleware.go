@@ -18,6 +18,13 @@ type Client struct {
 	entry     contract.Entry
 	admission contract.Admission
 	data      any
+	emits     []emit
+}
+
+// emit is an event for a client that is admitted.
+type emit struct {
+	event string
+	args  []any
 }
 
 // ID is the id that the client's socket will have.
@@ -30,8 +37,9 @@ func (c *Client) Namespace() string { return c.entry.Namespace }
 func (c *Client) Handshake() contract.Handshake { return c.entry.Handshake }
 
 // Auth decodes what the client gave as auth: io("/admin", {auth: {token: "…"}}). Its error is a [Refusal].
-func (c *Client) Auth(pointer any) error {
-	auth := c.entry.Handshake.Auth
+func (c *Client) Auth(pointer any) error { return decodeAuth(c.entry.Handshake.Auth, pointer) }
+
+func decodeAuth(auth json.RawMessage, pointer any) error {
 	if len(auth) == 0 {
 		auth = json.RawMessage("{}")
 	}
@@ -52,6 +60,10 @@ func (c *Client) Join(rooms ...string) { c.admission.Rooms = append(c.admission.
 
 // SetData sets socket.data, encoded as JSON.
 func (c *Client) SetData(data any) { c.data = data }
+
+// Emit has the client sent an event if it is admitted, before it hears that it is in; the stock client keeps such events
+// until then. Arguments are as in [Broadcast.Emit]; what cannot be encoded is an error of the middleware.
+func (c *Client) Emit(event string, args ...any) { c.emits = append(c.emits, emit{event, args}) }
 
 // ExpireAt has the gateway close the socket then.
 func (c *Client) ExpireAt(t time.Time) { c.admission.Expires = t }
@@ -92,6 +104,9 @@ func (c *Client) answer(err error) ([]byte, error) {
 	switch {
 	case err == nil:
 		c.admission.OK = true
+		if err := c.greet(); err != nil {
+			return nil, err
+		}
 	case errors.As(err, &refusal):
 		c.admission = contract.Admission{Message: refusal.Message}
 		data = refusal.Data
@@ -106,4 +121,16 @@ func (c *Client) answer(err error) ([]byte, error) {
 		c.admission.Data = encoded
 	}
 	return encodeJSON(c.admission)
+}
+
+// greet encodes what the client is to be sent.
+func (c *Client) greet() error {
+	for _, e := range c.emits {
+		text, attachments, err := encodeEvent(e.event, e.args)
+		if err != nil {
+			return fmt.Errorf("emit %q: %w", e.event, err)
+		}
+		c.admission.Emit = append(c.admission.Emit, contract.Greeting{Event: text, Attachments: attachments})
+	}
+	return nil
 }

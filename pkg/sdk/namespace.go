@@ -36,6 +36,8 @@ type Namespace struct {
 	connect       []func(context.Context, *Socket)
 	disconnecting []func(context.Context, *Socket, string)
 	disconnect    []func(context.Context, *Socket, string)
+	rooms         []func(context.Context, RoomEvent)
+	exists        Decider // of a function
 }
 
 // use is a named chain of middlewares.

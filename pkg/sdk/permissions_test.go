@@ -49,6 +49,7 @@ func TestPermissions(t *testing.T) {
 	server := newServer(t, nc, func(o *sdk.Options) { o.NoMicro = true })
 	shop := server.Of("/shop", contract.Namespace{Ordered: "orders"})
 	shop.Use(func(context.Context, *sdk.Client) error { return nil })
+	shop.OnRoom(func(context.Context, sdk.RoomEvent) {})
 	shop.On("order", func(ctx context.Context, s *sdk.Socket, _ sdk.Args) (sdk.Ack, error) {
 		if err := s.Join(ctx, "x"); err != nil {
 			return nil, err
@@ -64,7 +65,7 @@ func TestPermissions(t *testing.T) {
 	shopOfMicro := micro.Of("/shop")
 	start(t, micro)
 	start(t, server)
-	equal(t, "registered", g.namespace("/shop"), `{"ordered":"orders","registered":["orders"]}`)
+	equal(t, "registered", g.namespace("/shop"), `{"ordered":"orders","registered":["orders"],"roomEvents":true}`)
 	alive, err := gatewayConn.SubscribeSync("natter.alive.orders." + server.ID())
 	must(t, err)
 	must(t, gatewayConn.Flush())

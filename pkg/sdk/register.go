@@ -27,6 +27,7 @@ const (
 func (n *Namespace) wanted() contract.Namespace {
 	c := n.config
 	c.Registered = n.missing(c)
+	c.RoomEvents = c.RoomEvents || len(n.rooms) > 0
 	return c
 }
 
@@ -119,7 +120,7 @@ func (n *Namespace) warnOfRules(value []byte) {
 	}
 }
 
-// amend adds the middlewares, and who takes the sockets, to a configuration and leaves its other fields as they are, those too that this
+// amend adds the middlewares, who takes the sockets, and that room events are wanted to a configuration and leaves its other fields as they are, those too that this
 // version does not know. nil: nothing to add.
 func (n *Namespace) amend(value []byte) ([]byte, error) {
 	var fields map[string]json.RawMessage
@@ -132,7 +133,8 @@ func (n *Namespace) amend(value []byte) ([]byte, error) {
 	}
 	registered := n.missing(known)
 	takes := n.ordered() && known.Ordered == ""
-	if len(registered) == len(known.Registered) && !takes {
+	rooms := len(n.rooms) > 0 && !known.RoomEvents
+	if len(registered) == len(known.Registered) && !takes && !rooms {
 		return nil, nil
 	}
 	var err error
@@ -140,6 +142,9 @@ func (n *Namespace) amend(value []byte) ([]byte, error) {
 		if fields["registered"], err = encodeJSON(registered); err != nil {
 			return nil, err
 		}
+	}
+	if rooms {
+		fields["roomEvents"] = json.RawMessage("true")
 	}
 	if takes {
 		if fields["ordered"], err = encodeJSON(n.config.Ordered); err != nil {

@@ -21,6 +21,8 @@ type run struct {
 	cancel     context.CancelFunc
 	namespaces map[string]*Namespace // as they were at Start: not changed any more
 	serverSide serverSide            // likewise
+	filters    []RequestFilter       // likewise
+	allow      string                // subject on which gateways ask for the filters' word, "" if there are none
 	inbox      chan *nats.Msg        // of all subscriptions: one order
 	subs       []*subscription
 	lanes      *lanes[job]
@@ -85,7 +87,7 @@ func (s *Server) Start(ctx context.Context) error {
 
 func (s *Server) start(ctx context.Context, namespaces map[string]*Namespace) error {
 	r := &run{
-		server: s, namespaces: namespaces, serverSide: s.serverSide,
+		server: s, namespaces: namespaces, serverSide: s.serverSide, filters: s.filters,
 		inbox:      make(chan *nats.Msg, s.opts.Backlog),
 		draining:   make(chan struct{}),
 		dispatched: make(chan struct{}),
@@ -163,6 +165,13 @@ func (r *run) subscribe() error {
 			}
 			subjects = append(subjects, subject)
 		}
+		for _, more := range []func() ([]string, error){n.functionSubjects, n.roomSubjects} {
+			added, err := more()
+			if err != nil {
+				return err
+			}
+			subjects = append(subjects, added...)
+		}
 		for _, u := range n.uses {
 			subject, err := s.subjects.Use(name, u.name)
 			if contract.IsPattern(name) {
@@ -181,17 +190,28 @@ func (r *run) subscribe() error {
 			subjects = append(subjects, subject)
 		}
 		for _, subject := range subjects {
-			sub, err := s.nc.ChanQueueSubscribe(subject, s.opts.Name, r.inbox)
-			if err != nil {
-				return fmt.Errorf("subscribing to %s: %w", subject, err)
+			if err := r.subscribeTo(subject); err != nil {
+				return err
 			}
-			r.subs = append(r.subs, &subscription{Subscription: sub})
 		}
+	}
+	if err := r.subscribeAllow(); err != nil {
+		return err
 	}
 	if err := r.subscribeServerSide(); err != nil {
 		return err
 	}
 	return r.takeSockets()
+}
+
+// subscribeTo hears a subject as one of the service's instances.
+func (r *run) subscribeTo(subject string) error {
+	sub, err := r.server.nc.ChanQueueSubscribe(subject, r.server.opts.Name, r.inbox)
+	if err != nil {
+		return fmt.Errorf("subscribing to %s: %w", subject, err)
+	}
+	r.subs = append(r.subs, &subscription{Subscription: sub})
+	return nil
 }
 
 // subscribeServerSide hears what other instances say: each of them, so without a queue group.

@@ -44,6 +44,7 @@ type Server struct {
 	frozen     bool // Start was called: nothing is registered any more
 	namespaces map[string]*Namespace
 	serverSide serverSide
+	filters    []RequestFilter
 	invalid    []error // registrations that Start refuses
 	run        *run
 }
@@ -116,8 +117,14 @@ func (s *Server) In(rooms ...string) Broadcast { return s.all().To(rooms...) }
 // Except is [Broadcast.Except] in the main namespace.
 func (s *Server) Except(rooms ...string) Broadcast { return s.all().Except(rooms...) }
 
+// Local is [Broadcast.Local] in the main namespace.
+func (s *Server) Local(gateway string) Broadcast { return s.all().Local(gateway) }
+
 // Volatile is [Broadcast.Volatile] in the main namespace.
 func (s *Server) Volatile() Broadcast { return s.all().Volatile() }
+
+// Compress is [Broadcast.Compress] in the main namespace.
+func (s *Server) Compress(compress bool) Broadcast { return s.all().Compress(compress) }
 
 // Timeout is [Broadcast.Timeout] in the main namespace.
 func (s *Server) Timeout(d time.Duration) Broadcast { return s.all().Timeout(d) }
@@ -141,3 +148,6 @@ func (s *Server) EmitWithAck(ctx context.Context, event string, args ...any) ([]
 func (s *Server) FetchSockets(ctx context.Context) ([]*Socket, error) {
 	return s.all().FetchSockets(ctx)
 }
+
+// Count is [Broadcast.Count] of the main namespace.
+func (s *Server) Count(ctx context.Context) (int, error) { return s.all().Count(ctx) }

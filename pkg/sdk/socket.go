@@ -2,7 +2,9 @@ package sdk
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -17,6 +19,7 @@ type Socket struct {
 	namespace string
 	info      contract.SocketInfo
 	recovered bool
+	timeout   time.Duration
 }
 
 func newSocket(server *Server, namespace string, info contract.SocketInfo) *Socket {
@@ -43,14 +46,32 @@ func (s *Socket) Info() contract.SocketInfo { return s.info }
 // Recovered says, in OnConnect, whether the client resumed a session that was interrupted.
 func (s *Socket) Recovered() bool { return s.recovered }
 
+// Rooms are those that the socket was in, without the room of its own id, as far as [Socket.Info] has them.
+func (s *Socket) Rooms() []string { return s.info.Rooms }
+
+// Handshake is what the gateway knows of the client's connection, as far as [Socket.Info] has it.
+func (s *Socket) Handshake() contract.Handshake { return s.info.Handshake }
+
+// Auth decodes what the client gave as auth, if the namespace's configuration has services told: HandshakeAuth. Without
+// it, and in handlers of events, it is {}. Its error is a [Refusal].
+func (s *Socket) Auth(pointer any) error { return decodeAuth(s.info.Handshake.Auth, pointer) }
+
+// Data decodes the socket's data, as far as [Socket.Info] has them; null if it has none. Its error is encoding/json's.
+func (s *Socket) Data(pointer any) error {
+	if len(s.info.Data) == 0 {
+		return json.Unmarshal([]byte("null"), pointer)
+	}
+	return json.Unmarshal(s.info.Data, pointer)
+}
+
 // self is this socket as a target.
 func (s *Socket) self() Broadcast {
-	return Broadcast{server: s.server, namespace: s.namespace, rooms: []string{s.info.ID}}
+	return Broadcast{server: s.server, namespace: s.namespace, rooms: []string{s.info.ID}, timeout: s.timeout}
 }
 
 // others is the rest of the namespace, told that this socket says it.
 func (s *Socket) others() Broadcast {
-	return Broadcast{server: s.server, namespace: s.namespace, except: []string{s.info.ID}, sender: s}
+	return Broadcast{server: s.server, namespace: s.namespace, except: []string{s.info.ID}, sender: s, timeout: s.timeout}
 }
 
 // To is a broadcast to rooms in the name of this socket, which does not hear it: stamps and history name it and
@@ -66,11 +87,24 @@ func (s *Socket) Except(rooms ...string) Broadcast { return s.others().Except(ro
 // Broadcast is everybody else in the namespace, in the name of this socket.
 func (s *Socket) Broadcast() Broadcast { return s.others() }
 
+// Local is everybody else in the namespace at the gateway that holds this socket, in its name.
+func (s *Socket) Local() Broadcast {
+	gateway, _, _ := strings.Cut(s.info.ID, ".")
+	return s.others().Local(gateway)
+}
+
 // Volatile is [Broadcast.Volatile] to this socket.
 func (s *Socket) Volatile() Broadcast { return s.self().Volatile() }
 
-// Timeout is [Broadcast.Timeout] to this socket.
-func (s *Socket) Timeout(d time.Duration) Broadcast { return s.self().Timeout(d) }
+// Compress is [Broadcast.Compress] to this socket.
+func (s *Socket) Compress(compress bool) Broadcast { return s.self().Compress(compress) }
+
+// Timeout is the same socket, whose EmitWithAck waits that long.
+func (s *Socket) Timeout(d time.Duration) *Socket {
+	copied := *s
+	copied.timeout = d
+	return &copied
+}
 
 // Emit is [Broadcast.Emit] to this socket.
 func (s *Socket) Emit(ctx context.Context, event string, args ...any) error {

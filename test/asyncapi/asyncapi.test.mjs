@@ -7,7 +7,7 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { start, until } from "../harness.mjs";
 import { Process } from "../process.mjs";
-import { converse, password } from "./conversation.mjs";
+import { converse, doorkeeper, password } from "./conversation.mjs";
 import { document, references, resolve, violations } from "./document.mjs";
 import { Recorder } from "./recorder.mjs";
 import { Verifier } from "./verify.mjs";
@@ -51,7 +51,7 @@ describe("docs/asyncapi.yaml", () => {
   });
 
   test("says what a running Natter says", async (t) => {
-    const natter = await start(t, "--admin-password", password);
+    const natter = await start(t, "--admin-password", password, "--allow-request", doorkeeper);
     const recorder = await Recorder.start(t, natter.natsUrl);
     const dice = new Process(fileURLToPath(new URL("../../bin/dice", import.meta.url)), [], { cwd: natter.place.dir, env: { NATS_URL: natter.natsUrl } });
     await dice.start();

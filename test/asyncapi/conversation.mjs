@@ -6,11 +6,14 @@ import { headers } from "@nats-io/transport-node";
 import { collect, namespaceToken, next, timeout, token, until } from "../harness.mjs";
 
 export const password = "correct horse";
+// Who decides whether clients may connect.
+export const doorkeeper = "door keeper";
 
 const ask = (socket, ...event) => socket.timeout(timeout).emitWithAck(...event);
 
 export async function converse(natter, recorder) {
   const backend = await natter.nats();
+  await door(backend, natter);
   const [ann, bob] = await Promise.all([
     natter.connected("/", { auth: { name: "Ann" } }),
     natter.connected("/", { auth: { name: "Bob" }, transports: ["polling"] }),
@@ -22,12 +25,25 @@ export async function converse(natter, recorder) {
   await questions(said);
   await middleware(said);
   await pattern(said);
+  await functions(said);
   await ordered(said);
   await among(said);
   await accounts(said);
   await pages(said);
+  await history(said);
   await dice(said);
   await goodbye(said);
+}
+
+// The service that every client has to pass, before any other is connected.
+async function door(backend, natter) {
+  backend.connection.subscribe(`natter.allow.${token(doorkeeper)}`, {
+    callback: (_, message) => message.respond(JSON.stringify(message.json().handshake.query.stranger ? { ok: false, message: "who are you?" } : { ok: true })),
+  });
+  await backend.connection.flush();
+  const stranger = natter.client("/", { query: { stranger: "1" }, reconnection: false, transports: ["polling"] });
+  const [error] = await next(stranger, "connect_error");
+  assert.equal(error.description, 403);
 }
 
 // The rules of the main namespace.
@@ -66,7 +82,7 @@ async function speak({ backend, ann, bob, natter }) {
   const targets = [
     ["all", {}],
     ["all", { "Natter-Except": `red,${bob.id}` }],
-    ["room.red", { "Natter-Stamp": "1", "Natter-Name": "Weatherman" }],
+    ["room.red", { "Natter-Stamp": "1", "Natter-Name": "Weatherman", "Natter-Compress": "false" }],
     [`room.${token("odd room *.>")}`, {}],
     [`socket.${ann.id}`, {}],
     ["many", { "Natter-Rooms": `red,blue,${ann.id}` }],
@@ -74,7 +90,7 @@ async function speak({ backend, ann, bob, natter }) {
   for (const [target, own] of targets) {
     for (const verb of ["emit", "post"]) await publish(backend, `natter.${verb}._.${target}`, '["news",1]', { ...own, "Nats-Msg-Id": `${verb} ${target} ${JSON.stringify(own)}` });
     backend.connection.publish(`natter.volatile._.${target}`, '["cursor",1,2]', { headers: headersOf(own) });
-    const { "Natter-Stamp": _stamp, "Natter-Name": _name, ...selection } = own; // a command has no stamp
+    const { "Natter-Stamp": _stamp, "Natter-Name": _name, "Natter-Compress": _compress, ...selection } = own; // a command says nothing
     await publish(backend, `natter.do._.${target}`, '["join","green","yellow"]', selection);
     await publish(backend, `natter.do._.${target}`, '["leave","green"]', selection);
     await publish(backend, `natter.do._.${target}`, '["data",{"seat":3}]', selection);
@@ -99,7 +115,8 @@ async function questions({ backend, ann, bob }) {
     [`socket.${ann.id}`, {}],
   ]) {
     const options = { timeout, headers: headersOf(own) };
-    assert.ok((await backend.connection.request(`natter.ask._.${target}`, '["ready?"]', options)).json().length > 0, target);
+    const plain = { timeout, headers: headersOf({ ...own, "Natter-Compress": "false" }) };
+    assert.ok((await backend.connection.request(`natter.ask._.${target}`, '["ready?"]', plain)).json().length > 0, target);
     assert.ok((await backend.connection.request(`natter.list._.${target}`, "", options)).json().length > 0, target);
   }
   // Without the header there are no rooms: a refusal.
@@ -147,6 +164,33 @@ async function pattern({ backend, natter, recorder }) {
   eve.emit("move");
   eve.disconnect();
   await until(() => recorder.heard(/^natter\.on\.game-1\.disconnect\./), "the end of Eve");
+}
+
+// Namespaces that exist because a service says so, which has room events and is told auth.
+async function functions({ backend, natter, recorder }) {
+  backend.connection.subscribe("natter.use.=2A=2Atenants.exists", {
+    callback: (_, message) => message.respond(JSON.stringify({ ok: message.json().namespace === "/tenant/a" })),
+  });
+  const greetings = [{ event: ["welcome"] }, { event: ["picture", { _placeholder: true, num: 0 }], attachments: ["AQI="] }];
+  backend.connection.subscribe("natter.use.*.greeter", { callback: (_, message) => message.respond(JSON.stringify({ ok: true, rooms: ["hall"], emit: greetings })) });
+  await backend.namespace("/**tenants", { use: ["greeter"], handshakeAuth: true, roomEvents: true });
+  const eve = await entered(natter, "/tenant/a", { auth: { key: 1 } });
+  const stranger = natter.client("/elsewhere");
+  assert.equal((await next(stranger, "connect_error"))[0].message, "Invalid namespace");
+  const local = headersOf({ "Natter-Gateway": eve.id.split(".")[0] });
+  const heard = next(eve, "news");
+  await publish(backend, "natter.emit.=2A=2Atenants.all", '["news",1]', { "Natter-Gateway": eve.id.split(".")[0] });
+  await heard;
+  await publish(backend, "natter.do.=2A=2Atenants.room.hall", '["leave","hall"]', { "Natter-Gateway": eve.id.split(".")[0] });
+  eve.on("picture?", (answer) => answer(Buffer.from([1, 2])));
+  const [answer] = (await backend.connection.request("natter.ask.=2A=2Atenants.all", '["picture?"]', { timeout, headers: local })).json();
+  assert.deepEqual(answer, { id: eve.id, ack: [{ _placeholder: true, num: 0 }], attachments: ["AQI="] });
+  const [listed] = (await backend.connection.request("natter.list.=2A=2Atenants.all", "", { timeout, headers: local })).json();
+  assert.deepEqual([listed.namespace, listed.handshake.auth, listed.transport.length > 0], ["/tenant/a", { key: 1 }, true]);
+  const counted = await backend.connection.request("natter.list.=2A=2Atenants.all", "", { timeout, headers: headersOf({ "Natter-Count": "1" }) });
+  assert.deepEqual([counted.json(), counted.headers.last("Natter-Expected")], [[], "1"]);
+  eve.disconnect();
+  await until(() => recorder.heard(/^natter\.on\.tenant=2Fa\.disconnect\./), "the end of Eve");
 }
 
 // A namespace whose sockets an instance of a back end takes, and leaves.
@@ -223,6 +267,48 @@ async function pages({ backend, ann }) {
   assert.equal((await page({ namespace: "/", room: null, before: newest.messages[0].stamp.id })).ok, true);
   assert.equal((await page({ namespace: "/", room: "r".repeat(200) })).code, "invalid");
   assert.equal((await ask(ann, "history", { room: "red" })).ok, true);
+  const { id } = newest.messages[0].stamp;
+  assert.equal((await page({ namespace: "/", room: null, after: id })).newer, false);
+  assert.equal((await ask(ann, "history", { room: null, around: id, limit: 2 })).ok, true);
+}
+
+// What else history answers, over NATS and by the rules.
+async function history({ backend, natter, ann }) {
+  const service = async (name, request) => (await backend.connection.request(`natter.history.${name}`, JSON.stringify(request), { timeout })).json();
+  const room = "notes";
+  assert.equal((await ask(ann, "join", room)).ok, true);
+  const [mine, other] = [await ask(ann, "room message", room, "my frist words"), await ask(ann, "room message", room, "more words")];
+  const edited = next(ann, "message edited");
+  assert.equal((await ask(ann, "edit message", { room, id: mine.id, value: "my first words" })).ok, true);
+  assert.equal((await edited)[0].event[2], "my first words");
+  const deleted = next(ann, "message deleted");
+  assert.equal((await service("delete", { namespace: "/", room, id: other.id, user: "u_tool", name: "Tool", admin: true })).ok, true);
+  await deleted;
+  assert.equal((await service("edit", { namespace: "/", room, id: mine.id, user: "u_tool", value: { not: "mine" } })).code, "forbidden");
+  assert.equal((await service("delete", { namespace: "/", room, id: "0-1", user: "u_tool" })).code, "not_found");
+  assert.equal((await service("trail", { namespace: "/", room, id: mine.id })).changes.length, 1);
+  assert.equal((await service("trail", { namespace: "/", room, id: "0-1" })).code, "not_found");
+  assert.equal((await ask(ann, "search", { text: "FIRST wor*" })).messages.length, 1);
+  assert.equal((await service("search", { namespace: "/", rooms: [room, null], text: "first", limit: 5 })).messages.length, 1);
+  assert.equal((await service("search", { namespace: "/", text: "?" })).code, "invalid");
+
+  const user = "u_reader";
+  await publish(backend, `natter.post._.room.${room}`, `["room message","${room}","a reader's"]`, { "Natter-User": user });
+  await until(async () => (await service("export", { user })).messages?.length === 1, "what the reader said");
+  assert.equal((await service("unread", { namespace: "/", rooms: [room, null], user })).rooms[0].unread, 1);
+  assert.equal((await service("read", { namespace: "/", room, user, id: mine.id })).ok, true);
+  assert.equal((await service("unread", { namespace: "/", rooms: [room], user })).rooms[0].read, mine.id);
+  assert.equal((await ask(ann, "unread", {})).code, "forbidden");
+  const flo = await natter.connected("/", { auth: { token: (await signIn(natter, "admin", password)).token } });
+  assert.equal((await ask(flo, "join", room)).ok, true);
+  const read = collect(flo, "read");
+  assert.equal((await ask(flo, "read", { room, id: mine.id })).ok, true);
+  await read.of(1);
+  assert.equal((await ask(flo, "unread", {})).rooms.length, 2);
+  flo.disconnect();
+  assert.equal((await service("export", { user, limit: 5 })).reads.length, 1);
+  assert.equal((await service("erase", { user })).erased, 1);
+  assert.equal((await backend.connection.request("natter.history.stats", "", { timeout })).json().reached, true);
 }
 
 // A service with the Go SDK; what it says has the SDK's headers.

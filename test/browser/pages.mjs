@@ -66,6 +66,13 @@ export class Site {
     return socket;
   }
 
+  // member makes a stock client of someone who is signed in, in a room.
+  async member(token, room) {
+    const socket = await this.#connect("/", { token });
+    assert.equal((await socket.timeout(10_000).emitWithAck("join", room)).ok, true);
+    return socket;
+  }
+
   // signIn signs in at the gateway.
   async signIn(name, password) {
     const answer = await fetch(`${this.url}/auth/login`, {

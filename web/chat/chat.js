@@ -6,9 +6,11 @@
  *   room {room}        messages or the state of a room changed
  *   people {room}      who is there, or who is typing
  *   said {room, item}  a message came live
+ *   editing            a message is to be edited, or no longer
  */
 import { RequestError } from "../shared/connection.js";
 import { catchUp, loadOlder, settle, textOf } from "./history.js";
+import { Marks } from "./marks.js";
 import { Outbox } from "./outbox.js";
 import { isStamp, Presence } from "./presence.js";
 import { Room } from "./room.js";
@@ -28,6 +30,8 @@ export class Chat extends EventTarget {
   rooms = new Map();
   /** @type {Room | undefined} */
   active = undefined;
+  /** @type {{room: Room, item: Item} | undefined} what the person is editing */
+  editing = undefined;
 
   /**
    * @param {Connection} connection
@@ -44,11 +48,14 @@ export class Chat extends EventTarget {
       (room) => this.#tell("room", { room }),
       (room) => this.#enter(room),
     );
+    this.marks = new Marks(connection, identity, () => this.#tell("rooms"));
     connection.addEventListener("up", (event) => this.#up(/** @type {CustomEvent} */ (event).detail.recovered));
     connection.addEventListener("phase", () => this.#phase());
     connection.on("room message", (...args) => this.#roomMessage(args));
     connection.on("chat message", (...args) => this.#chatMessage(args));
     connection.on("redacted", (fact) => this.#redacted(fact));
+    for (const event of ["message edited", "message deleted"]) connection.on(event, (changed) => this.#changed(changed));
+    connection.on("read", (fact) => this.#readElsewhere(fact));
     document.addEventListener("visibilitychange", () => this.#seen());
   }
 
@@ -62,6 +69,7 @@ export class Chat extends EventTarget {
     if (this.active !== room) {
       if (this.active) this.active.mark = undefined;
       this.active = room;
+      this.edit(undefined);
     }
     this.#seen();
     this.#tell("rooms");
@@ -114,6 +122,41 @@ export class Chat extends EventTarget {
     else await this.#catchUp(room);
   }
 
+  /**
+   * Whether the person may change a message: one's own, and anybody's as an administrator.
+   *
+   * @param {Item} item
+   */
+  mayChange(item) {
+    const admin = this.identity.session?.roles.includes("admin") ?? false;
+    // Who said it as a guest is known by the connection.
+    const mine = item.stamp.user ? item.own : item.own && item.stamp.socket === this.connection.id;
+    return !!item.id && !item.toAll && item.state === "stored" && !item.redacted && !item.deleted && (mine || admin);
+  }
+
+  /** @param {Item | undefined} item to edit in the open room; undefined: no longer */
+  edit(item) {
+    this.editing = item && this.active ? { room: this.active, item } : undefined;
+    this.#tell("editing");
+  }
+
+  /**
+   * @param {Room} room
+   * @param {Item} item
+   * @param {string | undefined} text what it shall be; undefined deletes it
+   */
+  async change(room, item, text) {
+    try {
+      if (text === undefined) await this.connection.request("delete message", { room: room.name, id: item.id });
+      else await this.connection.request("edit message", { room: room.name, id: item.id, value: text });
+      item.problem = undefined; // that it was done everybody hears, we too
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+      item.problem = error.message;
+    }
+    this.#tell("room", { room });
+  }
+
   /** @param {boolean} recovered connection state recovery has kept us in the rooms */
   #up(recovered) {
     for (const room of this.rooms.values()) this.#enter(room, recovered && room.state === "away");
@@ -156,6 +199,8 @@ export class Chat extends EventTarget {
     this.outbox.flush(room);
     this.presence.ask(room);
     await this.#catchUp(room);
+    if (room === this.active) this.#seen();
+    else this.marks.ask(room);
     setTimeout(() => this.connection.id === id && room.state === "in" && this.#settle(room), settleDelay);
   }
 
@@ -223,6 +268,7 @@ export class Chat extends EventTarget {
       this.#count(room, item);
       this.#tell("said", { room, item });
       this.#tell("rooms");
+      if (room === this.active) this.#seen();
     }
     this.#tell("room", { room });
   }
@@ -238,9 +284,25 @@ export class Chat extends EventTarget {
   }
 
   #seen() {
-    if (!this.active || document.visibilityState !== "visible" || this.active.unread === 0) return;
+    if (!this.active || document.visibilityState !== "visible") return;
+    this.marks.seen(this.active);
+    if (this.active.unread === 0) return;
     this.active.unread = 0;
     this.#tell("rooms");
+  }
+
+  /** @param {import("../shared/types.js").Changed} changed */
+  #changed({ id, room: name, time, event }) {
+    const room = name === null ? this.active : this.rooms.get(String(name));
+    if (!room?.timeline.change(String(id), String(time), event && textOf(event))) return;
+    if (this.editing?.item.id === id && !event) this.edit(undefined);
+    this.#tell("room", { room });
+  }
+
+  /** @param {{room?: string, id?: string}} fact */
+  #readElsewhere(fact) {
+    const room = this.rooms.get(String(fact?.room));
+    if (room && typeof fact.id === "string") this.marks.heard(room, fact.id);
   }
 
   /** @param {{user?: string}} fact */

@@ -9,6 +9,8 @@ const warnFrom = 300; // characters left
 export class ComposerView {
   #text = /** @type {HTMLTextAreaElement} */ (byId("composer-text"));
   #lastTyping = 0;
+  /** @type {string | undefined} what was being written when an edit began */
+  #draft = undefined;
   /** @type {import("./room.js").Room | undefined} */
   #room = undefined;
 
@@ -21,6 +23,7 @@ export class ComposerView {
       this.#send();
     });
     this.#text.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && chat.editing) return chat.edit(undefined);
       // While an input method composes, Enter takes a word.
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
@@ -31,6 +34,8 @@ export class ComposerView {
       this.#tellTyping();
     });
     for (const type of ["rooms", "room"]) chat.addEventListener(type, () => this.#show());
+    chat.addEventListener("editing", () => this.#showEditing());
+    byId("editing-cancel").addEventListener("click", () => chat.edit(undefined));
   }
 
   #show() {
@@ -45,10 +50,31 @@ export class ComposerView {
     this.#fit();
   }
 
+  /** The message that is edited stands where one writes; what was being written comes back after it. */
+  #showEditing() {
+    const { editing } = this.chat;
+    byId("editing").hidden = !editing;
+    if (editing) {
+      this.#draft ??= this.#text.value;
+      this.#text.value = editing.item.text;
+      this.#text.focus();
+    } else if (this.#draft !== undefined) {
+      this.#text.value = this.#draft;
+      this.#draft = undefined;
+    }
+    this.#fit();
+  }
+
   #send() {
     const room = this.chat.active;
     const text = this.#text.value.trim();
     if (!room || !text) return;
+    const { editing } = this.chat;
+    if (editing) {
+      this.chat.edit(undefined);
+      if (text !== editing.item.text) this.chat.change(editing.room, editing.item, text);
+      return;
+    }
     this.#text.value = "";
     this.#lastTyping = 0;
     this.#fit();

@@ -117,7 +117,9 @@ async function ask(connection, room, before) {
  * @param {HistoryPage} page
  */
 function add(room, page) {
-  const items = page.messages.map(({ event, stamp, redacted }) => room.timeline.add({ text: textOf(event), stamp, redacted }));
+  const items = page.messages.map(({ event, stamp, redacted, edited, deleted }) =>
+    room.timeline.add({ text: textOf(event), stamp, redacted, edited, deleted }),
+  );
   return items.filter((item) => item !== undefined);
 }
 

@@ -34,7 +34,7 @@ export function messageRow(row, chat, room) {
     first && "first",
     last && "last",
     service && "service",
-    item.redacted && "redacted",
+    (item.redacted || item.deleted) && "redacted",
     item.state,
   ];
   const element = h("li", { class: classes.filter(Boolean).join(" "), "data-key": item.key, "data-id": item.id });
@@ -44,6 +44,8 @@ export function messageRow(row, chat, room) {
     element.append(head(item, item.own ? "You" : name, service, time));
   }
   element.append(bubble(item, time));
+  if (chat.mayChange(item)) element.append(tools(item, chat, room));
+  if (item.state === "stored" && item.problem) element.append(h("div", { class: "state problem", role: "alert" }, icon("alert"), h("span", {}, `Not changed. ${item.problem}`)));
   if (item.own) element.append(state(item, chat, room, !!last));
   return element;
 }
@@ -66,13 +68,42 @@ function head(item, name, service, time) {
 }
 
 /**
+ * What the person may do with a message.
+ *
+ * @param {Item} item
+ * @param {import("./chat.js").Chat} chat
+ * @param {Room} room
+ */
+function tools(item, chat, room) {
+  const remove = (/** @type {MouseEvent} */ { currentTarget }) => {
+    const button = /** @type {HTMLElement} */ (currentTarget);
+    if (button.dataset.sure) return chat.change(room, item, undefined);
+    // A second click within some seconds is meant.
+    button.dataset.sure = "yes";
+    button.textContent = "Really delete?";
+    setTimeout(() => {
+      delete button.dataset.sure;
+      button.textContent = "Delete";
+    }, 4000);
+  };
+  return h(
+    "div",
+    { class: "tools" },
+    h("button", { type: "button", class: "link-button", onclick: () => chat.edit(item) }, "Edit"),
+    h("button", { type: "button", class: "link-button", onclick: remove }, "Delete"),
+  );
+}
+
+/**
  * @param {Item} item
  * @param {Date} time
  */
 function bubble(item, time) {
   if (item.redacted) return h("div", { class: "bubble" }, "Removed: the sender’s account was deleted.");
+  if (item.deleted) return h("div", { class: "bubble" }, "This message was deleted.");
   const large = onlyEmoji.test(item.text) && /\S/u.test(item.text);
-  return h("div", { class: large ? "bubble large" : "bubble", dir: "auto", title: full(time) }, ...linked(item.text));
+  const edited = item.edited ? h("span", { class: "edited", title: `Edited ${full(new Date(item.edited))}` }) : undefined;
+  return h("div", { class: large ? "bubble large" : "bubble", dir: "auto", title: full(time) }, ...linked(item.text), edited);
 }
 
 /**

@@ -33,6 +33,8 @@ export class Room {
   /** @type {string | undefined} the first message that was heard since we came in */
   firstLive = undefined;
   unread = 0;
+  /** @type {string | undefined} the newest message that the person has read on any device, if that is known */
+  read = undefined;
   /** @type {string | undefined} key of the first unread message when the room was opened */
   mark = undefined;
   /** @type {Member[] | undefined} undefined: not known */

@@ -12,6 +12,8 @@
  * @property {'sending' | 'stored' | 'failed'} state
  * @property {boolean} own
  * @property {boolean} redacted
+ * @property {string} edited when last, RFC 3339; "" if never
+ * @property {boolean} deleted
  * @property {boolean} toAll said to everyone, not only to this room
  * @property {boolean} sent given to the connection: nobody may send it again by themselves
  * @property {string} [problem] why it failed
@@ -41,15 +43,17 @@ export class Timeline {
   }
 
   /**
-   * @param {{text: string, stamp: Stamp, redacted?: boolean, toAll?: boolean}} message
+   * @param {{text: string, stamp: Stamp, redacted?: boolean, edited?: string, deleted?: string, toAll?: boolean}} message
    * @returns {Item | undefined} the item if the message is new here; undefined if it was known, or was a
    *   pending one of our own that is stored now
    */
-  add({ text, stamp, redacted = false, toAll = false }) {
+  add({ text, stamp, redacted = false, edited = "", deleted = "", toAll = false }) {
     const known = stamp.id ? this.#byId.get(stamp.id) : undefined;
     if (known) {
       known.stamp = stamp;
       if (redacted) this.#redact(known);
+      else if (deleted) this.#delete(known);
+      else if (edited) this.#edit(known, text, edited);
       return undefined;
     }
     const pending = toAll ? undefined : this.items.find((item) => isEcho(item, text, stamp));
@@ -66,10 +70,12 @@ export class Timeline {
       state: "stored",
       own: this.isOwn(stamp),
       redacted,
+      edited,
+      deleted: deleted !== "",
       toAll,
       sent: true,
     };
-    if (redacted) item.text = "";
+    if (redacted || deleted) item.text = "";
     this.#place(item);
     return item;
   }
@@ -88,6 +94,8 @@ export class Timeline {
       state: "sending",
       own: true,
       redacted: false,
+      edited: "",
+      deleted: false,
       toAll: false,
       sent: false,
     };
@@ -152,6 +160,39 @@ export class Timeline {
     const theirs = this.items.filter((item) => item.stamp.user === user && item.state === "stored");
     theirs.forEach((item) => this.#redact(item));
     return theirs.length > 0;
+  }
+
+  /**
+   * A message was edited, or deleted if there is no text.
+   *
+   * @param {string} id
+   * @param {string} time
+   * @param {string | undefined} text
+   * @returns {boolean} whether it is here
+   */
+  change(id, time, text) {
+    const item = this.#byId.get(id);
+    if (!item) return false;
+    if (text === undefined) this.#delete(item);
+    else this.#edit(item, text, time);
+    return true;
+  }
+
+  /**
+   * @param {Item} item
+   * @param {string} text
+   * @param {string} time of two edits the later one counts, whichever is heard first
+   */
+  #edit(item, text, time) {
+    if (item.redacted || item.deleted || (item.edited && Date.parse(time) < Date.parse(item.edited))) return;
+    item.text = text;
+    item.edited = time;
+  }
+
+  /** @param {Item} item */
+  #delete(item) {
+    item.deleted = true;
+    item.text = "";
   }
 
   /** @param {Item} item */

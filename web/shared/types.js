@@ -12,6 +12,14 @@
  * @property {unknown[]} event ["room message", room, text]; the name alone if redacted
  * @property {Stamp} stamp
  * @property {boolean} [redacted]
+ * @property {string} [edited] when last, RFC 3339
+ * @property {string} [deleted] when
+ *
+ * @typedef {object} Changed a message that was edited or deleted
+ * @property {string} id
+ * @property {string | null} room
+ * @property {string} time RFC 3339
+ * @property {unknown[]} [event] what it is now
  *
  * @typedef {object} HistoryPage
  * @property {HistoryMessage[]} messages oldest first

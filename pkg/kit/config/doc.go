@@ -11,8 +11,14 @@
 // Field tags: help, default, enum ("text,json"), placeholder, name (another name
 // than the Go one, kebab-case), yaml (another key in the file than the name gives),
 // negatable (for a bool whose default is true). A
-// nested struct is a group of settings under `embed:"" prefix:"nats-"`; an
-// anonymous one adds its fields to the group it stands in. A field that has no
+// nested struct is a group of settings under `embed:"" prefix:"nats-"`, whose
+// settings the file may also call by one word (natsUrl); an anonymous one adds its
+// fields to the group it stands in. A setting may have a group of its own name:
+//
+//	Cookie  Name   `inner:"name"`              --cookie io     cookie: io
+//	Options struct `embed:"" prefix:"cookie-"` --cookie-path / cookie: {name: io, path: /}
+//
+// The group sets it to "true" if it does not set it itself. A field that has no
 // sensible flag, such as a map of structs, is in the file alone under
 // `kong:"-" yaml:"namespaces"`; its structs name their keys with yaml tags. A
 // field with `kong:"-"` and no yaml tag is no setting.

@@ -33,6 +33,7 @@ func (l *loader) readFile(path string) error {
 		return &sourceError{fmt.Errorf("configuration file: %w", err)}
 	}
 	f := &yamlFile{path: path, l: l}
+	clear(l.texts) // kong may have the sources read more than once
 	tree, err := parser.ParseBytes(content, 0)
 	if err != nil {
 		return &sourceError{f.yamlError(err, "")}
@@ -83,21 +84,35 @@ func (f *yamlFile) entry(kv *ast.MappingValueNode, group []string) {
 	path := append(append([]string{}, group...), key)
 	dotted := strings.Join(path, ".")
 	var known []string
-	for _, s := range f.l.settings {
-		switch {
-		case s.path() == dotted && s.fileOnly():
-			f.decode(kv.Value, s)
-			return
-		case s.path() == dotted:
-			f.text(kv.Value, s)
-			return
-		case strings.HasPrefix(s.path(), dotted+"."):
-			f.group(kv.Value, path)
-			return
+	var own *setting // the setting of this name
+	isGroup := false
+	for i, s := range f.l.settings {
+		if s.spelled(dotted) {
+			own = &f.l.settings[i]
 		}
+		isGroup = isGroup || strings.HasPrefix(s.path(), dotted+".")
 		if len(s.key) >= len(path) {
 			known = append(known, strings.Join(s.key[:len(path)], "."))
 		}
+		if s.inner != "" && len(s.key) < len(path) {
+			known = append(known, s.path()+"."+s.inner)
+		}
+	}
+	_, isMap := kv.Value.(ast.MapNode)
+	switch {
+	case own != nil && own.fileOnly():
+		f.decode(kv.Value, *own)
+		return
+	case own != nil && isGroup && isMap:
+		f.group(kv.Value, path)
+		f.switchOn(kv.Value, *own)
+		return
+	case own != nil:
+		f.text(kv.Value, *own)
+		return
+	case isGroup:
+		f.group(kv.Value, path)
+		return
 	}
 	f.fail(kv.Key, "unknown setting %s%s", dotted, didYouMean(dotted, "", known))
 }
@@ -134,7 +149,19 @@ func (f *yamlFile) text(n ast.Node, s setting) {
 			return
 		}
 	}
+	if before, found := f.l.texts[s.flag]; found {
+		f.fail(n, "%s: is set already: %s", s.path(), before.from)
+		return
+	}
 	f.l.texts[s.flag] = text{value: value, from: f.at(n) + ": " + s.path()}
+}
+
+// switchOn is what a group does to the setting of its name, unless it sets that itself: cookie: {path: /} has a
+// cookie.
+func (f *yamlFile) switchOn(n ast.Node, s setting) {
+	if _, found := f.l.texts[s.flag]; !found {
+		f.l.texts[s.flag] = text{value: "true", from: f.at(n) + ": " + s.path()}
+	}
 }
 
 // scalar returns the text of a plain value as it stands in the file, so that a

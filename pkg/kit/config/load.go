@@ -57,6 +57,14 @@ func Load(name, about string, args []string, cfg any, opts ...Option) error {
 	for _, opt := range opts {
 		opt(l)
 	}
+	if err := l.parse(about, args, cfg); err != nil {
+		return err
+	}
+	return validate(reflect.ValueOf(cfg))
+}
+
+// parse is Load without Validate.
+func (l *loader) parse(about string, args []string, cfg any) error {
 	v := reflect.ValueOf(cfg)
 	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
 		return fmt.Errorf("config: %T is no pointer to a struct", cfg)
@@ -66,7 +74,7 @@ func Load(name, about string, args []string, cfg any, opts ...Option) error {
 		return fmt.Errorf("config: %T: %w", cfg, err)
 	}
 
-	parser, err := kong.New(&builtin{}, kong.Embed(cfg), kong.Name(name), kong.Description(about), kong.NoDefaultHelp(),
+	parser, err := kong.New(&builtin{}, kong.Embed(cfg), kong.Name(l.name), kong.Description(about), kong.NoDefaultHelp(),
 		kong.FlagNamer(kebab), kong.Writers(l.stdout, io.Discard), kong.Exit(func(int) {}),
 		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 110}),
 		kong.ValueFormatter(l.describe), kong.Help(l.help), kong.Bind(l), kong.WithBeforeResolve(l.readSources))
@@ -76,7 +84,7 @@ func Load(name, about string, args []string, cfg any, opts ...Option) error {
 	if _, err := parser.Parse(args); err != nil {
 		return l.explain(err)
 	}
-	return validate(v)
+	return nil
 }
 
 // Exit ends the process as the error of Load demands: status 0 after help and

@@ -45,8 +45,28 @@ type namespace struct {
 	Key  Secret        `yaml:"key"`
 }
 
+// ticket is a name that true stands for, and false for none.
+type ticket string
+
+func (n *ticket) UnmarshalText(text []byte) error {
+	switch *n = ticket(text); *n {
+	case "true":
+		*n = "io"
+	case "false":
+		*n = ""
+	}
+	return nil
+}
+
+type ticketOptions struct {
+	Path string `default:"/" help:"Path."`
+	Size Bytes  `help:"Size."`
+}
+
 type gateway struct {
 	common
+	Ticket            ticket               `inner:"name" help:"A setting with a group of its name."`
+	TicketOptions     ticketOptions        `embed:"" prefix:"ticket-"`
 	PingInterval      time.Duration        `default:"25s" help:"Time between pings."`
 	MaxHTTPBufferSize Bytes                `default:"1MB" help:"Largest packet."`
 	Recovery          bool                 `default:"true" negatable:"" help:"Recover sockets."`
@@ -69,6 +89,7 @@ func defaults() gateway {
 	return gateway{
 		common: common{Format: "text"}, PingInterval: 25 * time.Second, MaxHTTPBufferSize: 1e6, Recovery: true,
 		Origins: nil, Rate: 1.5, Workers: 4, NATS: connection{URL: "nats://127.0.0.1:4222"},
+		TicketOptions: ticketOptions{Path: "/"},
 	}
 }
 
@@ -119,6 +140,14 @@ func TestLoad(t *testing.T) {
 		"empty env":       {yaml: "nats: {password: x}", env: []string{"NATTER_GATEWAY_NATS_PASSWORD="}, want: defaults()},
 		"kubernetes":      {env: []string{"NATTER_GATEWAY_SERVICE_HOST=10.0.0.1", "NATTER_GATEWAY_SERVICE_PORT_HTTP=80", "NATTER_GATEWAY_PORT=tcp://10.0.0.1:80", "NATTER_GATEWAY_PORT_80_TCP_ADDR=10.0.0.1", "NATTER_GATEWAY_PORT_80_TCP=tcp://10.0.0.1:80"}, want: defaults()},
 		"flag over wrong": {args: []string{"--rate=2"}, want: with(func(g *gateway) { g.Rate = 2 })},
+		"one word":        {yaml: "natsUrl: nats://n", want: with(func(g *gateway) { g.NATS.URL = "nats://n" })},
+		"switch":          {yaml: "ticket: true", want: with(func(g *gateway) { g.Ticket = "io" })},
+		"switch off":      {yaml: "ticket: false", env: []string{"NATTER_GATEWAY_TICKET_PATH=/x"}, want: with(func(g *gateway) { g.TicketOptions.Path = "/x" })},
+		"switch and flag": {args: []string{"--ticket=a", "--ticket-path=/x"}, want: with(func(g *gateway) { g.Ticket, g.TicketOptions.Path = "a", "/x" })},
+		"switch by group": {yaml: "ticket: {size: 1KB}", want: with(func(g *gateway) { g.Ticket, g.TicketOptions.Size = "io", 1000 })},
+		"empty switch":    {yaml: "ticket: {}", want: with(func(g *gateway) { g.Ticket = "io" })},
+		"switch in group": {yaml: "ticket:\n  path: /x\n  name: a", want: with(func(g *gateway) { g.Ticket, g.TicketOptions.Path = "a", "/x" })},
+		"half a group":    {yaml: "ticketPath: /x", want: with(func(g *gateway) { g.TicketOptions.Path = "/x" })},
 		"file alone": {
 			yaml: "namespaces:\n  /:\n    use: [auth]\n    wait: 3s\n    max: 1KiB\n    key: k\n",
 			want: with(func(g *gateway) {
@@ -168,6 +197,8 @@ func TestLoadRefuses(t *testing.T) {
 		"no mapping":       {yaml: "hello", want: `FILE:1: the file is a group of settings (key: value), not "hello"`},
 		"no YAML":          {yaml: "origins: [", want: "FILE:1: sequence end token ']' not found"},
 		"twice":            {yaml: "rate: 1\nrate: 2", want: `FILE:2: mapping key "rate" already defined at [1:1]`},
+		"twice in words":   {yaml: "nats: {url: a}\nnatsUrl: b", want: "FILE:2: nats.url: is set already: FILE:1: nats.url"},
+		"unknown inner":    {yaml: "ticket: {nam: a}", want: "FILE:1: unknown setting ticket.nam: did you mean ticket.name?"},
 		"two documents":    {yaml: "rate: 1\n---\nrate: 2", want: "FILE:3: a second document: one file holds one configuration"},
 		"file alone key":   {yaml: "namespaces:\n  /:\n    uze: [auth]", want: `FILE:3: namespaces: unknown field "uze"`},
 		"file alone value": {yaml: "namespaces:\n  /:\n    wait: 3", want: `FILE:3: namespaces: "3" is not valid: want a duration with a unit such as 250ms, 25s or 5m`},

@@ -11,11 +11,19 @@ import (
 type setting struct {
 	flag  string        // ping-interval, without dashes in front; empty for a file-only one
 	key   []string      // path in the YAML file: nats, url
+	inner string        // its key in the group of its own name, if it has one there
 	field reflect.Value // addressable
+	tag   reflect.StructTag
 	help  string
 }
 
 func (s setting) path() string { return strings.Join(s.key, ".") }
+
+// spelled reports whether the file may call the setting by this path: its own; for one in a group, all in one
+// word (natsUrl for nats.url); for one that has a group of its name, its key in it.
+func (s setting) spelled(path string) bool {
+	return path == s.path() || !s.fileOnly() && path == camel(s.flag) || s.inner != "" && path == s.path()+"."+s.inner
+}
 
 func (s setting) fileOnly() bool { return s.flag == "" }
 
@@ -34,7 +42,7 @@ func settings(v reflect.Value, prefix string, group []string) ([]setting, error)
 		case f.Tag.Get("kong") == "-":
 			name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 			if name != "" && name != "-" {
-				all = append(all, setting{key: key(name), field: fv, help: f.Tag.Get("help")})
+				all = append(all, setting{key: key(name), field: fv, tag: f.Tag, help: f.Tag.Get("help")})
 			}
 		case f.Anonymous || embed:
 			if f.Type.Kind() != reflect.Struct {
@@ -43,6 +51,9 @@ func settings(v reflect.Value, prefix string, group []string) ([]setting, error)
 			sub, subGroup := f.Tag.Get("prefix"), group
 			if sub != "" {
 				subGroup = key(camel(sub))
+				if name := f.Tag.Get("yaml"); name != "" {
+					subGroup = key(name)
+				}
 			}
 			inner, err := settings(fv, prefix+sub, subGroup)
 			if err != nil {
@@ -60,7 +71,7 @@ func settings(v reflect.Value, prefix string, group []string) ([]setting, error)
 			if inFile == "" {
 				inFile = camel(name)
 			}
-			all = append(all, setting{flag: prefix + name, key: key(inFile), field: fv, help: f.Tag.Get("help")})
+			all = append(all, setting{flag: prefix + name, key: key(inFile), inner: f.Tag.Get("inner"), field: fv, tag: f.Tag, help: f.Tag.Get("help")})
 		}
 	}
 	return all, nil

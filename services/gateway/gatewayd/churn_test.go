@@ -3,11 +3,14 @@ package gatewayd_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/gateway/gatewayd"
@@ -136,11 +139,19 @@ func TestLivesAreToldInOrder(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for ctx.Err() == nil {
-			if _, err := d.js.Publish(ctx, "natter.do.bare.all", []byte(`["disconnect"]`)); err != nil && ctx.Err() == nil {
+			ack, err := d.js.Publish(ctx, "natter.do.bare.all", []byte(`["disconnect"]`))
+			if err == nil { // the next one when this one has taken effect, or the gateway falls ever further behind
+				done := nats.NewMsg("natter.list.bare.all")
+				done.Header.Set(contract.HeaderAfter, strconv.FormatUint(ack.Sequence, 10))
+				_, err = d.nc.RequestMsgWithContext(ctx, done)
+			}
+			if err != nil && ctx.Err() == nil {
 				t.Error(err)
 			}
 		}
 	})
+	defer wg.Wait()
+	defer cancel()
 	for range 150 {
 		c := g.dial()
 		s := c.ask("/bare", "")

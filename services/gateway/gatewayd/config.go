@@ -42,24 +42,34 @@ type Settings struct {
 	Listen    string `default:"127.0.0.1:3000" help:"Address for clients: host:port; :port listens on all interfaces."`
 	GatewayID string `help:"This gateway's id, the first part of socket ids; drawn at random if empty. No two gateways may share one." placeholder:"ID"`
 
-	Path              string        `default:"/socket.io/" help:"Prefix of the requests that are Socket.IO's."`
-	ServeClient       bool          `default:"true" negatable:"" help:"Serve the client bundles under the path."`
+	Path              string        `default:"/socket.io/" help:"Prefix of the requests that are Socket.IO's." socketio:"path"`
+	AddTrailingSlash  bool          `default:"true" negatable:"" help:"Take the path with a slash at its end alone; off, without it too." socketio:"addTrailingSlash"`
+	ServeClient       bool          `default:"true" negatable:"" help:"Serve the client bundles under the path." socketio:"serveClient"`
 	ClientDir         string        `default:"web/node_modules/socket.io-client/dist" help:"Folder dist of the npm package socket.io-client." placeholder:"DIR"`
 	WebDir            string        `help:"Folder with pages of your own, served at /; where it has none, the built-in ones are." placeholder:"DIR"`
-	Parser            string        `default:"default" help:"How clients and gateways write packets: default, or msgpack for clients with socket.io-msgpack-parser; the same for all of them." placeholder:"NAME"`
-	Transports        []string      `default:"polling,websocket" help:"What clients may connect by: polling, websocket, webtransport."`
-	PingInterval      time.Duration `default:"25s" help:"From a client's pong to the next ping."`
-	PingTimeout       time.Duration `default:"20s" help:"How long a client may take to answer a ping."`
-	UpgradeTimeout    time.Duration `default:"10s" help:"How long an upgrade to WebSocket or WebTransport may take."`
-	ConnectTimeout    time.Duration `default:"45s" help:"How long a client may stay without a namespace, and a middleware without an answer."`
-	MaxHTTPBufferSize config.Bytes  `name:"max-http-buffer-size" default:"1MB" help:"Largest message of a client, in bytes."`
-	AllowEIO3         bool          `yaml:"allowEIO3" help:"Serve clients of Socket.IO 1 and 2 too (Engine.IO 3), over WebSocket and XHR polling."`
-	Cookie            string        `help:"Name of a cookie with the session id, for load balancers that need one."`
+	Parser            string        `default:"default" help:"How clients and gateways write packets: default, or msgpack for clients with socket.io-msgpack-parser; the same for all of them." placeholder:"NAME" socketio:"parser"`
+	Transports        []string      `default:"polling,websocket" help:"What clients may connect by: polling, websocket, webtransport." socketio:"transports"`
+	AllowUpgrades     bool          `default:"true" negatable:"" help:"Let clients go over from polling to WebSocket or WebTransport." socketio:"allowUpgrades"`
+	PingInterval      time.Duration `default:"25s" help:"From a client's pong to the next ping." socketio:"pingInterval"`
+	PingTimeout       time.Duration `default:"20s" help:"How long a client may take to answer a ping." socketio:"pingTimeout"`
+	UpgradeTimeout    time.Duration `default:"10s" help:"How long an upgrade to WebSocket or WebTransport may take." socketio:"upgradeTimeout"`
+	ConnectTimeout    time.Duration `default:"45s" help:"How long a client may stay without a namespace, and a middleware without an answer." socketio:"connectTimeout"`
+	MaxHTTPBufferSize config.Bytes  `name:"max-http-buffer-size" default:"1MB" help:"Largest message of a client, in bytes, compressed or not." socketio:"maxHttpBufferSize"`
+	AllowEIO3         bool          `yaml:"allowEIO3" help:"Serve clients of Socket.IO 1 and 2 too (Engine.IO 3), over WebSocket and XHR polling." socketio:"allowEIO3"`
 
 	WebTransport WebTransport `embed:"" prefix:"webtransport-"`
 
-	CORSOrigin      []string `name:"cors-origin" help:"Other origins whose pages may connect, such as https://example.com; * for all."`
-	CORSCredentials bool     `name:"cors-credentials" help:"Let pages of those origins send cookies."`
+	HTTPCompression          bool                   `default:"true" negatable:"" help:"Compress answers to polls for clients that accept gzip or deflate." socketio:"httpCompression"`
+	HTTPCompressionOptions   HTTPCompressionOptions `embed:"" prefix:"http-compression-"`
+	PerMessageDeflate        bool                   `help:"Compress what is said over WebSockets, for clients that offer it. Costs CPU time for each message." socketio:"perMessageDeflate"`
+	PerMessageDeflateOptions DeflateOptions         `embed:"" prefix:"per-message-deflate-"`
+
+	Cookie        CookieName    `inner:"name" help:"Name of a cookie with the session id, for load balancers that need one; true: io." placeholder:"NAME" socketio:"cookie.name"`
+	CookieOptions CookieOptions `embed:"" prefix:"cookie-"`
+
+	CORS CORSOptions `embed:"" prefix:"cors-"`
+
+	AllowRequest string `help:"Ask the service of this name, over NATS, whether a client may connect; empty: everybody may." placeholder:"NAME" socketio:"allowRequest"`
 
 	MaxConnections   int          `default:"0" help:"Open connections; further ones are refused. 0: no bound."`
 	MaxQueueBytes    config.Bytes `default:"8MiB" help:"What may wait for one slow client; over it the client is disconnected."`
@@ -70,15 +80,16 @@ type Settings struct {
 
 	MaxCarried int `default:"10000" help:"Requests, WebSockets and WebTransport streams that reached another gateway than their session, carried at a time each way; 0: clients must stay at their gateway."`
 
-	Recovery       bool          `default:"true" negatable:"" help:"Let clients that come back go on as the same socket, at any gateway, and send them what they missed: Socket.IO's connectionStateRecovery."`
-	RecoveryWindow time.Duration `default:"2m" help:"How long a client may be away for that: Socket.IO's maxDisconnectionDuration."`
-	Lease          time.Duration `default:"10s" help:"A gateway not heard of for so long counts as gone."`
-	AckTimeout     time.Duration `default:"30s" help:"How long a service may take to answer a client's event."`
-	RoomLinger     time.Duration `default:"5s" help:"How long a room without members stays subscribed."`
-	Workers        int           `default:"0" help:"Goroutines that hand messages to sockets; 0: one a CPU."`
+	Recovery        bool `yaml:"connectionStateRecovery" default:"true" negatable:"" help:"Let clients that come back go on as the same socket, at any gateway, and send them what they missed." socketio:"connectionStateRecovery"`
+	RecoveryOptions `embed:"" prefix:"recovery-" yaml:"connectionStateRecovery"`
+
+	Lease      time.Duration `default:"10s" help:"A gateway not heard of for so long counts as gone."`
+	AckTimeout time.Duration `default:"30s" help:"How long a service may take to answer a client's event."`
+	RoomLinger time.Duration `default:"5s" help:"How long a room without members stays subscribed."`
+	Workers    int           `default:"0" help:"Goroutines that hand messages to sockets; 0: one a CPU."`
 
 	// Namespaces says which namespaces exist and what their events do, by name.
-	Namespaces map[string]contract.Namespace `kong:"-" yaml:"namespaces"`
+	Namespaces map[string]contract.Namespace `kong:"-" yaml:"namespaces" help:"Which namespaces exist and what their events do: docs/contract.md has the fields."`
 }
 
 // Defaults are the settings of a gateway without a file, environment or flags, for programs that make one
@@ -100,13 +111,18 @@ func DefaultNamespaces() map[string]contract.Namespace {
 			Use:    []string{"auth"},
 			Guests: true,
 			Events: map[string]contract.Rule{
-				"chat message": {Action: contract.ActionPost, To: "all", Args: 1},
-				"room message": {Action: contract.ActionPost, To: "room", Args: 2, Members: true},
-				"join":         {Action: contract.ActionJoin, Args: 1, Announce: true},
-				"leave":        {Action: contract.ActionLeave, Args: 1},
-				"typing":       {Action: contract.ActionVolatile, To: "room", Args: 1, Members: true, Except: "sender"},
-				"who":          {Action: contract.ActionWho, Args: 1},
-				"history":      {Action: contract.ActionHistory, Args: 1},
+				"chat message":   {Action: contract.ActionPost, To: "all", Args: 1},
+				"room message":   {Action: contract.ActionPost, To: "room", Args: 2, Members: true},
+				"join":           {Action: contract.ActionJoin, Args: 1, Announce: true},
+				"leave":          {Action: contract.ActionLeave, Args: 1},
+				"typing":         {Action: contract.ActionVolatile, To: "room", Args: 1, Members: true, Except: "sender"},
+				"who":            {Action: contract.ActionWho, Args: 1},
+				"history":        {Action: contract.ActionHistory, Args: 1},
+				"search":         {Action: contract.ActionSearch, Args: 1},
+				"edit message":   {Action: contract.ActionEdit, Args: 1},
+				"delete message": {Action: contract.ActionDelete, Args: 1},
+				"read":           {Action: contract.ActionRead, Args: 1},
+				"unread":         {Action: contract.ActionUnread, Args: 1},
 			},
 		},
 		"/admin": {Use: []string{"auth"}, Role: "admin"},
@@ -131,6 +147,9 @@ func (s Settings) Validate() error {
 	errs = append(errs, validateAddress("listen", s.Listen), s.WebTransport.validate(s.servesWebTransport()))
 	if s.GatewayID != "" && !contract.ValidGatewayID(s.GatewayID) {
 		errs = append(errs, fmt.Errorf("gatewayId: %q: want 1 to %d characters of A-Z a-z 0-9 _ -", s.GatewayID, contract.MaxGatewayID))
+	}
+	if _, err := contract.EncodeToken(s.AllowRequest); err != nil {
+		errs = append(errs, fmt.Errorf("allowRequest: %w", err))
 	}
 	if parser.ByName(s.Parser) == nil {
 		errs = append(errs, fmt.Errorf("parser: %q is not one of %s", s.Parser, strings.Join(parser.Names, ", ")))
@@ -176,7 +195,7 @@ func (s Settings) Validate() error {
 			errs = append(errs, fmt.Errorf("namespaces: %w", err))
 		}
 	}
-	errs = append(errs, s.transport().Validate())
+	errs = append(errs, s.validatePath(), s.CookieOptions.validate(), s.transport().Validate())
 	return errors.Join(errs...)
 }
 
@@ -198,17 +217,21 @@ func validateAddress(setting, address string) error {
 // transport are the settings that the Engine.IO layer takes.
 func (s Settings) transport() transport.Options {
 	return transport.Options{
-		Path:             s.Path,
-		PingInterval:     s.PingInterval,
-		PingTimeout:      s.PingTimeout,
-		UpgradeTimeout:   s.UpgradeTimeout,
-		MaxPayload:       int64(s.MaxHTTPBufferSize),
-		MaxQueueBytes:    int(s.MaxQueueBytes),
-		MaxQueueMessages: s.MaxQueueMessages,
-		MaxConnections:   s.MaxConnections,
-		Transports:       s.Transports,
-		CORS:             transport.CORS{Origins: s.CORSOrigin, Credentials: s.CORSCredentials},
-		AllowEIO3:        s.AllowEIO3,
-		Cookie:           s.Cookie,
+		Path:              s.Path,
+		NoTrailingSlash:   !s.AddTrailingSlash,
+		PingInterval:      s.PingInterval,
+		PingTimeout:       s.PingTimeout,
+		UpgradeTimeout:    s.UpgradeTimeout,
+		MaxPayload:        int64(s.MaxHTTPBufferSize),
+		MaxQueueBytes:     int(s.MaxQueueBytes),
+		MaxQueueMessages:  s.MaxQueueMessages,
+		MaxConnections:    s.MaxConnections,
+		Transports:        s.Transports,
+		NoUpgrades:        !s.AllowUpgrades,
+		HTTPCompression:   s.httpCompression(),
+		PerMessageDeflate: s.perMessageDeflate(),
+		CORS:              s.CORS.transport(),
+		AllowEIO3:         s.AllowEIO3,
+		Cookie:            s.cookie(),
 	}
 }

@@ -271,6 +271,9 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 		Log: s.log, Metrics: m,
 	})
 	o.Name = s.id
+	if s.cfg.AllowRequest != "" {
+		o.AllowRequest = p.allowRequest(s.cfg.AllowRequest)
+	}
 	if s.cfg.MaxCarried > 0 {
 		o.Carrier = p.carry
 	}
@@ -281,6 +284,17 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 	p.handler = boundBody(s.routes(p), s.cfg.bodyTimeout())
 	s.health.SetCheck("streams", p.bridge.Ready)
 	return p, nil
+}
+
+// allowRequest asks the service of the name whether a client may connect.
+func (p *parts) allowRequest(name string) func(context.Context, *transport.Request) error {
+	return func(ctx context.Context, r *transport.Request) error {
+		a, err := p.bridge.Allow(ctx, name, contract.AllowRequest{Handshake: session.Handshake(r, nil)})
+		if err == nil && !a.OK {
+			return transport.Refusal(a.Message)
+		}
+		return err
+	}
 }
 
 const (

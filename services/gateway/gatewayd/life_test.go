@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/gateway/gatewayd"
 )
 
 // life follows the events of sockets' lives in a namespace, as services hear them.
@@ -92,5 +93,21 @@ func TestReasonsThatServicesHear(t *testing.T) {
 		c.end(g, s)
 		wantEnd(t, life, s, c.reason, "red")
 		g.stop()
+	}
+}
+
+func TestReasonsOfTwoKindsOfViolation(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	g := d.gateway(func(c *gatewayd.Config) { c.MaxHTTPBufferSize = 1000 })
+	life := d.life("/bare")
+	for reason, packet := range map[string]string{
+		"forced close":        `2/bare,{}`,
+		"forced server close": `2/other,["x"]`,
+		"transport error":     `2/bare,["` + strings.Repeat("x", 1000) + `"]`,
+	} {
+		s := begin(t, life, g.dial().enter("/bare", ""))
+		s.send(packet)
+		wantEnd(t, life, s, reason)
 	}
 }

@@ -13,7 +13,7 @@ import (
 // metrics are what the gateway counts, for sessions and bridge.
 type metrics struct {
 	received, refused, malformed, delivered, skipped, dropped, carried, doubted *prometheus.CounterVec
-	lateAcks, lateReplies, duplicates, repaired                                 prometheus.Counter
+	lateAcks, lateReplies, duplicates, repaired, missed                         prometheus.Counter
 	rooms, gateways, carriedOut, carriedIn, tunnels                             prometheus.Gauge
 }
 
@@ -43,6 +43,7 @@ func newMetrics(registry prometheus.Registerer, connections func() float64, sock
 		delivered:   counters("messages_total", "Messages from NATS that were handed to sockets.", "kind"),
 		skipped:     counters("messages_skipped_total", "Messages from NATS that are outside the contract.", "kind"),
 		dropped:     counters("dropped_total", "What had to be given up.", "reason"),
+		missed:      counter("volatile_missed_total", "Times when a client could not take a volatile event, which it then missed."),
 		carried:     counters("carried_total", "Requests of other gateways' sessions that were carried there, by how they ended.", "result"),
 		lateAcks:    counter("late_acks_total", "Acks of clients for which nobody waited any more."),
 		lateReplies: counter("late_replies_total", "Replies of services for which nobody waited any more."),
@@ -72,6 +73,7 @@ func (m *metrics) Repaired(n int) { m.repaired.Add(float64(n)) }
 func (m *metrics) Duplicate()            { m.duplicates.Inc() }
 func (m *metrics) Dropped(reason string) { m.dropped.WithLabelValues(reason).Inc() }
 func (m *metrics) LateReply()            { m.lateReplies.Inc() }
+func (m *metrics) Missed()               { m.missed.Inc() }
 func (m *metrics) Rooms(n int)           { m.rooms.Set(float64(n)) }
 func (m *metrics) Gateways(n int)        { m.gateways.Set(float64(n)) }
 func (m *metrics) Carried(result string) { m.carried.WithLabelValues(result).Inc() }

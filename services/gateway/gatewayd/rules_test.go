@@ -64,6 +64,17 @@ func TestRulesRefuse(t *testing.T) {
 		{[]string{`"history"`, `{"room":7}`}, "invalid"},
 		{[]string{`"history"`, `{"room":"blue"}`}, "forbidden"},
 		{[]string{`"history"`, `{"room":"user:u1"}`}, "forbidden"},
+		{[]string{`"history"`, `{"room":"red","around":"` + strings.Repeat("9", 200) + `"}`}, "invalid"},
+		{[]string{`"search"`, `"word"`}, "invalid"},
+		{[]string{`"search"`, `{"text":"word","rooms":["red","blue"]}`}, "forbidden"},
+		{[]string{`"search"`, `{"text":"word","rooms":["user:u1"]}`}, "forbidden"},
+		{[]string{`"search"`, `{"text":"word","rooms":[]}`}, "invalid"},
+		{[]string{`"edit message"`, `{"room":"blue","id":"x-1","value":"v"}`}, "forbidden"},
+		{[]string{`"edit message"`}, "invalid"},
+		{[]string{`"delete message"`, `{"room":"blue","id":"x-1"}`}, "forbidden"},
+		{[]string{`"read"`, `{"room":"blue","id":"x-1"}`}, "forbidden"},
+		{[]string{`"read"`, `{"room":"red","id":"x-1"}`}, "forbidden"}, // a guest
+		{[]string{`"unread"`, `{}`}, "forbidden"},
 		{[]string{`"secret"`, `1`}, "forbidden"},
 		{[]string{long}, "invalid"},
 	}

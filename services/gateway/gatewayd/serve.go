@@ -39,17 +39,20 @@ func (s *Service) Handler() http.Handler {
 // routes are the paths of the gateway's HTTP server.
 func (s *Service) routes(p *parts) http.Handler {
 	mux := http.NewServeMux()
-	path := "/" + strings.Trim(s.cfg.Path, "/") + "/"
+	path := strings.TrimSuffix(s.cfg.Path, "/") + "/"
 	socketio := http.Handler(p.transport)
 	if s.cfg.ServeClient {
 		bundles, err := web.Bundles(s.cfg.ClientDir)
 		if err != nil {
 			s.log.Warn("the client bundles are not served", "error", err)
 		}
-		socketio = withBundles(path, bundles, p.transport)
+		socketio = withBundles(path, s.cfg.CORS.transport().Handler(bundles), p.transport)
 	}
 	mux.Handle(path, socketio)
-	mux.Handle("/auth/login", signIn(p.bridge.Login, s.log))
+	if !s.cfg.AddTrailingSlash {
+		mux.Handle(strings.TrimSuffix(path, "/"), socketio)
+	}
+	mux.Handle(loginPath, signIn(p.bridge.Login, s.log))
 	mux.Handle("/", pages(s.cfg.WebDir, s.cfg.Parser))
 	return mux
 }

@@ -35,8 +35,8 @@ func TestViolationsEndTheirConnectionAlone(t *testing.T) {
 		frames []string
 		reason string
 	}{
-		{"second CONNECT", []string{text("0/bare,")}, ""},
-		{"second CONNECT with auth", []string{text(`0/bare,{"token":1}`)}, ""},
+		{"second CONNECT", []string{text("0/bare,")}, "forced server close"},
+		{"second CONNECT with auth", []string{text(`0/bare,{"token":1}`)}, "forced server close"},
 		{"CONNECT with an array", []string{text("0[]")}, ""},
 		{"CONNECT with a string", []string{text(`0"x"`)}, ""},
 		{"CONNECT with half an object", []string{text(`0/other,{`)}, ""},
@@ -76,10 +76,10 @@ func TestViolationsEndTheirConnectionAlone(t *testing.T) {
 		{"no type", []string{text("")}, ""},
 		{"nested deeply", []string{text(`2/bare,["x",` + deep + `]`)}, ""},
 		{"too many arguments", []string{text(`2/bare,["x"` + strings.Repeat(",1", 2000) + `]`)}, ""},
-		{"namespace it is not in", []string{text(`2/other,["x"]`)}, ""},
-		{"ack in a namespace it is not in", []string{text(`3/other,1[]`)}, ""},
-		{"DISCONNECT of a namespace it is not in", []string{text(`1/other,`)}, ""},
-		{"attachments for a namespace it is not in", []string{text(`51-/other,["x",{"_placeholder":true,"num":0}]`)}, ""},
+		{"namespace it is not in", []string{text(`2/other,["x"]`)}, "forced server close"},
+		{"ack in a namespace it is not in", []string{text(`3/other,1[]`)}, "forced server close"},
+		{"DISCONNECT of a namespace it is not in", []string{text(`1/other,`)}, "forced server close"},
+		{"attachments for a namespace it is not in", []string{text(`51-/other,["x",{"_placeholder":true,"num":0}]`)}, "forced server close"},
 		{"control character in a namespace", []string{text("0/a\x01,")}, ""},
 		{"Engine.IO: unknown packet", []string{"9"}, "parse error"},
 		{"Engine.IO: empty packet", []string{""}, "parse error"},

@@ -1,5 +1,5 @@
 // Package historyd is the history service as a value: it keeps the messages that are posted to Socket.IO
-// rooms in a database, answers for them on natter.history.page, and redacts what deleted users said.
+// rooms in a database, answers for them on natter.history.>, and redacts what deleted users said.
 //
 // It wires the parts together and knows nothing of messages itself.
 package historyd
@@ -19,15 +19,21 @@ import (
 	"github.com/natter-io/natter/pkg/kit/natsconn"
 	"github.com/natter-io/natter/pkg/kit/provision"
 	"github.com/natter-io/natter/pkg/kit/run"
+	"github.com/natter-io/natter/services/history/internal/database"
 	"github.com/natter-io/natter/services/history/internal/ingest"
+	"github.com/natter-io/natter/services/history/internal/postgres"
 	"github.com/natter-io/natter/services/history/internal/query"
 	"github.com/natter-io/natter/services/history/internal/redact"
 	"github.com/natter-io/natter/services/history/internal/sqlite"
+	"github.com/natter-io/natter/services/history/internal/sweep"
 )
 
 const (
 	// openRetry is how long to wait for a database that another process has locked.
-	openRetry = time.Second
+	openRetry     = time.Second
+	openRetryMost = 10 * time.Second
+	// openWait bounds an attempt. Bringing the schema of a large database up to date is part of it.
+	openWait = 10 * time.Minute
 	// flushWait bounds the sending of the last acks.
 	flushWait = 2 * time.Second
 )
@@ -41,6 +47,9 @@ type Service struct {
 	ingest *ingest.Metrics
 	query  *query.Metrics
 	redact *redact.Metrics
+	sweep  *sweep.Metrics
+
+	sweepEvery, storeWait time.Duration // shorter in tests
 }
 
 // New checks the settings and returns a service that is not running yet. The options are added to those of
@@ -54,6 +63,7 @@ func New(cfg Config, log *slog.Logger, options ...nats.Option) (*Service, error)
 	return &Service{
 		cfg: cfg, log: log, nats: options, health: h,
 		ingest: ingest.NewMetrics(h.Registry()), query: query.NewMetrics(h.Registry()), redact: redact.NewMetrics(h.Registry()),
+		sweep: sweep.NewMetrics(h.Registry()),
 	}, nil
 }
 
@@ -106,15 +116,27 @@ func (s *Service) serve(ctx context.Context) (err error) {
 	ingester, err := ingest.New(nc, store, ingest.Options{
 		Subjects: subjects, Batch: s.cfg.Batch, Age: s.cfg.PostsAge, Storage: storage,
 		Log: s.log, Metrics: s.ingest, Redacted: redactor.Poke,
+		StoreWait: s.storeWait,
 	})
 	if err != nil {
 		return err
 	}
 	s.health.SetCheck("streams", streams(js, subjects.Names()))
+	s.health.SetCheck("posts", ingester.Check)
+	rules, err := s.cfg.rules()
+	if err != nil {
+		return err
+	}
+	sweeper := &sweep.Sweeper{Store: store, Rules: rules, Log: s.log, Metrics: s.sweep, Every: s.sweepEvery}
+	answers := query.New(nc, store, query.Options{
+		Subjects: subjects, Log: s.log, Metrics: s.query,
+		Changed: redactor.Poke, Lag: ingester.Lag, Problem: ingester.Check,
+	})
 	g := run.Group{Log: s.log}
 	g.Add(run.Component{Name: "redact", Run: redactor.Run})
+	g.Add(run.Component{Name: "sweep", Run: sweeper.Run})
 	g.Add(run.Component{Name: "ingest", Run: ingester.Run})
-	g.Add(run.Component{Name: "query", Run: query.New(nc, store, query.Options{Subjects: subjects, Log: s.log, Metrics: s.query}).Run})
+	g.Add(run.Component{Name: "query", Run: answers.Run})
 	err = g.Run(ctx)
 	if ferr := nc.FlushTimeout(flushWait); ferr != nil {
 		s.log.Warn("the last acknowledgements may be lost; those messages are delivered again, which changes nothing", "error", ferr)
@@ -133,21 +155,31 @@ func streams(js jetstream.JetStream, names contract.Names) health.Check {
 	}
 }
 
-// open opens the database, waiting for one that is locked.
-func (s *Service) open(ctx context.Context) (*sqlite.Store, error) {
-	for {
-		store, err := sqlite.Open(ctx, s.cfg.Database, sqlite.Sync(s.cfg.Sync))
+// open opens the database, waiting for one that is locked or away.
+func (s *Service) open(ctx context.Context) (*database.Store, error) {
+	for delay := openRetry; ; delay = min(2*delay, openRetryMost) {
+		attempt, cancel := context.WithTimeout(ctx, openWait)
+		store, err := s.openOnce(attempt)
+		cancel()
 		if err == nil {
 			return store, nil
 		}
-		if !sqlite.IsBusy(err) || ctx.Err() != nil {
+		if !sqlite.IsBusy(err) && !postgres.IsAway(err) || ctx.Err() != nil {
 			return nil, err
 		}
-		s.log.Warn("the database is locked by another process; waiting for it", "error", err, "retry", openRetry)
+		s.health.SetCheck("database", func(context.Context) error { return err })
+		s.log.Warn("the database is locked or cannot be reached; waiting for it", "error", err, "retry", delay)
 		select {
-		case <-time.After(openRetry):
+		case <-time.After(delay):
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
+}
+
+func (s *Service) openOnce(ctx context.Context) (*database.Store, error) {
+	if postgres.Scheme(s.cfg.Database) {
+		return postgres.Open(ctx, s.cfg.Database, s.cfg.Password.Reveal())
+	}
+	return sqlite.Open(ctx, s.cfg.Database, sqlite.Sync(s.cfg.Sync))
 }

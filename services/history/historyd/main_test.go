@@ -1,11 +1,14 @@
 package historyd
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -21,12 +24,59 @@ import (
 	"github.com/natter-io/natter/pkg/kit/natsconn"
 	"github.com/natter-io/natter/pkg/kit/provision"
 	"github.com/natter-io/natter/pkg/natstest"
+	"github.com/natter-io/natter/services/history/internal/pgtest"
 )
 
+// kind is the database that the tests use. All of them run with each: with SQLite here, and with PostgreSQL at the
+// same time in a process of its own, since they mostly wait.
+var kind = cmp.Or(os.Getenv("NATTER_TEST_DATABASE"), "sqlite")
+
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		// A server that is shut down while it looks for a missing source gives up only when its timeout comes.
-		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*stream).trySetupSourceConsumer.func3"))
+	if kind == "postgres" {
+		os.Exit(testAll(m))
+	}
+	var args []string
+	for _, arg := range os.Args[1:] { // but for the files that go test wants from this process
+		if !strings.HasPrefix(arg, "-test.testlogfile") && !strings.HasPrefix(arg, "-test.coverprofile") {
+			args = append(args, arg)
+		}
+	}
+	other := exec.Command(os.Args[0], args...)
+	other.Env = append(os.Environ(), "NATTER_TEST_DATABASE=postgres")
+	output, err := os.CreateTemp("", "natter-test-") // a buffer would take a goroutine
+	if err == nil {
+		other.Stdout, other.Stderr = output, output
+		err = other.Start()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := testAll(m)
+	err = other.Wait()
+	text, rerr := os.ReadFile(output.Name())
+	fmt.Printf("with PostgreSQL:\n%s", text)
+	if errors.Join(err, rerr, os.Remove(output.Name())) != nil {
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func testAll(m *testing.M) int {
+	return pgtest.Run(m, func() error {
+		return goleak.Find(
+			// A server that is shut down while it looks for a missing source gives up only when its timeout comes.
+			goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*stream).trySetupSourceConsumer.func3"))
+	})
+}
+
+// newDatabase is the setting for an empty database.
+func newDatabase(t *testing.T) string {
+	t.Helper()
+	if kind == "postgres" {
+		return pgtest.New(t)
+	}
+	return filepath.Join(t.TempDir(), "history.db")
 }
 
 // deadline bounds every wait. JetStream takes up to ten seconds to copy from a stream that was made again.
@@ -41,6 +91,7 @@ type fixture struct {
 	main jetstream.Stream
 	cfg  Config
 	log  *logbook
+	tune func(*Service) // what has no setting
 
 	stop func()
 }
@@ -56,13 +107,13 @@ func newFixture(t *testing.T, opts ...natstest.Option) *fixture {
 
 func fixtureOn(t *testing.T, nc *nats.Conn, url string, replicas int) *fixture {
 	t.Helper()
-	f := &fixture{t: t, nc: nc, log: &logbook{}, stop: func() {}}
+	f := &fixture{t: t, nc: nc, log: &logbook{}, tune: func(*Service) {}, stop: func() {}}
 	var err error
 	if f.js, err = jetstream.New(f.nc); err != nil {
 		t.Fatal(err)
 	}
 	f.cfg = Config{
-		NATS: natsconn.Options{URL: url}, Prefix: "natter", Database: filepath.Join(t.TempDir(), "history.db"),
+		NATS: natsconn.Options{URL: url}, Prefix: "natter", Database: newDatabase(t),
 		Sync: "normal", PostsAge: time.Hour, Batch: 256, Replicas: replicas, Health: health.Options{Listen: ""},
 	}
 	f.makeMain()
@@ -95,6 +146,7 @@ func (f *fixture) start() *Service {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	f.tune(s)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()

@@ -1,6 +1,7 @@
 package historyd
 
 import (
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -118,15 +119,47 @@ func TestADeletedUsersMessagesAreRedacted(t *testing.T) {
 		t.Errorf("%d more were said", n)
 	}
 	f.stop()
-	for _, suffix := range []string{"", "-wal"} {
-		content, err := os.ReadFile(f.cfg.Database + suffix)
-		if err != nil && !os.IsNotExist(err) {
-			t.Fatal(err)
-		}
-		if strings.Contains(string(content), gone) || strings.Contains(string(content), "Name of u1") {
-			t.Errorf("what was redacted still stands in %s%s", f.cfg.Database, suffix)
+	for name, content := range f.contents() {
+		if strings.Contains(content, gone) || strings.Contains(content, "Name of u1") || strings.Contains(content, "particular") {
+			t.Errorf("what was redacted still stands in %s", name)
 		}
 	}
+}
+
+// contents are the files of the database; of PostgreSQL all rows of all tables.
+func (f *fixture) contents() map[string]string {
+	f.t.Helper()
+	all := make(map[string]string)
+	if kind == "sqlite" {
+		for _, suffix := range []string{"", "-wal"} {
+			content, err := os.ReadFile(f.cfg.Database + suffix)
+			if err != nil && !os.IsNotExist(err) {
+				f.t.Fatal(err)
+			}
+			all["history.db"+suffix] = string(content)
+		}
+		return all
+	}
+	db, err := sql.Open("pgx", f.cfg.Database)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer db.Close()
+	for _, table := range []string{"messages", "places", "changes", "words", "outbox", "marks", "erased"} {
+		var text sql.NullString
+		column := "CAST(t AS text)"
+		switch table {
+		case "messages", "changes":
+			column = "CAST(t AS text) || encode(payload, 'escape')"
+		case "outbox":
+			column = "CAST(t AS text) || encode(event, 'escape')"
+		}
+		if err := db.QueryRow("SELECT string_agg(" + column + ", ' ') FROM " + table + " t").Scan(&text); err != nil {
+			f.t.Fatal(err)
+		}
+		all[table] = text.String
+	}
+	return all
 }
 
 // TestDeletedWhileTheServiceIsDown leaves posts and the fact in two queues, which are read in any order.

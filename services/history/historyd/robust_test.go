@@ -75,13 +75,17 @@ func TestUnstorableMessagesAreSkipped(t *testing.T) {
 	}
 }
 
-// TestALockedDatabaseIsWaitedFor takes SQLite's write lock as another process would.
+// TestALockedDatabaseIsWaitedFor takes a lock as another process would, which lets the service read and not write.
 func TestALockedDatabaseIsWaitedFor(t *testing.T) {
 	f := newFixture(t)
 	s := f.start()
 	f.say(contract.To("red"), `["m",1]`)
 	f.awaitRoom("red", 1)
-	other, err := sql.Open("sqlite", f.cfg.Database)
+	driver, begin := "sqlite", []string{"BEGIN IMMEDIATE"}
+	if kind == "postgres" {
+		driver, begin = "pgx", []string{"BEGIN", "LOCK TABLE messages IN SHARE MODE"}
+	}
+	other, err := sql.Open(driver, f.cfg.Database)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,11 +95,13 @@ func TestALockedDatabaseIsWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lock.Close()
-	if _, err := lock.ExecContext(f.ctx(), "BEGIN IMMEDIATE"); err != nil {
-		t.Fatal(err)
+	for _, statement := range begin {
+		if _, err := lock.ExecContext(f.ctx(), statement); err != nil {
+			t.Fatal(err)
+		}
 	}
 	f.say(contract.To("red"), `["m",2]`)
-	f.until("a log line on the lock", func() error { return f.log.has("history stands still", "locked", "retry=") })
+	f.until("a log line on the lock", func() error { return f.log.has("history stands still", "store 1 messages", "retry=") })
 	if n := len(f.page("red", "", 10).Messages); n != 1 {
 		t.Errorf("%d messages while locked; want 1", n)
 	}
@@ -185,13 +191,19 @@ func TestSettings(t *testing.T) {
 		t.Errorf("defaults: %+v, %v", cfg, err)
 	}
 	for want, change := range map[string]func(*Config){
-		"prefix":   func(c *Config) { c.Prefix = "a.b" },
-		"database": func(c *Config) { c.Database = "" },
-		"sync":     func(c *Config) { c.Sync = "off" },
-		"postsAge": func(c *Config) { c.PostsAge = time.Second },
-		"batch":    func(c *Config) { c.Batch = 0 },
-		"replicas": func(c *Config) { c.Replicas = 6 },
-		"url":      func(c *Config) { c.NATS.URL = "" },
+		"prefix":                func(c *Config) { c.Prefix = "a.b" },
+		"database":              func(c *Config) { c.Database = "" },
+		"sync":                  func(c *Config) { c.Sync = "off" },
+		"postsAge":              func(c *Config) { c.PostsAge = time.Second },
+		"batch":                 func(c *Config) { c.Batch = 0 },
+		"replicas":              func(c *Config) { c.Replicas = 6 },
+		"url":                   func(c *Config) { c.NATS.URL = "" },
+		"not of PostgreSQL":     func(c *Config) { c.Database = "mysql://x" },
+		"connection string":     func(c *Config) { c.Database = "postgres://x:abc/y" },
+		"databasePassword":      func(c *Config) { c.Password = "secret" },
+		"keep: -1s":             func(c *Config) { c.Keep = -time.Second },
+		"keepRooms: x: red":     func(c *Config) { c.KeepRooms = map[string]map[string]time.Duration{"x": {"red": time.Hour}} },
+		"keepRooms: /: red: -1": func(c *Config) { c.KeepRooms = map[string]map[string]time.Duration{"/": {"red": -time.Second}} },
 	} {
 		bad := cfg
 		change(&bad)
@@ -203,14 +215,19 @@ func TestSettings(t *testing.T) {
 
 func TestAnUnusableDatabaseEndsTheService(t *testing.T) {
 	f := newFixture(t)
-	f.cfg.Database = t.TempDir() // a directory
+	want := t.TempDir() // a directory
+	f.cfg.Database = want
+	if kind == "postgres" {
+		want = "nowhere"
+		f.cfg.Database = strings.Replace(newDatabase(t), "///", "///nowhere", 1)
+	}
 	s, err := New(f.cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
-	if err := s.Run(ctx); err == nil || !strings.Contains(err.Error(), f.cfg.Database) {
+	if err := s.Run(ctx); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Run: %v; want an error that names the database", err)
 	}
 }

@@ -56,6 +56,7 @@ type Metrics interface {
 	Doubted(reason string)        // stored messages may have gone unheard, and are looked for
 	Repaired(messages int)        // stored messages that went unheard and were found
 	Dropped(reason string)        // a message that had to be given up
+	Missed()                      // a volatile event that a socket could not take
 	LateReply()                   // a reply for which nobody waits any more
 	Rooms(n int)                  // rooms subscribed to
 	Gateways(n int)               // gateways alive
@@ -95,8 +96,11 @@ type Bridge struct {
 	ready chan struct{} // closed when the streams are there for the first time
 	who   chan struct{} // bounds clients' concurrent questions to all gateways
 	later chan struct{} // bounds services' questions that wait for their turn
+	asked chan struct{} // bounds the questions whether a client may connect
 
-	lately struct{ store, use, skip, ack, repair rate.Sometimes } // warnings that many messages could cause at once
+	moving sync.Mutex // held while it is said that a socket came into a room or left it; before the rooms' own
+
+	lately struct{ store, use, allow, skip, ack, repair, room rate.Sometimes } // warnings that many messages could cause at once
 }
 
 // errNotReady says that the streams are not there yet.
@@ -118,8 +122,9 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 		ready:    make(chan struct{}),
 		who:      make(chan struct{}, maxWho),
 		later:    make(chan struct{}, maxLater),
+		asked:    make(chan struct{}, maxAllow),
 	}
-	for _, s := range []*rate.Sometimes{&b.lately.store, &b.lately.use, &b.lately.skip, &b.lately.ack, &b.lately.repair} {
+	for _, s := range []*rate.Sometimes{&b.lately.store, &b.lately.use, &b.lately.allow, &b.lately.skip, &b.lately.ack, &b.lately.repair, &b.lately.room} {
 		*s = rate.Sometimes{First: 10, Interval: time.Second}
 	}
 	b.rooms = newRooms(nc, opts, b.live, b.volatile, b.requests)

@@ -32,6 +32,7 @@ func (*counters) Duplicate()              {}
 func (*counters) Doubted(string)          {}
 func (*counters) Repaired(int)            {}
 func (c *counters) Dropped(string)        { c.dropped++ }
+func (c *counters) Missed()               {}
 func (c *counters) LateReply()            { c.late++ }
 func (*counters) Rooms(int)               {}
 func (*counters) Gateways(int)            {}
@@ -187,4 +188,26 @@ func TestEpochIsWaitedFor(t *testing.T) {
 	if v := <-got; v != "c" {
 		t.Fatalf("epoch %q", v)
 	}
+}
+
+// Who waits for the answer whether it may connect is no connection yet: their number has a bound of its own.
+func TestTooManyWaitToConnect(t *testing.T) {
+	c := &counters{}
+	b := &Bridge{opts: options(c), asked: make(chan struct{})}
+	if a, err := b.Allow(t.Context(), "door", contract.AllowRequest{}); a.OK || !errors.Is(err, session.ErrUnavailable) || c.dropped != 1 {
+		t.Errorf("allowed %v, %v; %d counted", a.OK, err, c.dropped)
+	}
+}
+
+// FuzzAllowance: nothing but an answer that says so lets a client in.
+func FuzzAllowance(f *testing.F) {
+	for _, s := range []string{`{"ok":true}`, `{"ok":false,"message":"x"}`, `{"OK":true}`, `true`, `{"ok":1}`, `{"ok":true,"ok":false}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		a, err := allowance(&nats.Msg{Data: data})
+		if err != nil && (a.OK || a.Message != "") || len(a.Message) > maxRefusal {
+			t.Errorf("%q: %+v, %v", data, a, err)
+		}
+	})
 }

@@ -13,20 +13,22 @@ import (
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
-// selection says which sockets a message means.
-func selection(p contract.Parsed, h contract.Header) (hub.Selection, error) {
-	sel := hub.Selection{Namespace: p.Namespace, Rooms: p.Target.Rooms()}
-	var err error
+// selection says which sockets a message means, and whether it means those of this gateway at all.
+func (b *Bridge) selection(p contract.Parsed, h contract.Header) (sel hub.Selection, here bool, err error) {
+	sel = hub.Selection{Namespace: p.Namespace, Rooms: p.Target.Rooms()}
 	if p.Many {
 		if sel.Rooms, err = contract.ParseNames(contract.Last(h, contract.HeaderRooms)); err != nil {
-			return sel, err
+			return sel, false, err
 		}
 		if len(sel.Rooms) == 0 {
-			return sel, errNoRooms
+			return sel, false, errNoRooms
 		}
 	}
-	sel.Except, err = contract.ParseNames(contract.Last(h, contract.HeaderExcept))
-	return sel, err
+	if sel.Except, err = contract.ParseNames(contract.Last(h, contract.HeaderExcept)); err != nil {
+		return sel, false, err
+	}
+	local, err := contract.ParseLocal(h)
+	return sel, err == nil && (local == "" || local == b.opts.Gateway), err
 }
 
 // encodeEvent makes the packet of an event, once for all who receive it. The extra elements follow its own.
@@ -35,7 +37,11 @@ func (b *Bridge) encodeEvent(head socketio.Head, h contract.Header, payload []by
 	if err != nil {
 		return nil, err
 	}
-	return b.opts.Parser.Event(head, array, attachments, extra...)
+	m, err := b.opts.Parser.Event(head, array, attachments, extra...)
+	if err == nil && !contract.MayCompress(h) {
+		m = m.Uncompressed()
+	}
+	return m, err
 }
 
 // stamp is the last argument of what clients say to each other. The sender's headers are set by gateways;

@@ -125,13 +125,13 @@ func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 		return
 	}
 	b.rooms.note(path, p.Kind, s.Sequence)
-	sel, err := selection(p, h)
-	if err == nil {
-		if p.Kind == contract.Do {
-			err = b.command(ctx, sel, s.Sequence, msg.Data)
-		} else {
-			err = b.event(sel, p.Kind, s, epoch, h, msg.Data)
-		}
+	sel, here, err := b.selection(p, h)
+	switch {
+	case err != nil || !here:
+	case p.Kind == contract.Do:
+		err = b.command(ctx, sel, s.Sequence, msg.Data)
+	default:
+		err = b.event(sel, p.Kind, s, epoch, h, msg.Data)
 	}
 	if err != nil {
 		b.skip(p.Kind, s.Subject, s.Sequence, err)
@@ -364,8 +364,8 @@ func (b *Bridge) volatileEvent(msg *nats.Msg) error {
 	if err != nil {
 		return err
 	}
-	sel, err := selection(p, h)
-	if err != nil {
+	sel, here, err := b.selection(p, h)
+	if err != nil || !here {
 		return err
 	}
 	var extra [][]byte
@@ -378,7 +378,11 @@ func (b *Bridge) volatileEvent(msg *nats.Msg) error {
 		if err != nil {
 			return err
 		}
-		b.hub.Each(sel, func(s *session.Socket) { s.DeliverVolatile(m) })
+		b.hub.Each(sel, func(s *session.Socket) {
+			if !s.DeliverVolatile(m) {
+				b.opts.Metrics.Missed()
+			}
+		})
 		return nil
 	})
 	if err == nil {

@@ -108,8 +108,8 @@ func (r *replay) take(msg *nats.Msg) {
 	if err != nil {
 		return
 	}
-	sel, err := selection(p, h)
-	if err != nil || !r.means(sel, s.Sequence) {
+	sel, here, err := b.selection(p, h)
+	if err != nil || !here || !r.means(sel, s.Sequence) {
 		return // the reader of live messages tells of malformed ones
 	}
 	if p.Kind == contract.Do {

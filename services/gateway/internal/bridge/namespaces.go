@@ -25,17 +25,19 @@ type namespaces struct {
 	patterns  *patterns         // subscriptions; of the goroutine that loads and follows
 	reordered func(name string) // told, after the fact, that another service than before shall take sockets
 
-	mu    sync.RWMutex
-	known map[string]contract.Namespace
-	order []string // the patterns among them, by precedence
+	mu        sync.RWMutex
+	known     map[string]contract.Namespace
+	order     []string          // the patterns among them, by precedence
+	functions []string          // the functions among them
+	claims    map[string]*claim // namespaces that exist because a function said so, while somebody is in them
 }
 
 func newNamespaces(opts Options, p *patterns) *namespaces {
-	return &namespaces{opts: opts, patterns: p, known: make(map[string]contract.Namespace)}
+	return &namespaces{opts: opts, patterns: p, known: make(map[string]contract.Namespace), claims: make(map[string]*claim)}
 }
 
 // find looks up a namespace's configuration and the name under which it stands: its own, else that of the first
-// pattern that stands for it. A pattern itself is no namespace that anybody is in.
+// pattern that stands for it, else that of the function that made it exist. A pattern itself is no namespace that anybody is in.
 func (n *namespaces) find(name string) (configured string, ns contract.Namespace, ok bool) {
 	if contract.IsPattern(name) {
 		return "", contract.Namespace{}, false
@@ -50,6 +52,10 @@ func (n *namespaces) find(name string) (configured string, ns contract.Namespace
 			_, err := contract.EncodeNamespace(name) // clients choose it
 			return p, n.known[p], err == nil
 		}
+	}
+	if c := n.claims[name]; c != nil {
+		ns, ok = n.known[c.function]
+		return c.function, ns, ok
 	}
 	return "", contract.Namespace{}, false
 }
@@ -86,8 +92,17 @@ func (n *namespaces) set(name string, ns *contract.Namespace) {
 		delete(n.known, name)
 	}
 	if isPattern {
-		n.order = slices.DeleteFunc(slices.Collect(maps.Keys(n.known)), func(name string) bool { return !contract.IsPattern(name) })
+		n.order, n.functions = nil, nil
+		for known := range n.known {
+			switch {
+			case contract.IsFunction(known):
+				n.functions = append(n.functions, known)
+			case contract.IsPattern(known):
+				n.order = append(n.order, known)
+			}
+		}
 		slices.SortFunc(n.order, contract.ComparePatterns)
+		slices.Sort(n.functions)
 	}
 	n.mu.Unlock()
 	if isPattern && ns == nil {

@@ -139,9 +139,9 @@ func (b *Bridge) signPattern(msg *nats.Msg, namespace string) {
 	}
 }
 
-// Use asks a middleware until it answers or the context ends.
-func (b *Bridge) Use(ctx context.Context, middleware string, entry contract.Entry) (contract.Admission, error) {
-	subject, err := b.opts.Subjects.Use(entry.Namespace, middleware)
+// Use asks a middleware of a namespace, or a function, until it answers or the context ends.
+func (b *Bridge) Use(ctx context.Context, namespace, middleware string, entry contract.Entry) (contract.Admission, error) {
+	subject, err := b.opts.Subjects.Use(namespace, middleware)
 	if err != nil {
 		return contract.Admission{}, err
 	}
@@ -220,6 +220,11 @@ func (b *Bridge) useOnce(ctx context.Context, request *nats.Msg) (contract.Admis
 			return contract.Admission{}, fmt.Errorf("not an admission: rooms: %w", err)
 		}
 	}
+	for i, g := range a.Emit {
+		if err := socketio.Valid(g.Event, len(g.Attachments)); err != nil {
+			return contract.Admission{}, fmt.Errorf("not an admission: emit %d: %w", i, err)
+		}
+	}
 	a.Admission.OK = *a.OK
 	return a.Admission, nil
 }
@@ -267,11 +272,11 @@ func (b *Bridge) list(namespace string, target contract.Target) ([]contract.Sock
 	return all, err
 }
 
-// History asks the history service for a page.
-func (b *Bridge) History(req contract.HistoryRequest, done func([]byte, error)) {
-	request, err := json.Marshal(req)
+// History asks an endpoint of the history service.
+func (b *Bridge) History(endpoint string, question any, done func([]byte, error)) {
+	request, err := json.Marshal(question)
 	if err == nil {
-		msg := &nats.Msg{Subject: b.opts.Subjects.Endpoint(contract.History, "page"), Data: request, Header: nats.Header{}}
+		msg := &nats.Msg{Subject: b.opts.Subjects.Endpoint(contract.History, endpoint), Data: request, Header: nats.Header{}}
 		err = b.replies.request(msg, unavailableAfter, func(reply *nats.Msg, err error) {
 			if err == nil && !json.Valid(reply.Data) {
 				err = fmt.Errorf("the history service answered %.40q", reply.Data)
@@ -282,6 +287,9 @@ func (b *Bridge) History(req contract.HistoryRequest, done func([]byte, error)) 
 			}
 			done(reply.Data, nil)
 		})
+	}
+	if errors.Is(err, nats.ErrMaxPayload) {
+		err = fmt.Errorf("%w: %w", session.ErrTooLarge, err)
 	}
 	if err != nil {
 		done(nil, err)

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/socketio"
-	"github.com/natter-io/natter/services/gateway/internal/hub"
 	"github.com/natter-io/natter/services/gateway/internal/session"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
@@ -89,12 +89,16 @@ func (b *Bridge) request(msg *nats.Msg) error {
 	if err != nil {
 		return err
 	}
-	sel, err := selection(p, h)
+	sel, here, err := b.selection(p, h)
 	if err != nil {
 		return err
 	}
+	var spaces [][]*session.Socket
+	if here {
+		spaces = b.members(sel)
+	}
 	if p.Kind == contract.List {
-		b.answerList(msg, sel, p)
+		b.answerList(msg, spaces, p)
 		return nil
 	}
 	timeout, err := contract.ParseTimeout(h, defaultAsk, b.opts.MaxAsk)
@@ -107,7 +111,6 @@ func (b *Bridge) request(msg *nats.Msg) error {
 	if err != nil {
 		return err
 	}
-	spaces := b.members(sel)
 	packets := make([]*transport.Message, len(spaces))
 	for i, members := range spaces {
 		packets[i] = m
@@ -162,12 +165,7 @@ type asking struct {
 }
 
 func (a *asking) Answered(s *session.Socket, args []byte, attachments [][]byte) {
-	if len(attachments) > 0 {
-		// An answer gathers many clients' acks in one JSON text, which has no place for bytes.
-		a.bridge.opts.Metrics.Dropped("binary ack to an ask")
-		args = []byte("[]")
-	}
-	answer := encodeAnswer(s.ID(), args)
+	answer := encodeAnswer(s.ID(), args, attachments)
 	a.mu.Lock()
 	delete(a.left, s)
 	a.answers = append(a.answers, answer)
@@ -176,9 +174,20 @@ func (a *asking) Answered(s *session.Socket, args []byte, attachments [][]byte) 
 }
 
 // encodeAnswer writes a [contract.Answer] with the ack's JSON as it stands, byte for byte.
-func encodeAnswer(id string, ack []byte) json.RawMessage {
+func encodeAnswer(id string, ack []byte, attachments [][]byte) json.RawMessage {
 	b := socketio.AppendString([]byte(`{"id":`), id)
-	return append(append(append(b, `,"ack":`...), ack...), '}')
+	b = append(append(b, `,"ack":`...), ack...)
+	if len(attachments) > 0 {
+		b = append(b, `,"attachments":[`...)
+		for i, a := range attachments {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(base64.StdEncoding.AppendEncode(append(b, '"'), a), '"')
+		}
+		b = append(b, ']')
+	}
+	return append(b, '}')
 }
 
 func (a *asking) Gone(s *session.Socket) {
@@ -221,8 +230,13 @@ func (a *asking) finish() {
 	a.bridge.answer(a.msg, a.parsed, answers, contract.HeaderExpected, strconv.Itoa(a.expected))
 }
 
-func (b *Bridge) answerList(msg *nats.Msg, sel hub.Selection, p contract.Parsed) {
-	members := slices.Concat(b.members(sel)...)
+func (b *Bridge) answerList(msg *nats.Msg, spaces [][]*session.Socket, p contract.Parsed) {
+	members := slices.Concat(spaces...)
+	b.opts.Metrics.Delivered(contract.List)
+	if contract.Last(contract.Header(msg.Header), contract.HeaderCount) != "" {
+		b.answer(msg, p, nil, contract.HeaderExpected, strconv.Itoa(len(members)))
+		return
+	}
 	infos := make([]json.RawMessage, 0, len(members))
 	for _, s := range members {
 		info := s.Info()
@@ -234,7 +248,6 @@ func (b *Bridge) answerList(msg *nats.Msg, sel hub.Selection, p contract.Parsed)
 		}
 	}
 	b.answer(msg, p, infos)
-	b.opts.Metrics.Delivered(contract.List)
 }
 
 // partRoom is what an answer's headers may take of max_payload.

@@ -34,7 +34,8 @@ type rooms struct {
 // room is one set of subscriptions. All fields are guarded by rooms.mu.
 type room struct {
 	chain
-	members int
+	members int // who hold the subscriptions: sockets, and those about to join
+	sockets int
 	subs    []*nats.Subscription
 	settled bool      // a fence has passed since the subscriptions were made
 	since   time.Time // without members since then
@@ -131,6 +132,18 @@ func (r *rooms) release(path string) {
 		rm.since = time.Now()
 		r.idle[path] = rm
 	}
+}
+
+// move counts a socket in or out and returns how many are in the room.
+func (r *rooms) move(path string, by int) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rm := r.known[path]
+	if rm == nil {
+		return 0
+	}
+	rm.sockets += by
+	return rm.sockets
 }
 
 // judge says what to do with a stored message on the path; see [chain.judge].

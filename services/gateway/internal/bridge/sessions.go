@@ -207,8 +207,8 @@ func (b *Bridge) keepAgain(ctx context.Context, c session.Claim, r record) (uint
 	return 0, fmt.Errorf("%w: the session's bucket contradicts itself", session.ErrUnavailable)
 }
 
-// Find looks for a session that may go on.
-func (b *Bridge) Find(ctx context.Context, namespace, pid, offset string) (*session.Found, error) {
+// FindSession looks for a session that may go on.
+func (b *Bridge) FindSession(ctx context.Context, namespace, pid, offset string) (*session.Found, error) {
 	epoch, sequence, err := contract.SplitMessageID(offset)
 	if err != nil {
 		return nil, nil // it received nothing yet
@@ -258,9 +258,9 @@ func (b *Bridge) away(ctx context.Context, r *record) (time.Duration, error) {
 	return time.Since(beat.Created()), nil
 }
 
-// Claim takes a session over. Who comes later takes it from who came before, also if both found it at the same time:
+// ClaimSession takes a session over. Who comes later takes it from who came before, also if both found it at the same time:
 // a client whose connection broke while it was coming back may come again before a gateway has noticed.
-func (b *Bridge) Claim(ctx context.Context, f *session.Found) (session.Claim, error) {
+func (b *Bridge) ClaimSession(ctx context.Context, f *session.Found) (session.Claim, error) {
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
 	revision, number := f.Revision, f.Number

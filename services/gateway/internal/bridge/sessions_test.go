@@ -76,7 +76,7 @@ func (b *Bridge) keep(t *testing.T, fate session.Fate) {
 // find finds it, or not.
 func (b *Bridge) find(t *testing.T) *session.Found {
 	t.Helper()
-	found, err := b.Find(t.Context(), "/", testPID, contract.MessageID(testEpoch, 7))
+	found, err := b.FindSession(t.Context(), "/", testPID, contract.MessageID(testEpoch, 7))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestLaterClaimTakesTheSessionFromTheEarlier(t *testing.T) {
 	b.keep(t, session.Left)
 	first, second := b.find(t), b.find(t)
 	for i, found := range []*session.Found{first, second} {
-		if claim, err := b.Claim(t.Context(), found); err != nil || claim.Number != i+2 {
+		if claim, err := b.ClaimSession(t.Context(), found); err != nil || claim.Number != i+2 {
 			t.Fatalf("claimed as %+v, %v; want number %d", claim, err, i+2)
 		}
 	}

@@ -89,8 +89,19 @@ func (c *Client) Message(data []byte, binary bool) {
 	if err != nil {
 		c.srv.opts.Metrics.Malformed("parse error")
 		c.srv.opts.Log.Debug("closing a connection that violates the protocol", "connection", c.conn.LogID(), "error", err)
-		c.conn.Close(transport.ReasonForcedClose)
+		c.conn.Close(reasonOf(err))
 	}
+}
+
+// reasonOf is why services hear that a client was disconnected which violated the protocol: as in Socket.IO, a packet
+// that cannot be read is "forced close", one that does not fit the state of things "forced server close".
+func reasonOf(err error) string {
+	for _, state := range []error{errSecondConnect, errNotConnected, errNamespaces, errServerPacket} {
+		if errors.Is(err, state) {
+			return ReasonForcedClose
+		}
+	}
+	return transport.ReasonForcedClose
 }
 
 var (
@@ -150,7 +161,7 @@ func (c *Client) connect(p *socketio.Packet) error {
 		auth, back = splitComeback(auth)
 	}
 	s := &Socket{client: c, id: c.drawID(), namespace: p.Namespace, back: back}
-	s.handshake = handshake(c.conn.Request(), auth)
+	s.handshake = Handshake(c.conn.Request(), auth)
 	s.name = chosenName(auth)
 
 	c.mu.Lock()

@@ -34,15 +34,14 @@ func (s *Socket) Deliver(sequence uint64, m *transport.Message) {
 }
 
 // DeliverVolatile sends a message if the client can take it right now. It says how far the client has heard what is
-// stored, which must be true. The hub's worker calls it.
-func (s *Socket) DeliverVolatile(m *transport.Message) {
-	if s.held == nil {
-		s.SendVolatile(m)
-	}
+// stored, which must be true. It
+// reports whether it did. The hub's worker calls it.
+func (s *Socket) DeliverVolatile(m *transport.Message) bool {
+	return s.held == nil && s.SendVolatile(m)
 }
 
 // release sends what was missed, the answer to CONNECT, and what was said meanwhile. The hub's worker calls it.
-func (s *Socket) release(missed Missed, answer *transport.Message) {
+func (s *Socket) release(missed Missed, answer []*transport.Message) {
 	h := s.held
 	s.held, s.floor = nil, missed.UpTo
 	if h == nil || h.over {
@@ -50,7 +49,7 @@ func (s *Socket) release(missed Missed, answer *transport.Message) {
 	}
 	// Together, as far as the transport can: the stock client keeps what it has received before the answer to CONNECT, and if
 	// the connection breaks in between it gets that once more.
-	_ = s.client.conn.SendAll(append(slices.Clip(missed.Packets), answer)) // an error closes the connection, which is told on its own
+	_ = s.client.conn.SendAll(slices.Concat(missed.Packets, answer)) // an error closes the connection, which is told on its own
 	for _, m := range h.waiting {
 		s.Deliver(m.sequence, m.message)
 	}

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/socketio"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
@@ -30,14 +31,13 @@ func (r refusal) Error() string { return "refused: " + r.message }
 func (s *Socket) enter(ctx context.Context) {
 	defer s.client.entering.Done()
 	defer s.cancel()
-	err := s.find(ctx)
+	err := s.findSession(ctx)
 	if err == nil {
 		err = s.admit(ctx)
 	}
 	if err == nil {
-		err = s.claim(ctx)
+		err = s.claimSession(ctx)
 	}
-	s.handshake.Auth = nil // it proved who the client is, and holds secrets
 	if s.client.speaksV4() {
 		forgetToken(&s.handshake)
 	}
@@ -46,6 +46,7 @@ func (s *Socket) enter(ctx context.Context) {
 	}
 	if err != nil {
 		s.untake()
+		s.disclaim()
 	}
 	var no refusal
 	switch {
@@ -75,7 +76,7 @@ func (s *Socket) admit(ctx context.Context) error {
 	name := s.name
 	for {
 		start := time.Now()
-		s.user, s.name, s.roles, s.data = "", name, nil, nil
+		s.user, s.name, s.roles, s.data, s.greetings = "", name, nil, nil, nil
 		if err := s.admitOnce(ctx); err != nil {
 			return err
 		}
@@ -83,22 +84,34 @@ func (s *Socket) admit(ctx context.Context) error {
 			return err
 		}
 		if time.Since(start) < maxAdmission {
-			return nil
+			return s.keepAuth()
 		}
 	}
 }
 
-func (s *Socket) admitOnce(ctx context.Context) error {
-	srv := s.client.srv
-	_, ns, ok := srv.backend.Namespace(s.namespace)
-	if !ok {
-		return refusal{message: "Invalid namespace"}
+// keepAuth forgets what the client gave as auth, which proved who it is and may hold secrets, unless the namespace
+// wants its services to know.
+func (s *Socket) keepAuth() error {
+	_, ns, _ := s.client.srv.backend.Namespace(s.namespace)
+	switch {
+	case !ns.HandshakeAuth:
+		s.handshake.Auth = nil
+	case len(s.handshake.Auth) > contract.MaxData: // it is in every answer that lists the socket
+		return refusal{message: fmt.Sprintf("auth has %d bytes, at most %d are allowed", len(s.handshake.Auth), contract.MaxData), data: encode(map[string]string{"code": contract.CodeInvalid})}
 	}
+	return nil
+}
+
+func (s *Socket) admitOnce(ctx context.Context) error {
 	entry := contract.Entry{ID: s.id, Namespace: s.namespace, Handshake: s.handshake}
+	ns, err := s.find(ctx, entry)
+	if err != nil {
+		return err
+	}
 	var rooms []string
 	var expires time.Time
 	for _, middleware := range ns.Middlewares(presentsToken(s.handshake.Auth)) {
-		a, err := s.ask(ctx, middleware, entry)
+		a, err := s.ask(ctx, s.namespace, middleware, entry)
 		if err != nil {
 			return err
 		}
@@ -130,14 +143,14 @@ func (s *Socket) admitOnce(ctx context.Context) error {
 	return nil
 }
 
-// ask asks one middleware.
-func (s *Socket) ask(ctx context.Context, middleware string, entry contract.Entry) (a contract.Admission, err error) {
+// ask asks one middleware of a namespace.
+func (s *Socket) ask(ctx context.Context, namespace, middleware string, entry contract.Entry) (a contract.Admission, err error) {
 	err = s.patiently(ctx, func(ctx context.Context) (err error) {
-		a, err = s.client.srv.backend.Use(ctx, middleware, entry)
+		a, err = s.client.srv.backend.Use(ctx, namespace, middleware, entry)
 		return err
 	})
 	if err != nil {
-		return contract.Admission{}, fmt.Errorf("middleware %s: %w", middleware, err)
+		return contract.Admission{}, fmt.Errorf("middleware %s of %s: %w", middleware, namespace, err)
 	}
 	return a, nil
 }
@@ -167,6 +180,7 @@ func (s *Socket) add(a contract.Admission) {
 	if len(a.Data) > 0 {
 		s.SetData(a.Data)
 	}
+	s.greetings = append(s.greetings, a.Emit...)
 }
 
 // errReordered says that another service shall take the socket, so that it must enter again.
@@ -250,15 +264,17 @@ func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err e
 	s.mu.Unlock()
 	s.client.hasEntered()
 	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info(), Recovered: s.found != nil})
-	answer := s.accepted()
+	first := append(s.greeted(), s.accepted())
 	if s.found == nil {
-		s.Send(answer)
+		for _, m := range first {
+			s.Send(m)
+		}
 		return expelled, nil
 	}
 	srv := s.client.srv
 	srv.hub.Each(hub.Selection{Namespace: s.namespace, Rooms: []string{s.id}}, func(member *Socket) {
 		if member == s {
-			s.release(missed, answer)
+			s.release(missed, first)
 		}
 	})
 	s.keep(nil)
@@ -270,6 +286,22 @@ func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err e
 	return expelled, nil
 }
 
+// greeted is what middlewares have for the client: a client that is not in yet keeps it until it is.
+func (s *Socket) greeted() []*transport.Message {
+	var all []*transport.Message
+	for _, g := range s.greetings {
+		head := socketio.Head{Namespace: s.namespace, Attachments: len(g.Attachments)}
+		m, err := s.client.srv.opts.Parser.Event(head, g.Event, g.Attachments)
+		if err != nil { // the parser has no way to say it
+			s.client.srv.often("a client was not sent what a middleware gave it", "socket", s.id, "namespace", s.namespace, "error", err)
+			continue
+		}
+		all = append(all, m)
+	}
+	s.greetings = nil
+	return all
+}
+
 // undo takes back what join has done so far.
 func (s *Socket) undo() {
 	s.leaveAll()
@@ -277,64 +309,8 @@ func (s *Socket) undo() {
 	s.abandonID()
 }
 
-// Join puts the socket into a room. When it returns nil, the socket hears all that is said to the room from
-// then on.
-func (s *Socket) Join(ctx context.Context, room string) error {
-	srv := s.client.srv
-	sequence, err := srv.backend.Acquire(ctx, s.namespace, room)
-	if err != nil {
-		return err
-	}
-	s.joinAt(room, sequence)
-	return nil
-}
-
-// JoinAt is Join, as ordered at a sequence of the stream.
-func (s *Socket) JoinAt(ctx context.Context, room string, sequence uint64) error {
-	if _, err := s.client.srv.backend.Acquire(ctx, s.namespace, room); err != nil {
-		return err
-	}
-	s.joinAt(room, sequence)
-	return nil
-}
-
-// joinAt puts the socket into a room that was acquired for it, and whose messages from a sequence of the stream on
-// are for it.
-func (s *Socket) joinAt(room string, sequence uint64) {
-	srv := s.client.srv
-	if !srv.hub.Join(s, room) {
-		srv.backend.Release(s.namespace, room)
-		return
-	}
-	s.mu.Lock()
-	if s.kept.joined == nil {
-		s.kept.joined = make(map[string]uint64)
-	}
-	s.kept.joined[room] = sequence
-	in := s.state == connected
-	s.mu.Unlock()
-	if in {
-		s.keep(nil)
-	}
-}
-
-// Leave takes the socket out of a room.
-func (s *Socket) Leave(room string) {
-	if !s.client.srv.hub.Leave(s, room) {
-		return
-	}
-	s.client.srv.backend.Release(s.namespace, room)
-	s.mu.Lock()
-	delete(s.kept.joined, room)
-	in := s.state == connected
-	s.mu.Unlock()
-	if in {
-		s.keep(nil)
-	}
-}
-
-// handshake describes the request that opened the connection, as socket.handshake does.
-func handshake(r *transport.Request, auth []byte) contract.Handshake {
+// Handshake describes the request that opens a connection, as socket.handshake does.
+func Handshake(r *transport.Request, auth []byte) contract.Handshake {
 	h := contract.Handshake{
 		Headers: make(map[string]string, len(r.Header)+1),
 		Query:   make(map[string]string, len(r.Query)),

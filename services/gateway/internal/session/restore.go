@@ -12,12 +12,12 @@ import (
 // errPutOut says that services put the socket out while its client was away. The client starts afresh.
 var errPutOut = errors.New("put out while the client was away")
 
-// find looks for the session with which the socket may go on, and takes its id.
-func (s *Socket) find(ctx context.Context) error {
+// findSession looks for the session with which the socket may go on, and takes its id.
+func (s *Socket) findSession(ctx context.Context) error {
 	if s.back.pid == "" {
 		return nil
 	}
-	found, err := s.client.srv.backend.Find(ctx, s.namespace, s.back.pid, s.back.offset)
+	found, err := s.client.srv.backend.FindSession(ctx, s.namespace, s.back.pid, s.back.offset)
 	if err != nil {
 		return fmt.Errorf("looking for the client's session: %w", err)
 	}
@@ -35,9 +35,9 @@ func (s *Socket) afresh(ctx context.Context) error {
 	return s.take(ctx)
 }
 
-// claim takes over the session that was found, if it is this user's and nobody else was quicker; else the socket
+// claimSession takes over the session that was found, if it is this user's and nobody else was quicker; else the socket
 // starts afresh.
-func (s *Socket) claim(ctx context.Context) error {
+func (s *Socket) claimSession(ctx context.Context) error {
 	f := s.found
 	if f == nil {
 		return nil
@@ -45,7 +45,7 @@ func (s *Socket) claim(ctx context.Context) error {
 	if f.User != s.user {
 		return s.afresh(ctx)
 	}
-	claim, err := s.client.srv.backend.Claim(ctx, f)
+	claim, err := s.client.srv.backend.ClaimSession(ctx, f)
 	switch {
 	case err == nil:
 		s.resume(f, claim)
@@ -113,9 +113,7 @@ func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
 	s.added = true
 	before := s.saved().Rooms
 	s.mu.Unlock()
-	for _, room := range srv.hub.Add(s) { // of an earlier connection that has not ended yet
-		srv.backend.Release(s.namespace, room)
-	}
+	s.enterHub()
 	for room, sequence := range before {
 		if _, err := srv.backend.Acquire(ctx, s.namespace, room); err != nil {
 			s.undo()

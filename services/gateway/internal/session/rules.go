@@ -99,7 +99,7 @@ func (e *event) run() *contract.Refusal {
 	switch e.rule.Action {
 	case contract.ActionPost, contract.ActionEmit, contract.ActionVolatile:
 		return e.relay()
-	case contract.ActionHistory:
+	case contract.ActionHistory, contract.ActionSearch, contract.ActionEdit, contract.ActionDelete, contract.ActionRead, contract.ActionUnread:
 		return e.history()
 	}
 	room, no := e.room()
@@ -247,45 +247,6 @@ func (e *event) who(room string) *contract.Refusal {
 			return m.Name < n.Name || m.Name == n.Name && m.ID < n.ID
 		})
 		a.ack(list)
-	})
-	return nil
-}
-
-func (e *event) history() *contract.Refusal {
-	var q struct {
-		Room   *string `json:"room"`
-		Before string  `json:"before"`
-		Limit  int     `json:"limit"`
-	}
-	if len(e.args) == 0 || json.Unmarshal(e.args[0], &q) != nil {
-		return refuse(contract.CodeInvalid, "the argument of %q is an object: {room, before, limit}", e.name)
-	}
-	if q.Room != nil {
-		if no := e.checkRoom(*q.Room); no != nil {
-			return no
-		}
-		if no := e.member(*q.Room); no != nil {
-			return no
-		}
-	}
-	req := contract.HistoryRequest{Namespace: e.socket.namespace, Room: q.Room, Before: q.Before, Limit: q.Limit}
-	if len(q.Before) > contract.MaxToken {
-		return refuse(contract.CodeInvalid, "before: not the id of a message")
-	}
-	if !e.wanted {
-		return nil
-	}
-	if !e.socket.startReply() {
-		return errTooManyReplies(e.name)
-	}
-	a := e.answer
-	e.socket.client.srv.backend.History(req, func(reply []byte, err error) {
-		a.socket.endReply()
-		if err != nil {
-			a.ack(refuse(contract.CodeUnavailable, "the history is not available at the moment: %v", err))
-			return
-		}
-		a.ack(json.RawMessage(reply))
 	})
 	return nil
 }

@@ -45,8 +45,15 @@ type Backend interface {
 	// Namespace looks up a namespace's configuration and the name under which it stands, which is the namespace's
 	// own or a pattern; false if there is no such namespace.
 	Namespace(name string) (configured string, ns contract.Namespace, ok bool)
-	// Use asks a middleware until it answers or the context ends.
-	Use(ctx context.Context, middleware string, entry contract.Entry) (contract.Admission, error)
+	// Functions lists what to ask whether a namespace exists that has no configuration of its own and none from a
+	// pattern, in order; if somebody is in it, the function that said so alone.
+	Functions(namespace string) []string
+	// Claim gives the namespace its configuration from a function that said that it exists, until as many calls of
+	// Disclaim; false if it has it from another one already.
+	Claim(namespace, function string) bool
+	Disclaim(namespace string)
+	// Use asks a middleware of a namespace, or a function, about a client until it answers or the context ends.
+	Use(ctx context.Context, namespace, middleware string, entry contract.Entry) (contract.Admission, error)
 	// Take asks the instances of a service until one takes the socket, or the context ends, and returns its id. Until
 	// Untake the socket's connection is closed when the instance is gone, with [Socket.Lose], or wants to go.
 	Take(ctx context.Context, s *Socket, service string) (instance string, err error)
@@ -61,16 +68,20 @@ type Backend interface {
 	Release(namespace, room string)
 	Adopt(ctx context.Context, namespace, id string) error
 	Abandon(namespace, id string)
-	// Find looks for the session of a client that comes back; nil if there is none that it could go on with.
-	Find(ctx context.Context, namespace, pid, offset string) (*Found, error)
-	// Claim takes a session over from the gateway that has it, or had it, and tells services for that one that the client
+	// FindSession looks for the session of a client that comes back; nil if there is none that it could go on with.
+	FindSession(ctx context.Context, namespace, pid, offset string) (*Found, error)
+	// ClaimSession takes a session over from the gateway that has it, or had it, and tells services for that one that the client
 	// was gone, if nobody did. It fails with [ErrClaimed] if somebody else was quicker.
-	Claim(ctx context.Context, f *Found) (Claim, error)
+	ClaimSession(ctx context.Context, f *Found) (Claim, error)
 	// Missed reads what the socket, which is in the hub already, missed.
 	Missed(ctx context.Context, s *Socket, from uint64, rooms map[string]uint64) (Missed, error)
 	// Keep stores a session; done is called once, with the revision or with an error: [ErrClaimed] if it is another
 	// gateway's.
 	Keep(c Claim, saved Saved, fate Fate, done func(revision uint64, err error))
+	// Joined and Left tell whoever wants to know that the socket came into a room and left it. The calls for one
+	// socket come in order.
+	Joined(s *Socket, room string)
+	Left(s *Socket, room string)
 	// Store publishes a durable event; done is called with the message's id once it is stored, with
 	// [ErrTooLarge] if it never can be, or with another error if it is not known to be stored.
 	Store(say Say, done func(id string, err error))
@@ -81,8 +92,9 @@ type Backend interface {
 	On(s *Socket, event string, array []byte, attachments [][]byte, ack func(array []byte, attachments [][]byte, err error)) error
 	// Who lists the sockets in a room over all gateways; done is called once.
 	Who(namespace, room string, done func([]contract.SocketInfo, error))
-	// History asks for a page; done is called once with the JSON of a page or of a refusal.
-	History(req contract.HistoryRequest, done func(reply []byte, err error))
+	// History asks an endpoint of the history service; done is called once with the JSON of its answer or of a refusal,
+	// or with an error, which is [ErrTooLarge] if the request never can be sent.
+	History(endpoint string, request any, done func(reply []byte, err error))
 }
 
 // Options are the limits of sessions.

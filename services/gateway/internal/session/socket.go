@@ -33,10 +33,16 @@ type Socket struct {
 	expires   time.Time // when the admission ends; zero: never
 	back      comeback  // what the client says of its earlier session
 	found     *Found    // the session with which it goes on, or nil
+	greetings []contract.Greeting
+	claimed   bool // whether it holds the namespace for a function
 
 	// life is held while services, and the client, are told that the socket is in, says something or is out,
 	// so that nobody hears them in another order. It is taken before the client's lock.
 	life sync.Mutex
+
+	// membership is held while the socket comes into a room or leaves it and that is told, so that it is told in the
+	// order in which it happens. It is taken after life, before the locks of hub and backend.
+	membership sync.Mutex
 
 	mu       sync.Mutex
 	state    state
@@ -114,7 +120,8 @@ func (s *Socket) Name() string { return s.name }
 // secretHeaders carry what proves who a client is. Middlewares see them, others do not.
 var secretHeaders = []string{"authorization", "cookie", "proxy-authorization"}
 
-// Info describes the socket to services, without what proves who it is: auth and [secretHeaders].
+// Info describes the socket to services, without what proves who it is: [secretHeaders], and auth unless the
+// namespace asks for it.
 func (s *Socket) Info() contract.SocketInfo {
 	rooms := s.client.srv.hub.Rooms(s)
 	slices.Sort(rooms)
@@ -122,7 +129,6 @@ func (s *Socket) Info() contract.SocketInfo {
 		rooms = []string{}
 	}
 	h := s.handshake
-	h.Auth = nil
 	h.Headers = maps.Clone(h.Headers)
 	for _, name := range secretHeaders {
 		delete(h.Headers, name)
@@ -130,7 +136,7 @@ func (s *Socket) Info() contract.SocketInfo {
 	s.mu.Lock()
 	data := s.data
 	s.mu.Unlock()
-	return contract.SocketInfo{ID: s.id, User: s.user, Name: s.name, Roles: s.roles, Rooms: rooms, Data: data, Handshake: h}
+	return contract.SocketInfo{ID: s.id, User: s.user, Name: s.name, Roles: s.roles, Rooms: rooms, Data: data, Transport: s.client.conn.Transport(), Handshake: h}
 }
 
 // SetData replaces what services know of the socket as its data, JSON that is not changed any more; nil for none.
@@ -224,13 +230,6 @@ func (s *Socket) abandon() bool {
 	return true
 }
 
-// leaveAll takes the socket out of the hub.
-func (s *Socket) leaveAll() {
-	for _, room := range s.client.srv.hub.Remove(s) {
-		s.client.srv.backend.Release(s.namespace, room)
-	}
-}
-
 // CloseTransport closes the connection without a word, so that the client reconnects by itself.
 func (s *Socket) CloseTransport() { s.client.conn.Close(ReasonForcedClose) }
 
@@ -281,6 +280,7 @@ func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
 		s.client.srv.backend.Exit(s.namespace)
 		s.abandonID()
 		s.untake()
+		s.disclaim()
 		return asked
 	}
 	if byServer {
@@ -289,17 +289,17 @@ func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
 	srv := s.client.srv
 	s.tell(contract.EventDisconnecting, reason, srv.hub.Rooms(s))
 	announces := s.announces()
-	for _, room := range srv.hub.Remove(s) {
+	for _, room := range s.leaveAll() {
 		if announces {
 			s.announce(contract.EventLeft, room)
 		}
-		srv.backend.Release(s.namespace, room)
 	}
 	srv.backend.Exit(s.namespace)
 	s.abandonID()
 	s.tell(contract.EventDisconnect, reason)
 	s.keep(nil)
 	s.untake()
+	s.disclaim()
 	return asked
 }
 

@@ -2,40 +2,91 @@ package transport
 
 import (
 	"bytes"
-	"compress/gzip"
-	"net/http"
+	"io"
+	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zlib"
 )
 
-// compressFrom is the size in bytes from which poll answers are compressed, as by stock servers.
-const compressFrom = 1024
+// compressor is what the writers of both content codings have in common.
+type compressor interface {
+	io.WriteCloser
+	Reset(io.Writer)
+}
 
-var gzipWriters = sync.Pool{New: func() any {
-	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails for unknown levels only
-	return w
-}}
+// The content codings that poll answers may have, RFC 9110 section 8.4.1, in order of preference: those
+// of stock servers.
+var codings = []struct {
+	name    string
+	writers *sync.Pool
+}{
+	{"gzip", &sync.Pool{New: func() any {
+		w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails for unknown levels only
+		return w
+	}}},
+	{"deflate", &sync.Pool{New: func() any {
+		w, _ := zlib.NewWriterLevel(nil, zlib.BestSpeed)
+		return w
+	}}},
+}
 
-// acceptsGzip reports whether the client takes gzip: it names it, and not with q=0.
-func acceptsGzip(r *http.Request) bool {
-	for _, field := range r.Header.Values("Accept-Encoding") {
-		for coding := range strings.SplitSeq(field, ",") {
-			name, params, _ := strings.Cut(coding, ";")
-			if strings.EqualFold(strings.TrimSpace(name), "gzip") {
-				q, found := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q=")
-				return !found || strings.Trim(q, "0.") != ""
+// contentCoding returns the coding that a client with these Accept-Encoding fields likes best, "" if it takes none
+// of ours: RFC 9110 section 12.5.3.
+func contentCoding(accepted []string) string {
+	best, most := "", 0.0
+	for _, c := range codings {
+		if q := weight(accepted, c.name); q > most {
+			best, most = c.name, q
+		}
+	}
+	return best
+}
+
+// weight is the quality value of a coding: its own, else that of *, else 0.
+func weight(accepted []string, coding string) float64 {
+	any := 0.0
+	for _, field := range accepted {
+		for element := range strings.SplitSeq(field, ",") {
+			name, params, _ := strings.Cut(element, ";")
+			switch name = strings.TrimSpace(name); {
+			case strings.EqualFold(name, coding):
+				return quality(params)
+			case name == "*":
+				any = quality(params)
 			}
 		}
 	}
-	return false
+	return any
 }
 
-// compress returns data compressed with gzip.
-func compress(data []byte) ([]byte, error) {
+// quality reads the parameter q, which is 1 if it is missing and 0 if it cannot be read.
+func quality(params string) float64 {
+	value, found := strings.CutPrefix(strings.ToLower(strings.ReplaceAll(params, " ", "")), "q=")
+	if !found {
+		return 1
+	}
+	q, err := strconv.ParseFloat(value, 64)
+	if err != nil || !(q >= 0 && q <= 1) {
+		return 0
+	}
+	return q
+}
+
+// encodeContent returns data in a content coding.
+func encodeContent(coding string, data []byte) ([]byte, error) {
+	writers := codings[0].writers
+	for _, c := range codings {
+		if c.name == coding {
+			writers = c.writers
+		}
+	}
 	var out bytes.Buffer
 	out.Grow(len(data) / 2)
-	w := gzipWriters.Get().(*gzip.Writer)
-	defer gzipWriters.Put(w)
+	w := writers.Get().(compressor)
+	defer writers.Put(w)
 	w.Reset(&out)
 	if _, err := w.Write(data); err != nil {
 		return nil, err

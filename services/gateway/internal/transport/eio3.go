@@ -147,7 +147,7 @@ func isOctetStream(r *http.Request) bool {
 // eio3Frame handles one WebSocket message: a packet.
 func (c *Conn) eio3Frame(w *wire, data []byte, binary bool) {
 	if !binary && !utf8.Valid(data) { // RFC 6455 section 8.1
-		c.wireFailed(w, closeNotUTF8)
+		c.wireFailed(w, closeBadData)
 		return
 	}
 	p, err := engineio.DecodeV3(data, binary)

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -14,6 +15,7 @@ import (
 type Message struct {
 	frames  []byte            // all packets as WebSocket frames, ready to be written
 	packets []engineio.Packet // the same packets; their data lies in frames
+	plain   bool              // not to be compressed
 
 	once    sync.Once
 	payload []byte // polling form, made when first needed: most clients use WebSocket
@@ -21,8 +23,10 @@ type Message struct {
 	onceText sync.Once
 	text     []byte // as WebSocket frames without binary ones, made when first needed: few clients want it
 
-	onceStream sync.Once
-	stream     []byte // as on a WebTransport stream, if that differs from frames by more than their first byte
+	onceStream   sync.Once
+	stream       []byte // as on a WebTransport stream, if that differs from frames by more than their first byte
+	onceDeflated sync.Once
+	deflated     []byte // as compressed WebSocket frames, made when first needed: few clients negotiate it
 
 	eio3Forms atomic.Pointer[eio3Forms] // for clients of revision 3
 }
@@ -65,9 +69,17 @@ func newMessage(packets []engineio.Packet) *Message {
 	return m
 }
 
+// Uncompressed returns m after making it one that is sent as it is even to clients that take compressed ones
+// (socket.compress(false) of Socket.IO); a poll answer that also has others is compressed all the same. It must be
+// called before m is sent.
+func (m *Message) Uncompressed() *Message {
+	m.plain = true
+	return m
+}
+
 // control makes the message for a packet that is not one of the layer above.
 func control(t engineio.Type, data string) *Message {
-	return newMessage([]engineio.Packet{{Type: t, Data: []byte(data)}})
+	return newMessage([]engineio.Packet{{Type: t, Data: []byte(data)}}).Uncompressed()
 }
 
 // The control packets, shared by all connections.
@@ -125,12 +137,24 @@ func (m *Message) streamFrames() []byte {
 	return m.stream
 }
 
+// deflatedFrames returns the message as WebSocket frames of which those with a payload of at least from bytes are
+// compressed, if that makes them smaller (RFC 7692 section 7.2.1). Nothing but the message itself is referred
+// to, so that all who negotiated the extension share one form. It is the same for every from after the first.
+func (m *Message) deflatedFrames(from int) []byte {
+	if m.plain || !slices.ContainsFunc(m.packets, func(p engineio.Packet) bool { return len(p.Data)+1 >= from }) {
+		return m.frames
+	}
+	m.onceDeflated.Do(func() { m.deflated = deflateFrames(m.packets, from) })
+	return m.deflated
+}
+
 // WebSocket framing, RFC 6455 section 5.2. Servers do not mask, and every packet is one frame.
 const (
 	opText         = 0x1
 	opBinary       = 0x2
 	opClose        = 0x8
 	finBit         = 0x80
+	rsv1Bit        = 0x40 // the payload is compressed, RFC 7692 section 6
 	maxFrameHeader = 10
 )
 
@@ -158,6 +182,6 @@ func closeFrame(code uint16) []byte {
 var (
 	closePlain      = closeFrame(0)
 	closeGoingAway  = closeFrame(1001)
-	closeNotUTF8    = closeFrame(1007)
+	closeBadData    = closeFrame(1007) // not UTF-8, or not what was compressed
 	closeNoMoreThan = closeFrame(1009)
 )

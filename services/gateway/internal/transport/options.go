@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,6 +26,9 @@ type Options struct {
 	// Path is the prefix of all requests that are Engine.IO's. Default "/socket.io/"; a missing
 	// trailing slash is added.
 	Path string
+	// NoTrailingSlash serves the path without its trailing slash too, for clients whose option
+	// addTrailingSlash is false.
+	NoTrailingSlash bool
 
 	PingInterval   time.Duration // from a pong to the next ping; default 25 s
 	PingTimeout    time.Duration // how long a client may take to answer a ping; default 20 s
@@ -44,6 +48,15 @@ type Options struct {
 	// Transports lists what clients may use. Default polling and websocket. With polling among others,
 	// it may upgrade to them. webtransport needs [Server.ServeWebTransport] as well.
 	Transports []string
+	// NoUpgrades keeps clients on the transport that they began with.
+	NoUpgrades bool
+
+	// HTTPCompression is the size in bytes from which poll answers are compressed, for clients that
+	// accept gzip or deflate. Default 1024; a negative one compresses none.
+	HTTPCompression int
+	// PerMessageDeflate is the size in bytes from which what is sent over a WebSocket is compressed, for
+	// clients that offer permessage-deflate (RFC 7692). Default: the extension is not negotiated.
+	PerMessageDeflate int
 
 	// Name names this server among several that serve the same clients; session ids begin with it and a
 	// dot. One to 64 characters of A-Z a-z 0-9 _ -. Default: ids without a name.
@@ -58,18 +71,24 @@ type Options struct {
 
 	// CORS is off by default: no cross-origin page may read a polling answer.
 	CORS CORS
-	// Cookie is the name of a cookie that carries the session id, for load balancers that need
-	// one. It is set by the polling handshake only. Default: no cookie.
-	Cookie string
-	// AllowRequest may refuse a handshake: not ok answers 403 Forbidden with message, or with
-	// the protocol's own text if message is empty. The message is seen by the client. It may
-	// block, and is called concurrently. Default: everyone is allowed.
-	AllowRequest func(r *http.Request) (ok bool, message string)
+	// Cookie is set by the polling handshake only, with the session id for its value, for load balancers
+	// that need one. Default: no cookie.
+	Cookie *http.Cookie
+	// AllowRequest may refuse a handshake: a [Refusal] answers 403 Forbidden. Any other error says that
+	// nobody can tell: it is answered with 503, and clients try again by themselves. It may block until
+	// the request's context ends, and is called concurrently. Default: everyone is allowed.
+	AllowRequest func(ctx context.Context, r *Request) error
 
 	// Log receives what operators may want to know; debug level for what clients can cause at
 	// will. Default: nothing is logged.
 	Log *slog.Logger
 }
+
+// Refusal is the error with which [Options.AllowRequest] refuses a handshake. The text is seen by the client;
+// the empty one stands for the protocol's own, "Forbidden".
+type Refusal string
+
+func (r Refusal) Error() string { return "transport: handshake refused: " + string(r) }
 
 // ErrOptions is wrapped by all errors about [Options].
 var ErrOptions = errors.New("transport: invalid options")
@@ -88,6 +107,7 @@ func (o Options) WithDefaults() Options {
 	setDefault(&o.MaxPayload, 1e6)
 	setDefault(&o.MaxQueueBytes, 8<<20)
 	setDefault(&o.MaxQueueMessages, 8192)
+	setDefault(&o.HTTPCompression, 1024)
 	if len(o.Transports) == 0 {
 		o.Transports = []string{Polling, WebSocket}
 	}
@@ -133,6 +153,7 @@ func (o Options) Validate() error {
 	}{
 		{"max payload", o.MaxPayload, 1}, {"max queue bytes", int64(o.MaxQueueBytes), 1},
 		{"max queue messages", int64(o.MaxQueueMessages), 1}, {"max connections", int64(o.MaxConnections), 0},
+		{"per message deflate", int64(o.PerMessageDeflate), 0},
 	} {
 		if n.value < n.least {
 			fail("%s %d must be at least %d", n.name, n.value, n.least)
@@ -143,8 +164,10 @@ func (o Options) Validate() error {
 			fail("transport %q must be one of %s", t, strings.Join(transports, ", "))
 		}
 	}
-	if o.Cookie != "" && (&http.Cookie{Name: o.Cookie, Value: "v"}).Valid() != nil {
-		fail("cookie name %q has characters that a cookie name cannot have", o.Cookie)
+	if o.Cookie != nil {
+		if err := o.Cookie.Valid(); err != nil {
+			fail("cookie %q: %w", o.Cookie.Name, err)
+		}
 	}
 	if strings.ContainsFunc(o.Name, func(r rune) bool { return !strings.ContainsRune(nameCharacters, r) }) || len(o.Name) > maxName {
 		fail("name %q must be at most %d characters of A-Z a-z 0-9 _ -", o.Name, maxName)
@@ -159,3 +182,11 @@ func (o Options) Validate() error {
 }
 
 func (o *Options) has(transport string) bool { return slices.Contains(o.Transports, transport) }
+
+// upgrades reports whether polling may upgrade to WebSocket.
+func (o *Options) upgrades() bool { return (o.has(WebSocket) || o.has(WebTransport)) && !o.NoUpgrades }
+
+// serves reports whether requests for the path are Engine.IO's.
+func (o *Options) serves(path string) bool {
+	return strings.HasPrefix(path, o.Path) || o.NoTrailingSlash && path == strings.TrimSuffix(o.Path, "/")
+}

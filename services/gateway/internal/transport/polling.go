@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -41,8 +42,10 @@ func (c *Conn) startPolling(w http.ResponseWriter, r *http.Request) {
 		refuse(w, false, engineio.BadRequest, "")
 		return
 	}
-	if name := c.srv.opts.Cookie; name != "" {
-		http.SetCookie(w, &http.Cookie{Name: name, Value: c.id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	if template := c.srv.opts.Cookie; template != nil {
+		cookie := *template
+		cookie.Value = c.id
+		http.SetCookie(w, &cookie)
 	}
 	open := newMessage([]engineio.Packet{{Type: engineio.Open, Data: c.openPacket(Polling)[1:]}})
 	c.writePoll(w, r, c.body([]*Message{open}))
@@ -119,23 +122,29 @@ type body struct {
 	contentType string
 	parts       [][]byte
 	separator   []byte
+	compress    bool // whether it may be compressed
 }
 
 const textPayload = "text/plain; charset=UTF-8"
 
 // body makes the answer to a poll.
 func (c *Conn) body(messages []*Message) body {
+	var b body
 	if c.eio3 {
-		return c.eio3Body(messages)
+		b = c.eio3Body(messages)
+	} else {
+		b = body{contentType: textPayload, parts: make([][]byte, len(messages)), separator: []byte{engineio.Separator}}
+		for i, m := range messages {
+			b.parts[i] = m.polling()
+		}
 	}
-	b := body{contentType: textPayload, parts: make([][]byte, len(messages)), separator: []byte{engineio.Separator}}
-	for i, m := range messages {
-		b.parts[i] = m.polling()
-	}
+	// As the stock server: one that may be compressed takes the others with it.
+	b.compress = slices.ContainsFunc(messages, func(m *Message) bool { return !m.plain })
 	return b
 }
 
-// writePoll writes the answer to a poll, within the write timeout.
+// writePoll writes the answer to a poll, within the write timeout. It is compressed if it may be, is worth it, and
+// the client takes it so.
 func (c *Conn) writePoll(w http.ResponseWriter, r *http.Request, b body) error {
 	parts, separator := b.parts, b.separator
 	size := len(separator) * (len(parts) - 1)
@@ -145,13 +154,15 @@ func (c *Conn) writePoll(w http.ResponseWriter, r *http.Request, b body) error {
 	h := w.Header()
 	h.Set("Content-Type", b.contentType)
 	h.Set("Cache-Control", "no-store")
-	if size >= compressFrom && acceptsGzip(r) {
-		data, err := compress(bytes.Join(parts, separator))
-		if err != nil {
-			return err
+	if from := c.srv.opts.HTTPCompression; b.compress && from >= 0 && size >= from {
+		if coding := contentCoding(r.Header.Values("Accept-Encoding")); coding != "" {
+			data, err := encodeContent(coding, bytes.Join(parts, separator))
+			if err != nil {
+				return err
+			}
+			h.Set("Content-Encoding", coding)
+			parts, size = [][]byte{data}, len(data)
 		}
-		h.Set("Content-Encoding", "gzip")
-		parts, size = [][]byte{data}, len(data)
 	}
 	h.Set("Content-Length", strconv.Itoa(size))
 	rc := http.NewResponseController(w)

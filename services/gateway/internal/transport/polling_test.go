@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -353,37 +352,4 @@ func TestPollingClose(t *testing.T) {
 		p.conn.Close("")
 		p.wantClosed(t, ReasonForcedClose)
 	})
-}
-
-func TestGzip(t *testing.T) {
-	s := newServer(t, Options{})
-	p := s.open()
-	get := func(encoding string) (answer, string) {
-		a := s.do("GET", "EIO=4&transport=polling&sid="+p.conn.ID(), "", "Accept-Encoding", encoding)
-		return a, a.header.Get("Content-Encoding")
-	}
-	for _, encoding := range []string{"gzip", "deflate, GZIP;q=0.5"} {
-		p.conn.Send(NewMessage(big(2000)))
-		a, got := get(encoding)
-		if got != "gzip" {
-			t.Fatalf("%s: content encoding %q", encoding, got)
-		}
-		r, err := gzip.NewReader(strings.NewReader(a.body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if data, err := io.ReadAll(r); err != nil || string(data) != "4"+string(big(2000)) {
-			t.Errorf("%d bytes, %v", len(data), err)
-		}
-	}
-	p.conn.Send(NewMessage(big(100)))
-	if _, got := get("gzip"); got != "" {
-		t.Errorf("100 bytes: content encoding %q", got)
-	}
-	for _, encoding := range []string{"identity", "gzip;q=0", "gzip; q=0.0", "xgzip"} {
-		p.conn.Send(NewMessage(big(2000)))
-		if _, got := get(encoding); got != "" {
-			t.Errorf("%s: content encoding %q", encoding, got)
-		}
-	}
 }

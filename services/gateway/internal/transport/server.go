@@ -10,9 +10,9 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -63,7 +63,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serve(w, 
 
 // serve serves a request that came from a client, or was carried here from another server.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, carried bool) {
-	if !strings.HasPrefix(r.URL.Path, s.opts.Path) {
+	if !s.opts.serves(r.URL.Path) {
 		http.NotFound(w, r)
 		return
 	}
@@ -99,9 +99,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, carried bool) {
 
 // handshake opens a connection.
 func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Values, upgrade bool) {
+	request := newRequest(r, query)
 	if s.opts.AllowRequest != nil {
-		if ok, message := s.opts.AllowRequest(r); !ok {
-			refuse(w, upgrade, engineio.Forbidden, message)
+		if err := s.opts.AllowRequest(r.Context(), request); err != nil {
+			s.disallow(w, upgrade, err)
 			return
 		}
 	}
@@ -113,7 +114,7 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Val
 		refuse(w, upgrade, engineio.BadRequest, jsonpRefused)
 		return
 	}
-	c := s.register(newRequest(r, query))
+	c := s.register(request)
 	if c == nil {
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, "no more connections are accepted", http.StatusServiceUnavailable)
@@ -127,6 +128,18 @@ func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Val
 	default:
 		c.startPolling(w, r)
 	}
+}
+
+// disallow answers a handshake that was not allowed.
+func (s *Server) disallow(w http.ResponseWriter, upgrade bool, err error) {
+	var refusal Refusal
+	if errors.As(err, &refusal) {
+		refuse(w, upgrade, engineio.Forbidden, string(refusal))
+		return
+	}
+	s.opts.Log.Debug("nobody can tell whether a handshake is allowed", "error", err)
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, "it cannot be told now whether this handshake is allowed", http.StatusServiceUnavailable)
 }
 
 // register makes a connection, or returns nil if there are too many or the server shuts down.
@@ -162,7 +175,7 @@ func (s *Server) lookup(id string) *Conn {
 func (c *Conn) openPacket(transport string) []byte {
 	o := &c.srv.opts
 	h := engineio.Handshake{SID: c.id, PingInterval: o.PingInterval, PingTimeout: o.PingTimeout, MaxPayload: o.MaxPayload}
-	if transport == Polling {
+	if transport == Polling && o.upgrades() {
 		for _, t := range transports[1:] { // in the stock server's order
 			if o.has(t) && !(t == WebTransport && c.eio3) { // which is younger than such clients
 				h.Upgrades = append(h.Upgrades, t)

@@ -70,12 +70,11 @@ func readFirst(r io.Reader) (sid string, err error) {
 
 // openStream makes a new connection on a stream.
 func (s *Server) openStream(conn net.Conn, r *http.Request) bool {
-	if s.opts.AllowRequest != nil {
-		if ok, _ := s.opts.AllowRequest(r); !ok {
-			return false
-		}
+	request := streamRequest(r)
+	if s.opts.AllowRequest != nil && s.opts.AllowRequest(r.Context(), request) != nil {
+		return false
 	}
-	c := s.register(streamRequest(r))
+	c := s.register(request)
 	if c == nil || !c.adopt(s.accept(c)) {
 		return false
 	}
@@ -105,7 +104,7 @@ func streamRequest(r *http.Request) *Request {
 func (c *Conn) upgradeStream(conn net.Conn) bool {
 	w := c.streamWire(conn)
 	c.mu.Lock()
-	if c.state == closed || c.eio3 {
+	if c.state == closed || c.eio3 || c.srv.opts.NoUpgrades {
 		c.mu.Unlock()
 		return false
 	}

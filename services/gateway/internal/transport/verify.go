@@ -38,7 +38,7 @@ func (s *Server) verify(r *http.Request, query url.Values, upgrade bool) (*Conn,
 		return nil, engineio.SessionUnknown, false
 	case !upgrade && transport != c.Transport(), s.revision(query) != c.Revision():
 		return nil, engineio.BadRequest, false
-	case r.Method != http.MethodGet && r.Method != http.MethodPost:
+	case r.Method != http.MethodGet && r.Method != http.MethodPost, upgrade && s.opts.NoUpgrades:
 		return nil, engineio.BadRequest, false
 	}
 	return c, 0, true

@@ -2,6 +2,8 @@ package transport
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,8 +18,14 @@ import (
 )
 
 func TestRefusals(t *testing.T) {
-	s := newServer(t, Options{AllowRequest: func(r *http.Request) (bool, string) {
-		return !r.URL.Query().Has("deny"), r.URL.Query().Get("deny")
+	s := newServer(t, Options{AllowRequest: func(_ context.Context, r *Request) error {
+		switch {
+		case r.Query.Has("deny"):
+			return fmt.Errorf("wrapped: %w", Refusal(r.Query.Get("deny")))
+		case r.Query.Has("away"):
+			return errors.New("nobody is there")
+		}
+		return nil
 	}})
 	id := s.open().conn.ID()
 	wsClient, onWS := s.openWS()
@@ -68,13 +76,19 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s ?%s: got %d %s (%s), want %d %s", tt.method, tt.query, a.status, a.body, a.header.Get("Content-Type"), tt.status, tt.body)
 		}
 	}
+	if a := s.do("GET", "EIO=4&transport=polling&away", ""); a.status != 503 || a.header.Get("Retry-After") == "" || strings.Contains(a.body, "nobody") {
+		t.Errorf("while nobody can tell: %d %s", a.status, a.body)
+	}
 	s.post(id, "4alive").want(t, 200, "ok")
 	s.peer(id).wantMessage(t, "alive")
 }
 
 func TestRefusedWebSocket(t *testing.T) {
-	s := newServer(t, Options{AllowRequest: func(r *http.Request) (bool, string) {
-		return !r.URL.Query().Has("deny"), ""
+	s := newServer(t, Options{AllowRequest: func(_ context.Context, r *Request) error {
+		if r.Query.Has("deny") {
+			return Refusal("")
+		}
+		return nil
 	}})
 	for query, want := range map[string]string{
 		"EIO=4":                           "Transport unknown",
@@ -196,16 +210,6 @@ func TestIDsCannotBeGuessed(t *testing.T) {
 	}
 }
 
-func TestTransportsOption(t *testing.T) {
-	s := newServer(t, Options{Transports: []string{Polling}})
-	if a := s.do("GET", "EIO=4&transport=polling", ""); !strings.Contains(a.body, `"upgrades":[]`) {
-		t.Errorf("got %s", a.body)
-	}
-	if _, res, err := s.dialRaw("EIO=4&transport=websocket", nil); err == nil || res.StatusCode != 400 {
-		t.Errorf("websocket was not refused: %v", err)
-	}
-}
-
 func TestMaxConnections(t *testing.T) {
 	s := newServer(t, Options{MaxConnections: 1})
 	p := s.open()
@@ -216,70 +220,4 @@ func TestMaxConnections(t *testing.T) {
 	s.get(p.conn.ID())
 	p.wantClosed(t, ReasonForcedClose)
 	s.open()
-}
-
-func TestCookie(t *testing.T) {
-	s := newServer(t, Options{Cookie: "io"})
-	a := s.do("GET", "EIO=4&transport=polling", "")
-	if got, want := a.header.Get("Set-Cookie"), "io="+sid(t, a.body)+"; Path=/; HttpOnly; SameSite=Lax"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	s.post(sid(t, a.body), "4a")
-	if a := s.post(sid(t, a.body), "4a"); a.header.Get("Set-Cookie") != "" {
-		t.Error("the cookie is set again")
-	}
-}
-
-func TestCORS(t *testing.T) {
-	s := newServer(t, Options{CORS: CORS{Origins: []string{"https://good.example"}, Credentials: true, MaxAge: time.Minute}})
-	const q = "EIO=4&transport=polling"
-	good := s.do("GET", q, "", "Origin", "https://good.example")
-	if h := good.header; h.Get("Access-Control-Allow-Origin") != "https://good.example" || h.Get("Access-Control-Allow-Credentials") != "true" || h.Get("Vary") != "Origin" {
-		t.Errorf("good origin: %v", h)
-	}
-	if h := s.do("GET", q, "", "Origin", "https://evil.example").header; h.Get("Access-Control-Allow-Origin") != "" {
-		t.Errorf("other origin: %v", h)
-	}
-	if a := s.do("GET", "", "", "Origin", "https://good.example"); a.header.Get("Access-Control-Allow-Origin") == "" {
-		t.Errorf("an error that the page cannot read: %v", a.header)
-	}
-	pre := s.do("OPTIONS", q, "", "Origin", "https://good.example", "Access-Control-Request-Headers", "x-token")
-	if h := pre.header; pre.status != 204 || h.Get("Access-Control-Allow-Headers") != "x-token" || h.Get("Access-Control-Allow-Methods") == "" || h.Get("Access-Control-Max-Age") != "60" {
-		t.Errorf("preflight: %d %v", pre.status, h)
-	}
-	for origin, ok := range map[string]bool{"https://good.example": true, "https://evil.example": false, s.http.URL: true, "": true} {
-		header := http.Header{}
-		if origin != "" {
-			header.Set("Origin", origin)
-		}
-		if _, _, err := s.dialRaw("EIO=4&transport=websocket", header); (err == nil) != ok {
-			t.Errorf("WebSocket from %q: %v", origin, err)
-		}
-	}
-	all := newServer(t, Options{CORS: CORS{Origins: []string{"*"}}})
-	if h := all.do("GET", q, "", "Origin", "https://any.example").header; h.Get("Access-Control-Allow-Origin") != "*" {
-		t.Errorf("any origin: %v", h)
-	}
-}
-
-func TestOptionsValidate(t *testing.T) {
-	if err := (Options{}).Validate(); err != nil {
-		t.Errorf("defaults: %v", err)
-	}
-	for want, o := range map[string]Options{
-		`path "x/"`:               {Path: "x"},
-		"ping interval -1s":       {PingInterval: -time.Second},
-		"upgrade timeout 1ns":     {UpgradeTimeout: 1},
-		"max payload -1":          {MaxPayload: -1},
-		"max connections -1":      {MaxConnections: -1},
-		`transport "smoke"`:       {Transports: []string{"smoke"}},
-		`cookie name "a b"`:       {Cookie: "a b"},
-		`CORS origin "a.example"`: {CORS: CORS{Origins: []string{"a.example"}}},
-		`CORS origin "*" with`:    {CORS: CORS{Origins: []string{"*"}, Credentials: true}},
-	} {
-		_, err := New(o, nil)
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want it to name %s", err, want)
-		}
-	}
 }

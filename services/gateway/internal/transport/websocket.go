@@ -3,6 +3,7 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"compress/flate" // whose errors the WebSocket library passes on
 	"errors"
 	"io"
 	"net"
@@ -16,12 +17,14 @@ import (
 )
 
 // upgrader does the WebSocket handshake. Origins were checked before. The library gets a write buffer
-// pool so that it makes no buffer for each connection; frames are written without it.
+// pool so that it makes no buffer for each connection; frames are written without it. It agrees to
+// compression whenever it is offered: see acceptWebSocket.
 var upgrader = ws.Upgrader{
-	ReadBufferSize:  1 << 10,
-	WriteBufferSize: 1 << 10,
-	WriteBufferPool: &sync.Pool{},
-	CheckOrigin:     func(*http.Request) bool { return true },
+	ReadBufferSize:    1 << 10,
+	WriteBufferSize:   1 << 10,
+	WriteBufferPool:   &sync.Pool{},
+	EnableCompression: true,
+	CheckOrigin:       func(*http.Request) bool { return true },
 	Error: func(w http.ResponseWriter, _ *http.Request, status int, reason error) {
 		w.Header().Set("Sec-WebSocket-Version", "13")
 		http.Error(w, reason.Error(), status)
@@ -49,7 +52,11 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // acceptWebSocket answers the WebSocket handshake, with an error if it is a bad one.
 func (c *Conn) acceptWebSocket(w http.ResponseWriter, r *http.Request) (*ws.Conn, *wire, error) {
 	h := &hijacker{ResponseWriter: w, c: c}
-	sock, err := upgrader.Upgrade(h, r, nil)
+	deflate := c.srv.opts.PerMessageDeflate
+	if deflate > 0 && !offersDeflate(r.Header.Values(extensionsHeader)) {
+		deflate = 0
+	}
+	sock, err := upgrader.Upgrade(h, withDeflate(r, deflate > 0), nil)
 	if err != nil {
 		if h.wire != nil {
 			h.wire.abort()
@@ -58,6 +65,7 @@ func (c *Conn) acceptWebSocket(w http.ResponseWriter, r *http.Request) (*ws.Conn
 	}
 	sock.SetReadLimit(c.srv.opts.MaxPayload)
 	h.wire.eio3, h.wire.base64 = c.eio3, r.URL.Query().Get("b64") != ""
+	h.wire.deflate = deflate
 	return sock, h.wire, nil
 }
 
@@ -111,13 +119,30 @@ func (c *Conn) readFrames(sock *ws.Conn, w *wire) error {
 			return err
 		}
 		buf := getBuffer()
-		if err := readAll(buf, r); err != nil {
+		if err := c.readMessage(w, buf, r); err != nil {
 			putBuffer(buf)
 			return err
 		}
 		c.frame(w, *buf, kind == ws.BinaryMessage)
 		putBuffer(buf)
 	}
+}
+
+var errTooLong = errors.New("transport: message is longer than the limit")
+
+// readMessage reads a WebSocket message. The library's limit is of the bytes on the network; here those count
+// that come of them, so that a compressed message is no bigger than any other.
+func (c *Conn) readMessage(w *wire, buf *[]byte, r io.Reader) error {
+	limit := c.srv.opts.MaxPayload
+	err := readAll(buf, io.LimitReader(r, limit+1))
+	if int64(len(*buf)) > limit {
+		c.wireFailed(w, closeNoMoreThan)
+		return errTooLong
+	}
+	if errors.As(err, new(flate.CorruptInputError)) {
+		c.wireFailed(w, closeBadData)
+	}
+	return err
 }
 
 // frame handles one WebSocket message: a packet.
@@ -130,7 +155,7 @@ func (c *Conn) frame(w *wire, data []byte, binary bool) {
 	var err error
 	if !binary {
 		if !utf8.Valid(data) { // RFC 6455 section 8.1
-			c.wireFailed(w, closeNotUTF8)
+			c.wireFailed(w, closeBadData)
 			return
 		}
 		if bytes.HasPrefix(data, []byte("b")) {

@@ -136,7 +136,12 @@ func TestWebTransportRefused(t *testing.T) {
 		t.Run("session without a stream", func(t *testing.T) { s.stream().wantRefused() })
 	})
 	t.Run("allowRequest", func(t *testing.T) {
-		s := newQUICServer(t, Options{AllowRequest: func(r *http.Request) (bool, string) { return r.Header.Get("X") != "", "" }})
+		s := newQUICServer(t, Options{AllowRequest: func(_ context.Context, r *Request) error {
+			if r.Header.Get("X") == "" {
+				return Refusal("no")
+			}
+			return nil
+		}})
 		c := s.stream()
 		c.send("0")
 		c.wantRefused()

@@ -32,6 +32,7 @@ type wire struct {
 	eio3    bool            // the client speaks revision 3 of the protocol
 	base64  bool            // the client asked for text in place of binary frames: query parameter b64
 	stream  bool            // a WebTransport stream: other frames, and none to say that it is closed
+	deflate int             // size from which messages are compressed; 0 if permessage-deflate was not negotiated
 
 	mu       sync.Mutex
 	queue    [][]byte
@@ -73,6 +74,8 @@ func (w *wire) frames(m *Message) []byte {
 		return m.eio3Frames(w.base64)
 	case w.base64:
 		return m.textFrames()
+	case w.deflate > 0:
+		return m.deflatedFrames(w.deflate)
 	}
 	return m.frames
 }

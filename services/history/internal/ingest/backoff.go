@@ -9,9 +9,6 @@ func newBackoff(first, last time.Duration) *backoff {
 	return &backoff{first: first, last: last, now: first}
 }
 
-// peek is the delay that next will return.
-func (b *backoff) peek() time.Duration { return b.now }
-
 func (b *backoff) next() time.Duration {
 	d := b.now
 	b.now = min(2*b.now, b.last)

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -11,22 +12,22 @@ import (
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
-// batch stores messages and acknowledges them. If that fails they are given back, to be delivered again
-// after retry.
-func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg, retry time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, storeWait)
-	defer cancel()
+// batch stores messages and acknowledges them. It holds on to them until the database takes them; only if ctx ends
+// before, they are given back.
+func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg) error {
 	posts, skipped := in.decode(msgs)
-	stored, redacted, err := in.keep(ctx, posts)
+	in.terminate(skipped)
+	if len(posts) == 0 {
+		return nil
+	}
+	stored, redacted, err := in.insist(ctx, posts)
 	if err != nil {
 		for _, p := range posts {
-			if nerr := p.msg.NakWithDelay(retry); nerr != nil {
+			if nerr := p.msg.Nak(); nerr != nil {
 				in.Log.Debug("cannot give a message back; it is delivered again after its ack wait", "after", in.AckWait, "error", nerr)
 				break // the connection is gone; the rest would say the same
 			}
 		}
-		in.terminate(skipped)
-		in.Metrics.failures.Inc()
 		return err
 	}
 	for _, p := range posts {
@@ -35,7 +36,6 @@ func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg, retry time.
 			break
 		}
 	}
-	in.terminate(skipped)
 	in.Metrics.stored.Add(float64(stored))
 	in.Metrics.duplicates.Add(float64(len(posts) - stored))
 	in.Metrics.redacted.Add(float64(redacted))
@@ -43,6 +43,49 @@ func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg, retry time.
 		in.Redacted()
 	}
 	return nil
+}
+
+// insist stores posts however long the database takes, with growing pauses between attempts. JetStream hears
+// meanwhile that they are being worked on, so that it gives them to nobody else. It fails only if ctx ends; an attempt
+// that has begun then is finished: it is committed, or not at all.
+func (in *Ingester) insist(ctx context.Context, posts []post) (stored, redacted int, err error) {
+	holding, release := context.WithCancel(context.WithoutCancel(ctx))
+	var holder sync.WaitGroup
+	held := make([]jetstream.Msg, len(posts))
+	for i := range posts {
+		held[i] = posts[i].msg
+	}
+	holder.Go(func() { in.hold(holding, held) })
+	defer holder.Wait()
+	defer release()
+	wait := newBackoff(firstRetry, lastRetry)
+	for {
+		attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), in.StoreWait)
+		stored, redacted, err = in.keep(attempt, posts)
+		cancel()
+		if err == nil {
+			in.stands(nil)
+			return stored, redacted, nil
+		}
+		in.Metrics.failures.Inc()
+		in.stands(err)
+		delay := wait.next()
+		in.Log.Error("history stands still; posts wait in their stream", "error", err, "retry", delay)
+		if !sleep(ctx, delay) {
+			return 0, 0, err
+		}
+	}
+}
+
+// hold tells JetStream again and again that the messages are being worked on.
+func (in *Ingester) hold(ctx context.Context, msgs []jetstream.Msg) {
+	for sleep(ctx, in.AckWait/3) {
+		for _, msg := range msgs {
+			if err := msg.InProgress(); err != nil {
+				break // without a connection they are delivered again, which changes nothing
+			}
+		}
+	}
 }
 
 // post is a message that can be stored.
@@ -94,9 +137,6 @@ func (in *Ingester) decodeOne(msg jetstream.Msg) (post, error) {
 
 // keep completes the records with what the main stream knows and stores them.
 func (in *Ingester) keep(ctx context.Context, posts []post) (stored, redacted int, err error) {
-	if len(posts) == 0 {
-		return 0, 0, nil
-	}
 	for i := range posts {
 		p := &posts[i]
 		if p.record.ID.Epoch, err = in.epoch.of(ctx, p.identity, p.copied); err != nil {

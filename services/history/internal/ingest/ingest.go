@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/provision"
+	"github.com/natter-io/natter/services/history/internal/queue"
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
@@ -27,6 +29,8 @@ import (
 type Store interface {
 	// Append stores messages in one transaction; those it has already change nothing.
 	Append(ctx context.Context, messages []record.Message) (stored, redacted int, err error)
+	// ID names the database.
+	ID() string
 	// Epoch and NoteEpoch remember the incarnations of the main stream.
 	Epoch(ctx context.Context, identity string) (epoch int64, known bool, err error)
 	NoteEpoch(ctx context.Context, identity string, epoch int64) (held int64, err error)
@@ -41,8 +45,10 @@ type Options struct {
 	// AckWait is after how long JetStream delivers again what was neither stored nor refused, because the
 	// service was killed; 30 s if 0.
 	AckWait time.Duration
-	Log     *slog.Logger
-	Metrics *Metrics
+	// StoreWait bounds one attempt to store a batch; 10 s if 0.
+	StoreWait time.Duration
+	Log       *slog.Logger
+	Metrics   *Metrics
 	// Redacted is called when posts of users who are deleted already were stored. It must not block.
 	Redacted func()
 }
@@ -52,12 +58,13 @@ const (
 	// that much.
 	pullWait    = 2 * time.Second
 	ackWait     = 30 * time.Second
-	storeWait   = 10 * time.Second // for one transaction, the database's own lock timeout included
+	storeWait   = 10 * time.Second // the database's own lock timeout included
 	firstRetry  = 250 * time.Millisecond
 	lastRetry   = 5 * time.Second
 	askMain     = 10 * time.Second // how often the main stream is looked at, for its incarnation
 	mainMissing = 250 * time.Millisecond
 	lagEvery    = 5 * time.Second
+	instances   = 8 // that may hold a full batch each at a time
 )
 
 // Ingester runs the loop. Make it with [New], call Run once.
@@ -68,6 +75,9 @@ type Ingester struct {
 	store Store
 	epoch *epochs
 	times *times
+
+	lag     atomic.Int64
+	problem atomic.Pointer[error] // why nothing can be stored; nil if it can
 }
 
 // New returns an Ingester that works through nc.
@@ -79,12 +89,37 @@ func New(nc *nats.Conn, store Store, o Options) (*Ingester, error) {
 	if o.AckWait == 0 {
 		o.AckWait = ackWait
 	}
+	if o.StoreWait == 0 {
+		o.StoreWait = storeWait
+	}
 	name := o.Subjects.Names().Stream
-	return &Ingester{
+	in := &Ingester{
 		Options: o, nc: nc, js: js, store: store,
 		epoch: &epochs{js: js, stream: name, store: store, log: o.Log},
 		times: &times{nc: nc, stream: name, filter: o.Subjects.AllOf(contract.Post), log: o.Log},
-	}, nil
+	}
+	in.lag.Store(-1)
+	return in, nil
+}
+
+// Check says why nothing can be stored now, if that is so.
+func (in *Ingester) Check(context.Context) error {
+	if err := in.problem.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Lag is how many posts wait to be stored, as of a few seconds ago; -1 if that is not known.
+func (in *Ingester) Lag() int64 { return in.lag.Load() }
+
+// stands notes why nothing can be stored; nil if it can.
+func (in *Ingester) stands(err error) {
+	if err == nil {
+		in.problem.Store(nil)
+		return
+	}
+	in.problem.Store(&err)
 }
 
 // Run ingests until ctx ends; a batch that it has then is still stored. Whatever fails is logged and tried
@@ -99,6 +134,7 @@ func (in *Ingester) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
+		in.stands(err)
 		delay := wait.next()
 		in.Log.Error("history stands still; posts wait in their stream", "error", err, "retry", delay)
 		sleep(ctx, delay)
@@ -115,12 +151,12 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 	if err != nil {
 		return err
 	}
+	in.stands(nil)
 	looked := time.Now()
 	for ctx.Err() == nil {
 		msgs, err := pull(ctx, consumer, in.Batch)
 		if len(msgs) > 0 {
-			// The batch is finished even if ctx ends: it is committed and acknowledged, or not at all.
-			if err := in.batch(context.WithoutCancel(ctx), msgs, wait.peek()); err != nil {
+			if err := in.batch(ctx, msgs); err != nil {
 				return err
 			}
 			wait.reset()
@@ -133,6 +169,9 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 			if err := in.epoch.look(ctx); err != nil {
 				in.Log.Warn("cannot look at the main stream", "error", err)
 			}
+			if _, err := queue.Check(ctx, consumer, in.store.ID()); err != nil {
+				return fmt.Errorf("consumer %s: %w", in.Subjects.Names().HistoryPosts, err)
+			}
 		}
 	}
 	return nil
@@ -144,7 +183,8 @@ func (in *Ingester) watchLag(ctx context.Context) {
 	for sleep(ctx, lagEvery) {
 		if c, err := in.js.Consumer(ctx, names.Posts, names.HistoryPosts); err == nil {
 			i := c.CachedInfo()
-			in.Metrics.lag.Set(float64(i.NumPending) + float64(i.NumAckPending))
+			in.lag.Store(int64(i.NumPending) + int64(i.NumAckPending))
+			in.Metrics.lag.Set(float64(in.Lag()))
 		}
 	}
 }
@@ -178,18 +218,14 @@ func (in *Ingester) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+	return queue.Consumer(ctx, stream, jetstream.ConsumerConfig{
 		Durable:       in.Subjects.Names().HistoryPosts,
 		Description:   "Posts that are not in the history database yet.",
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       in.AckWait,
 		MaxDeliver:    -1,
-		MaxAckPending: 2 * in.Batch,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("consumer %s: %w", in.Subjects.Names().HistoryPosts, err)
-	}
-	return c, nil
+		MaxAckPending: instances * in.Batch,
+	}, in.store.ID())
 }
 
 // pull takes what is there, or waits for the first message and takes what came with it. Messages may

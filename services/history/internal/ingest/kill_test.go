@@ -20,6 +20,7 @@ import (
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/provision"
 	"github.com/natter-io/natter/pkg/natstest"
+	"github.com/natter-io/natter/services/history/internal/database"
 	"github.com/natter-io/natter/services/history/internal/record"
 	"github.com/natter-io/natter/services/history/internal/sqlite"
 )
@@ -60,14 +61,14 @@ func child(url, database string) error {
 }
 
 // deadly is a store whose process is killed between the second commit and its acks.
-type deadly struct{ *sqlite.Store }
+type deadly struct{ *database.Store }
 
 func (d deadly) Append(ctx context.Context, messages []record.Message) (stored, redacted int, err error) {
 	if stored, redacted, err = d.Store.Append(ctx, messages); err != nil {
 		return stored, redacted, err
 	}
 	there := 0
-	err = d.Older(ctx, record.Place{Namespace: "_", Target: "all"}, record.Newest, func(record.Message) bool { there++; return true })
+	err = d.Older(ctx, record.Place{Namespace: "_", Target: "all"}, record.Newest, 100, func(record.Message) bool { there++; return true })
 	if there >= 2*testBatch {
 		if err := syscall.Kill(os.Getpid(), syscall.SIGKILL); err != nil {
 			return 0, 0, err
@@ -175,9 +176,9 @@ func TestKilledBetweenCommitAndAck(t *testing.T) {
 	}
 }
 
-func events(t *testing.T, store *sqlite.Store) (events []string) {
+func events(t *testing.T, store *database.Store) (events []string) {
 	t.Helper()
-	err := store.Older(t.Context(), record.Place{Namespace: "_", Target: "all"}, record.Newest, func(m record.Message) bool {
+	err := store.Older(t.Context(), record.Place{Namespace: "_", Target: "all"}, record.Newest, 100, func(m record.Message) bool {
 		events = append(events, string(m.Event))
 		return true
 	})

@@ -1,98 +1,79 @@
 package query
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
-	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
-// Store is what query needs of a database. Older hands messages of a place to each, newest first, until each
-// returns false.
-type Store interface {
-	Older(ctx context.Context, place record.Place, before record.ID, each func(record.Message) bool) error
-}
-
-const (
-	pageHead = `{"ok":true,"messages":[`
-	pageMore = `],"more":true}`
-	pageEnd  = `],"more":false}`
-)
-
-// read builds the JSON of a [contract.HistoryPage] that has at most size bytes: it ends early, with "more",
-// when the next message does not fit. A message that fits no page is left out, since nobody could ask
-// beyond it otherwise; there is one in oversize for each.
-func (p page) read(ctx context.Context, store Store, size int) (reply []byte, oversize []record.ID, err error) {
-	room := size - len(pageHead) - len(pageEnd)
-	var messages [][]byte // newest first
-	used, more := 0, false
-	var failed error
-	err = store.Older(ctx, p.place, p.before, func(m record.Message) bool {
-		if len(messages) == p.limit {
-			more = true
-			return false
-		}
-		var text []byte
-		if text, failed = format(m); failed != nil {
-			return false
-		}
-		switch {
-		case len(text) > room:
-			oversize = append(oversize, m.ID)
-			return true
-		case used+len(text)+1 > room && len(messages) > 0:
-			more = true
-			return false
-		}
-		used += len(text) + 1 // the comma
-		messages = append(messages, text)
-		return true
-	})
-	if err != nil || failed != nil {
-		return nil, nil, errors.Join(err, failed)
-	}
-	slices.Reverse(messages)
-	var b bytes.Buffer
-	b.Grow(used + len(pageHead) + len(pageEnd))
-	b.WriteString(pageHead)
-	for i, m := range messages {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.Write(m)
-	}
-	if more {
-		b.WriteString(pageMore)
-	} else {
-		b.WriteString(pageEnd)
-	}
-	return b.Bytes(), oversize, nil
-}
-
-// format writes a [contract.HistoryMessage]. The event goes in byte for byte: encoding/json would escape
-// <, > and & in it and take out white space.
-func format(m record.Message) ([]byte, error) {
-	stamp, err := json.Marshal(contract.Stamp{ID: m.ID.String(), Socket: m.Socket, User: m.User, Name: m.Name, Time: m.Time})
+// page answers a [contract.HistoryRequest] with a [contract.HistoryPage]. It ends early, with "more" or "newer", when
+// the next message does not fit.
+func (s *Service) page(ctx context.Context, data []byte) ([]byte, error) {
+	p, err := decodePage(data)
 	if err != nil {
-		return nil, fmt.Errorf("message %s: %w", m.ID, err)
+		return nil, err
 	}
-	b := make([]byte, 0, len(m.Event)+len(stamp)+64)
-	b = append(append(b, `{"event":`...), m.Event...)
-	if len(m.Attachments) > 0 {
-		attachments, err := json.Marshal(m.Attachments)
-		if err != nil {
-			return nil, fmt.Errorf("message %s: %w", m.ID, err)
-		}
-		b = append(append(b, `,"attachments":`...), attachments...)
+	reply, oversize, err := p.read(ctx, s.store, s.maxSize())
+	if err != nil {
+		return nil, fmt.Errorf("page of %s in %s: %w", p.place.Target, p.place.Namespace, err)
 	}
-	b = append(append(b, `,"stamp":`...), stamp...)
-	if m.Redacted {
-		b = append(b, `,"redacted":true`...)
-	}
-	return append(b, '}'), nil
+	s.leftOut(oversize)
+	return reply, nil
 }
+
+func (s *Service) leftOut(oversize []record.ID) {
+	for _, id := range oversize {
+		s.Metrics.oversize.Inc()
+		s.Log.Warn("left a message out of a page: by itself it is larger than a NATS message may be; raise max_payload", "id", id.String())
+	}
+}
+
+func (p span) read(ctx context.Context, store Store, size int) (reply []byte, oversize []record.ID, err error) {
+	switch {
+	case p.after != nil:
+		return p.readAfter(ctx, store, size)
+	case p.around != nil:
+		return p.readAround(ctx, store, size)
+	}
+	before := record.Newest
+	if p.before != nil {
+		before = *p.before
+	}
+	l := newList(p.limit, size, format)
+	if err := l.fill(store.Older(ctx, p.place, before, p.limit+1, l.add)); err != nil {
+		return nil, nil, err
+	}
+	return l.reverse().write(field{"more", l.more}), l.oversize, nil
+}
+
+func (p span) readAfter(ctx context.Context, store Store, size int) ([]byte, []record.ID, error) {
+	l := newList(p.limit, size, format)
+	if err := l.fill(store.Newer(ctx, p.place, *p.after, p.limit+1, l.add)); err != nil {
+		return nil, nil, err
+	}
+	older := false
+	err := store.Older(ctx, p.place, p.after.Next(), 1, func(record.Message) bool { older = true; return false })
+	return l.write(field{"more", older}, field{"newer", l.more}), l.oversize, err
+}
+
+// readAround has half of the messages older than the one asked for, and the rest from it on.
+func (p span) readAround(ctx context.Context, store Store, size int) ([]byte, []record.ID, error) {
+	newer := newList((p.limit+1)/2, size/2, format)
+	if p.limit == 1 {
+		newer.size = size - listOverhead
+	}
+	if err := newer.fill(store.Newer(ctx, p.place, p.around.Previous(), newer.limit+1, newer.add)); err != nil {
+		return nil, nil, err
+	}
+	older := newList(p.limit-len(newer.texts), size-newer.used, format)
+	if err := older.fill(store.Older(ctx, p.place, *p.around, older.limit+1, older.add)); err != nil {
+		return nil, nil, err
+	}
+	older.reverse().texts = append(older.texts, newer.texts...)
+	return older.write(field{"more", older.more}, field{"newer", newer.more}), append(older.oversize, newer.oversize...), nil
+}
+
+// fill takes the error of what has handed messages to the list.
+func (l *list) fill(err error) error { return errors.Join(err, l.err) }

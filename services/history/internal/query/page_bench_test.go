@@ -4,70 +4,103 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
-	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/history/internal/database"
+	"github.com/natter-io/natter/services/history/internal/pgtest"
+	"github.com/natter-io/natter/services/history/internal/postgres"
 	"github.com/natter-io/natter/services/history/internal/record"
 	"github.com/natter-io/natter/services/history/internal/sqlite"
 )
 
-// BenchmarkPage reads pages of 50 from the middle of a room with 100 messages and from all over one with
-// 200,000, in a database that holds both and 100,000 messages of other rooms between them. The price of a
-// page does not depend on the room's size; "ratio" is the large room's time over the small one's. It is below
-// 1 at times, since the small room's messages stand further apart in the file.
-func BenchmarkPage(b *testing.B) {
-	const small, large, other = 100, 200_000, 100_000
-	store, err := sqlite.Open(context.Background(), filepath.Join(b.TempDir(), "history.db"), sqlite.SyncNormal)
-	if err != nil {
-		b.Fatal(err)
+const benchSize = "NATTER_BENCH_MESSAGES"
+
+// BenchmarkPageOf reads pages of 50 from anywhere in a room with 100 messages and in one with many more: 20,000, or as
+// many as the environment variable NATTER_BENCH_MESSAGES says, in one database. "ratio" is the large room's time over
+// the small one's; it is about 1, since a page is a range of an index whatever the room's size.
+func BenchmarkPageOf(b *testing.B) {
+	large := 20_000
+	if text := os.Getenv(benchSize); text != "" {
+		var err error
+		if large, err = strconv.Atoi(text); err != nil || large < 100 {
+			b.Fatalf("%s: %q is not a number of at least 100", benchSize, text)
+		}
 	}
-	b.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			b.Error(err)
-		}
-	})
-	const total = small + large + other
-	var batch []record.Message
-	smallIDs, largeIDs := []int64{}, []int64{}
-	for i := range int64(total) {
-		room := "room.large"
-		switch {
-		case i%(total/small) == 0:
-			room = "room.small"
-			smallIDs = append(smallIDs, i+1)
-		case i%3 == 0:
-			room = fmt.Sprintf("room.other%d", i%1000)
-		default:
-			largeIDs = append(largeIDs, i+1)
-		}
-		batch = append(batch, record.Message{ID: record.ID{Epoch: 1, Sequence: i + 1}, Namespace: "_", Targets: []string{room},
-			User: "u1", Name: "A name", Socket: "gw1.abcdefghijABCDEFGH_-", Time: time.Unix(0, i),
-			Event: fmt.Appendf(nil, `["room message","red","message number %d of a hundred bytes or so, as people write them"]`, i)})
-		if len(batch) == 5000 || i == total-1 {
-			if _, _, err := store.Append(context.Background(), batch); err != nil {
+	for kind, open := range map[string]func() (*database.Store, error){
+		"sqlite": func() (*database.Store, error) {
+			return sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "history.db"), sqlite.SyncNormal)
+		},
+		"postgres": func() (*database.Store, error) { return postgres.Open(b.Context(), pgtest.New(b), "") },
+	} {
+		b.Run(kind, func(b *testing.B) {
+			store, err := open()
+			if err != nil {
 				b.Fatal(err)
 			}
-			batch = batch[:0]
-		}
-	}
-	measure := func(b *testing.B, target string, ids []int64) float64 {
-		for b.Loop() {
-			at := len(ids)/2 + rand.IntN(len(ids)/2) // 50 older ones are always there
-			p := page{place: record.Place{Namespace: "_", Target: target}, before: record.ID{Epoch: 1, Sequence: ids[at]}, limit: contract.DefaultHistoryPage}
-			if reply, _, err := p.read(context.Background(), store, 1<<20); err != nil || len(reply) < 1000 {
-				b.Fatalf("%d bytes, %v", len(reply), err)
+			defer store.Close()
+			base := make(map[string]float64)
+			for _, size := range []int{100, large} {
+				fill(b, store, size)
+				for _, way := range []string{"before", "after", "around"} {
+					b.Run(fmt.Sprintf("%s/room=%d", way, size), func(b *testing.B) {
+						perPage := measure(b, store, way, size)
+						if size == 100 {
+							base[way] = perPage
+						} else if base[way] > 0 { // not if -bench selects this one alone
+							b.ReportMetric(perPage/base[way], "ratio")
+						}
+					})
+				}
 			}
-		}
-		return float64(b.Elapsed()) / float64(b.N)
+		})
 	}
-	var base float64
-	b.Run(fmt.Sprintf("room=%d", small), func(b *testing.B) { base = measure(b, "room.small", smallIDs) })
-	b.Run(fmt.Sprintf("room=%d", len(largeIDs)), func(b *testing.B) {
-		d := measure(b, "room.large", largeIDs)
-		if base > 0 { // not if -bench selects this one alone
-			b.ReportMetric(d/base, "ratio")
+}
+
+// fill says so many messages in the room of that size, in an epoch of that number.
+func fill(b *testing.B, s *database.Store, size int) {
+	b.Helper()
+	numbers, zero := "generate_series(1, %d) AS t(i)", "FALSE"
+	event := `convert_to('["room message","red","message number ' || i || ' of a hundred bytes or so, as people write them"]', 'UTF8')`
+	if s.Kind() == "sqlite" {
+		numbers, zero = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i FROM n)", "0"
+		event = `CAST('["room message","red","message number ' || i || ' of a hundred bytes or so, as people write them"]' AS BLOB)`
+	}
+	for _, statement := range []string{
+		fmt.Sprintf(`INSERT INTO messages (epoch, sequence, namespace, socket, author, name, time, payload, lengths, redacted)
+			SELECT %d, i, '_', 'gw1.abcdefghijABCDEFGH_-', 'u1', 'A name', i, %s, '', %s FROM `+numbers, size, event, zero, size),
+		fmt.Sprintf(`INSERT INTO places (namespace, target, epoch, sequence, message)
+			SELECT '_', 'room.%d', epoch, sequence, id FROM messages WHERE epoch = %d`, size, size),
+		"ANALYZE",
+	} {
+		if _, err := s.DB().Exec(statement); err != nil {
+			b.Fatal(err)
 		}
-	})
+	}
+}
+
+func measure(b *testing.B, s *database.Store, way string, size int) float64 {
+	place := record.Place{Namespace: "_", Target: fmt.Sprintf("room.%d", size)}
+	for b.Loop() {
+		// 50 are always there, on either side.
+		id := record.ID{Epoch: int64(size), Sequence: int64(51 + rand.IntN(size-99))}
+		p := span{place: place, limit: contract.DefaultHistoryPage}
+		switch way {
+		case "before":
+			p.before = &id
+		case "after":
+			id.Sequence = max(0, id.Sequence-51)
+			p.after = &id
+		case "around":
+			id.Sequence -= 25
+			p.around = &id
+		}
+		if reply, _, err := p.read(context.Background(), s, 1<<20); err != nil || len(reply) < 9000 {
+			b.Fatalf("%d bytes, %v", len(reply), err)
+		}
+	}
+	return float64(b.Elapsed()) / float64(b.N)
 }

@@ -1,15 +1,17 @@
-// Package query answers for history: the NATS micro service natter-history with the endpoint
-// natter.history.page.
+// Package query answers for history: the NATS micro service natter-history with the endpoints natter.history.>.
 //
 // It does not know which database it reads, nor who may read what: gateways ask on behalf of clients, by the
-// rules of the namespace, and whoever may publish on the endpoint may read everything.
+// rules of the namespace, and whoever may publish on an endpoint may do everything that it does.
 package query
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,16 +22,36 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/history/internal/record"
 )
 
+// Store is what query needs of a database. What is handed to each ends when each returns false; n is how much is
+// likely to be wanted.
+type Store interface {
+	Older(ctx context.Context, place record.Place, before record.ID, n int, each func(record.Message) bool) error
+	Newer(ctx context.Context, place record.Place, after record.ID, n int, each func(record.Message) bool) error
+	Search(ctx context.Context, namespace string, targets []string, words []record.Word, before record.ID, n int, each func(record.Message) bool) error
+	Said(ctx context.Context, user string, after record.ID, n int, each func(record.Message) bool) error
+	Change(ctx context.Context, c record.Change) (record.Message, error)
+	Trail(ctx context.Context, place record.Place, id record.ID) (record.Message, []record.Trace, error)
+	Traces(ctx context.Context, row int64) ([]record.Trace, error)
+	Read(ctx context.Context, place record.Place, user string, id record.ID) (moved bool, err error)
+	Unread(ctx context.Context, place record.Place, user string, most int) (count int, mark record.ID, err error)
+	Marks(ctx context.Context, user string) ([]record.Mark, error)
+	Redact(ctx context.Context, user string, until time.Time) (redacted int, err error)
+	Ping(ctx context.Context) error
+	Kind() string
+}
+
 const (
-	// workers are the pages that are read at once. The handlers of an endpoint run one after the other, so
+	// workers are the requests that are answered at once. The handlers of an endpoint run one after the other, so
 	// that one slow page would hold up all others if it were read there.
 	workers = 8
 	// maxWaiting bounds the requests that wait for a worker; beyond it they are refused at once.
 	maxWaiting = 256
-	// readWait bounds the reading of a page; askers have given up by then.
-	readWait = 5 * time.Second
+	// answerWait bounds an answer; askers have given up by then. An erasure goes on for as long as eraseWait.
+	answerWait = 5 * time.Second
+	eraseWait  = 10 * time.Minute
 	// maxReply bounds a reply even where NATS would take more, so that a page stays a page.
 	maxReply = 8 << 20
 	// replyOverhead is left for what NATS counts besides the payload.
@@ -41,22 +63,61 @@ type Options struct {
 	Subjects contract.Subjects
 	Log      *slog.Logger
 	Metrics  *Metrics
+	// Changed is called when clients must be told of a change. It must not block.
+	Changed func()
+	// Lag says how many posts wait to be stored; -1 if that is not known.
+	Lag func() int64
+	// Problem says why nothing can be stored now; nil if it can.
+	Problem func(context.Context) error
 }
 
 // Service answers requests. Make it with [New], call Run once.
 type Service struct {
 	Options
-	nc    *nats.Conn
-	store Store
-	queue chan micro.Request
+	nc      *nats.Conn
+	store   Store
+	queue   chan question
+	arrival chan struct{} // places for changes that wait for their message to be stored
 
 	mu      sync.Mutex
 	stopped bool // queue is closed
 }
 
+// question is a request to an endpoint.
+type question struct {
+	micro.Request
+	endpoint string
+	answer   answerer
+}
+
+// answerer answers the JSON of a request with JSON. Its error may be a [refusal].
+type answerer func(ctx context.Context, data []byte) ([]byte, error)
+
+// refusal is an error that is worded for the asker.
+type refusal struct{ code, message string }
+
+func (r refusal) Error() string { return r.message }
+
+func invalid(err error) error { return refusal{contract.CodeInvalid, err.Error()} }
+
 // New returns a Service that answers on nc, whose handlers it replaces while it runs.
 func New(nc *nats.Conn, store Store, o Options) *Service {
-	return &Service{Options: o, nc: nc, store: store, queue: make(chan micro.Request, maxWaiting)}
+	return &Service{Options: o, nc: nc, store: store, queue: make(chan question, maxWaiting), arrival: make(chan struct{}, workers/4)}
+}
+
+func (s *Service) endpoints() map[string]answerer {
+	return map[string]answerer{
+		contract.HistoryPages:  s.page,
+		contract.HistorySearch: s.search,
+		contract.HistoryEdit:   s.change(record.Edit),
+		contract.HistoryDelete: s.change(record.Delete),
+		contract.HistoryTrail:  s.trail,
+		contract.HistoryRead:   s.read,
+		contract.HistoryUnread: s.unread,
+		contract.HistoryExport: s.export,
+		contract.HistoryErase:  s.erase,
+		contract.HistoryStats:  s.stats,
+	}
 }
 
 // Run answers until ctx ends, and then what it has taken already.
@@ -64,8 +125,8 @@ func (s *Service) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	for range workers {
 		running.Go(func() {
-			for req := range s.queue {
-				s.answer(context.WithoutCancel(ctx), req)
+			for q := range s.queue {
+				s.answer(context.WithoutCancel(ctx), q)
 			}
 		})
 	}
@@ -76,9 +137,8 @@ func (s *Service) Run(ctx context.Context) error {
 		Metadata:    map[string]string{contract.MetadataVersion: contract.Version},
 	})
 	if err == nil {
-		err = service.AddEndpoint("page", micro.HandlerFunc(s.take), micro.WithEndpointSubject(s.Subjects.Endpoint(contract.History, "page")))
-		if err == nil {
-			s.Log.Info("answering for history", "subject", s.Subjects.Endpoint(contract.History, "page"))
+		if err = s.listen(service); err == nil {
+			s.Log.Info("answering for history", "subject", s.Subjects.Endpoint(contract.History, "*"))
 			<-ctx.Done()
 		}
 		if serr := service.Stop(); serr != nil && err == nil && s.nc.IsConnected() {
@@ -96,55 +156,68 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// take is the endpoint's handler: it only hands over.
-func (s *Service) take(req micro.Request) {
+func (s *Service) listen(service micro.Service) error {
+	endpoints := s.endpoints()
+	for _, name := range slices.Sorted(maps.Keys(endpoints)) {
+		handler := micro.HandlerFunc(func(req micro.Request) { s.take(question{req, name, endpoints[name]}) })
+		if err := service.AddEndpoint(name, handler, micro.WithEndpointSubject(s.Subjects.Endpoint(contract.History, name))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take is the endpoints' handler: it only hands over.
+func (s *Service) take(q question) {
 	s.mu.Lock()
 	taken := false
 	if !s.stopped {
 		select {
-		case s.queue <- req:
+		case s.queue <- q:
 			taken = true
 		default:
 		}
 	}
 	s.mu.Unlock()
 	if !taken {
-		s.refuse(req, contract.CodeUnavailable, "history has too much to do at the moment, try again")
+		s.refuse(q, contract.CodeUnavailable, "history has too much to do at the moment, try again")
 	}
 }
 
-func (s *Service) answer(ctx context.Context, req micro.Request) {
+func (s *Service) answer(ctx context.Context, q question) {
 	start := time.Now()
-	p, err := decode(req.Data())
-	if err != nil {
-		s.refuse(req, contract.CodeInvalid, err.Error())
-		return
+	wait := answerWait
+	if q.endpoint == contract.HistoryErase {
+		wait = eraseWait
 	}
-	ctx, cancel := context.WithTimeout(ctx, readWait)
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	reply, oversize, err := p.read(ctx, s.store, min(maxReply, int(s.nc.MaxPayload())-replyOverhead))
-	if err != nil {
-		s.Log.Error("cannot read a page", "namespace", p.place.Namespace, "target", p.place.Target, "error", err)
-		s.refuse(req, contract.CodeUnavailable, "history cannot be read at the moment, try again")
-		return
+	reply, err := q.answer(ctx, q.Data())
+	var no refusal
+	switch {
+	case errors.As(err, &no):
+		s.refuse(q, no.code, no.message)
+	case err != nil:
+		s.Log.Error("cannot answer", "endpoint", q.endpoint, "error", err)
+		s.refuse(q, contract.CodeUnavailable, "history cannot be reached at the moment, try again")
+	default:
+		s.send(q, &nats.Msg{Data: reply})
+		s.Metrics.requests.WithLabelValues(q.endpoint, "ok").Observe(time.Since(start).Seconds())
 	}
-	for _, id := range oversize {
-		s.Metrics.oversize.Inc()
-		s.Log.Warn("left a message out of a page: by itself it is larger than a NATS message may be; raise max_payload", "id", id.String())
-	}
-	s.send(req, &nats.Msg{Data: reply})
-	s.Metrics.pages.WithLabelValues("ok").Observe(time.Since(start).Seconds())
 }
+
+// maxSize is the greatest size of a reply.
+func (s *Service) maxSize() int { return min(maxReply, int(s.nc.MaxPayload())-replyOverhead) }
 
 // refuse answers with a [contract.Refusal], and with the headers by which NATS micro clients know an error.
-func (s *Service) refuse(req micro.Request, code, message string) {
-	s.Metrics.pages.WithLabelValues(code).Observe(0)
+func (s *Service) refuse(q question, code, message string) {
+	s.Metrics.requests.WithLabelValues(q.endpoint, code).Observe(0)
 	body, err := json.Marshal(contract.Refuse(code, message))
 	if err != nil { // cannot be: it is two strings
 		s.Log.Error("cannot write a refusal", "error", err)
 		return
 	}
-	s.send(req, &nats.Msg{Data: body, Header: nats.Header{
+	s.send(q, &nats.Msg{Data: body, Header: nats.Header{
 		micro.ErrorHeader:     {strings.Map(oneLine, message)},
 		micro.ErrorCodeHeader: {strconv.Itoa(contract.Status(code))},
 		contract.HeaderError:  {code},
@@ -152,11 +225,11 @@ func (s *Service) refuse(req micro.Request, code, message string) {
 }
 
 // send publishes an answer by hand: the methods of micro.Request may be used in the handler only.
-func (s *Service) send(req micro.Request, msg *nats.Msg) {
-	if req.Reply() == "" {
+func (s *Service) send(q question, msg *nats.Msg) {
+	if q.Reply() == "" {
 		return
 	}
-	msg.Subject = req.Reply()
+	msg.Subject = q.Reply()
 	if err := s.nc.PublishMsg(msg); err != nil {
 		s.Log.Warn("cannot answer", "error", err)
 	}
@@ -172,18 +245,18 @@ func oneLine(r rune) rune {
 
 // Metrics of a [Service].
 type Metrics struct {
-	pages    *prometheus.HistogramVec
+	requests *prometheus.HistogramVec
 	oversize prometheus.Counter
 }
 
 // NewMetrics registers the metrics.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
-		pages: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "natter", Subsystem: "history", Name: "page_seconds",
-			Help: "Time to read a page, by outcome: ok or the code of the refusal.", Buckets: prometheus.ExponentialBuckets(0.0005, 4, 7)}, []string{"outcome"}),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "natter", Subsystem: "history", Name: "request_seconds",
+			Help: "Time to answer a request, by endpoint and outcome: ok or the code of the refusal.", Buckets: prometheus.ExponentialBuckets(0.0005, 4, 7)}, []string{"endpoint", "outcome"}),
 		oversize: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "natter", Subsystem: "history", Name: "oversize_total",
 			Help: "Messages left out of pages, since they are larger than a NATS message may be."}),
 	}
-	r.MustRegister(m.pages, m.oversize)
+	r.MustRegister(m.requests, m.oversize)
 	return m
 }

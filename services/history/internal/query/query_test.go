@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -15,25 +16,29 @@ import (
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/natstest"
+	"github.com/natter-io/natter/services/history/internal/database"
+	"github.com/natter-io/natter/services/history/internal/pgtest"
 	"github.com/natter-io/natter/services/history/internal/record"
 	"github.com/natter-io/natter/services/history/internal/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	os.Exit(pgtest.Run(m, func() error { return goleak.Find() }))
+}
 
 // slow is a database in which reading the room "slow" takes until the gate opens.
 type slow struct {
-	*sqlite.Store
+	*database.Store
 	reading chan struct{}
 	gate    chan struct{}
 }
 
-func (s slow) Older(ctx context.Context, place record.Place, before record.ID, each func(record.Message) bool) error {
+func (s slow) Older(ctx context.Context, place record.Place, before record.ID, n int, each func(record.Message) bool) error {
 	if place.Target == "room.slow" {
 		s.reading <- struct{}{}
 		<-s.gate
 	}
-	return s.Store.Older(context.WithoutCancel(ctx), place, before, each)
+	return s.Store.Older(context.WithoutCancel(ctx), place, before, n, each)
 }
 
 const wait = 30 * time.Second

@@ -15,7 +15,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := decode(data)
+		p, err := decodePage(data)
 		if err != nil {
 			return
 		}

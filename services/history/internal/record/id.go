@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -23,10 +24,21 @@ func (id ID) String() string {
 	return contract.MessageID(strconv.FormatInt(id.Epoch, 36), uint64(id.Sequence))
 }
 
-// After says whether id is newer than other.
-func (id ID) After(other ID) bool {
-	return id.Epoch > other.Epoch || id.Epoch == other.Epoch && id.Sequence > other.Sequence
+// Compare orders ids as messages were said.
+func (id ID) Compare(other ID) int {
+	return cmp.Or(cmp.Compare(id.Epoch, other.Epoch), cmp.Compare(id.Sequence, other.Sequence))
 }
+
+// Next is the first id that is newer.
+func (id ID) Next() ID {
+	if id.Sequence == math.MaxInt64 {
+		return ID{id.Epoch + min(1, math.MaxInt64-id.Epoch), 0}
+	}
+	return ID{id.Epoch, id.Sequence + 1}
+}
+
+// Previous is the last id that is older, for ids of messages: their sequences begin with 1.
+func (id ID) Previous() ID { return ID{id.Epoch, max(id.Sequence, 1) - 1} }
 
 // ParseID reads an id. A message of that id need not exist.
 func ParseID(s string) (ID, error) {

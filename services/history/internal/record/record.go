@@ -47,6 +47,22 @@ func NewPlace(namespace string, room *string) (Place, error) {
 	return Place{ns, contract.TargetRoom + "." + token}, nil
 }
 
+// NoPlace is the target of what was said to sockets only: it is in no page.
+const NoPlace = "socket"
+
+// Room is the name of the place's room; nil if it is what is said to all.
+func (p Place) Room() (*string, error) {
+	token, ok := strings.CutPrefix(p.Target, contract.TargetRoom+".")
+	if !ok {
+		return nil, nil
+	}
+	room, err := contract.DecodeToken(token)
+	if err != nil {
+		return nil, err
+	}
+	return &room, nil
+}
+
 // Message is one post.
 type Message struct {
 	ID        ID
@@ -60,6 +76,9 @@ type Message struct {
 	// Attachments are the binary attachments; none when redacted.
 	Attachments [][]byte
 	Redacted    bool
+	Edited      time.Time // when last; zero: never
+	Deleted     time.Time // zero: it is there; else of the event its name alone is left
+	Row         int64     // the database's own number for it
 }
 
 // Decode reads a stored message; ID and Time are left to the caller. Event and attachments are slices of
@@ -73,9 +92,9 @@ func Decode(subjects contract.Subjects, subject string, h contract.Header, paylo
 		return Message{}, fmt.Errorf("%w: kind %q", ErrUnstorable, parsed.Kind)
 	}
 	m := Message{
-		Socket: text(contract.Last(h, contract.HeaderSocket)),
-		User:   text(contract.Last(h, contract.HeaderUser)),
-		Name:   text(contract.Last(h, contract.HeaderName)),
+		Socket: Text(contract.Last(h, contract.HeaderSocket)),
+		User:   Text(contract.Last(h, contract.HeaderUser)),
+		Name:   Text(contract.Last(h, contract.HeaderName)),
 	}
 	if m.Namespace, err = contract.EncodeNamespace(parsed.Namespace); err != nil {
 		return Message{}, fmt.Errorf("%w: %w", ErrUnstorable, err)
@@ -95,8 +114,8 @@ func Decode(subjects contract.Subjects, subject string, h contract.Header, paylo
 	return m, nil
 }
 
-// text makes a header's value something that every database and JSON take as text.
-func text(s string) string {
+// Text makes a header's value something that every database and JSON take as text.
+func Text(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 

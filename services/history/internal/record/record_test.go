@@ -58,8 +58,8 @@ func TestIDs(t *testing.T) {
 			t.Errorf("ParseID(%q) = %+v; want an error", bad, id)
 		}
 	}
-	if older := (ID{1, 9}); !(ID{2, 1}).After(older) || older.After(ID{2, 1}) || !older.After(ID{1, 8}) || older.After(older) {
-		t.Error("After does not order by epoch, then sequence")
+	if older := (ID{1, 9}); (ID{2, 1}).Compare(older) <= 0 || older.Compare(ID{2, 1}) >= 0 || older.Compare(ID{1, 8}) <= 0 || older.Compare(older) != 0 {
+		t.Error("Compare does not order by epoch, then sequence")
 	}
 }
 

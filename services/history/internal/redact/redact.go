@@ -1,11 +1,11 @@
-// Package redact takes out what deleted users said. It hears of them on natter.event.user.deleted, redacts
-// in the database, and tells the clients of every namespace where something was redacted.
+// Package redact takes out what deleted users said, and tells clients what has changed in history. It hears of deleted
+// users on natter.event.user.deleted and redacts in the database.
 //
-// It does not know accounts, nor which clients show what: it says ["redacted",{"user":id}] to all.
+// It does not know accounts, nor which clients show what.
 //
-// What is to be said is noted in the transaction that redacts and forgotten once JetStream has it, so that
-// it is said even if the service is killed in between. Posts of deleted users that arrive later are redacted
-// when they are stored, and said in the same way.
+// What is to be said of a redaction, an edit or a deletion is noted in the transaction that does it, and forgotten once
+// JetStream has it, so that it is said even if the service is killed in between. Posts of deleted users that arrive
+// later are redacted when they are stored, and said in the same way.
 package redact
 
 import (
@@ -23,13 +23,16 @@ import (
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/provision"
+	"github.com/natter-io/natter/services/history/internal/queue"
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
 // Store is what redact needs of a database.
 type Store interface {
-	// Redact remembers a deleted user and redacts what the user said. Repeating it changes nothing.
-	Redact(ctx context.Context, user string) (redacted int, err error)
+	// ID names the database.
+	ID() string
+	// Redact redacts what the user said until then, or for good if it is the zero time. Repeating it changes nothing.
+	Redact(ctx context.Context, user string, until time.Time) (redacted int, err error)
 	// Announcements and Announced list and forget what clients must still be told.
 	Announcements(ctx context.Context) ([]record.Announcement, error)
 	Announced(ctx context.Context, a record.Announcement) error
@@ -101,18 +104,17 @@ func (r *Redactor) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	name := r.Subjects.Names().HistoryEvents
-	consumer, err := stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
-		Durable:       name,
+	consumer, err := queue.Consumer(ctx, stream, jetstream.ConsumerConfig{
+		Durable:       r.Subjects.Names().HistoryEvents,
 		Description:   "Deleted users whose messages are not redacted yet.",
 		FilterSubject: r.Subjects.Endpoint(contract.Event, "user", "deleted"),
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       ackWait,
 		MaxDeliver:    -1,
 		MaxAckPending: 1, // one after the other
-	})
+	}, r.store.ID())
 	if err != nil {
-		return fmt.Errorf("consumer %s: %w", name, err)
+		return err
 	}
 	for ctx.Err() == nil {
 		msg, err := next(ctx, consumer)
@@ -161,7 +163,7 @@ func (r *Redactor) hear(ctx context.Context, msg jetstream.Msg) error {
 		r.Log.Warn("skipped a fact that cannot be read", "reason", reason)
 		return msg.TermWithReason(reason)
 	}
-	redacted, err := r.store.Redact(ctx, fact.User)
+	redacted, err := r.store.Redact(ctx, fact.User, time.Time{})
 	r.Metrics.redacted.Add(float64(redacted))
 	if err != nil {
 		return err
@@ -214,18 +216,27 @@ func (r *Redactor) sayOne(ctx context.Context, a record.Announcement) error {
 	if err != nil {
 		return err
 	}
-	subject, err := r.Subjects.To(contract.Emit, namespace, contract.All())
+	target := contract.All()
+	room, err := record.Place{Namespace: a.Namespace, Target: a.Target}.Room()
 	if err != nil {
 		return err
 	}
-	event, err := json.Marshal([]any{contract.EventRedacted, map[string]string{"user": a.User}})
+	if room != nil {
+		target = contract.To(*room)
+	}
+	subject, err := r.Subjects.To(contract.Emit, namespace, target)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, sayWait)
 	defer cancel()
-	id := "redacted:" + a.Namespace + ":" + url.QueryEscape(a.User) + ":" + a.Newest.String()
-	if _, err := r.js.Publish(ctx, subject, event, jetstream.WithMsgID(id)); err != nil {
+	id := url.QueryEscape(a.Topic) + ":" + a.Version.String()
+	_, err = r.js.Publish(ctx, subject, a.Event, jetstream.WithMsgID(id))
+	if errors.Is(err, nats.ErrMaxPayload) { // max_payload was lowered; the others must not wait for it
+		r.Log.Error("clients are not told of a change, which is larger than a NATS message may be; history has it", "subject", subject, "topic", a.Topic)
+		err = nil
+	}
+	if err != nil {
 		return fmt.Errorf("publish on %s: %w", subject, err)
 	}
 	return r.store.Announced(ctx, a)

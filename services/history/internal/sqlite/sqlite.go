@@ -1,8 +1,7 @@
-// Package sqlite keeps history in one SQLite file: WAL, one writer, several readers that neither wait for
-// the writer nor hold it up.
+// Package sqlite opens history in one SQLite file: WAL, one writer, several readers that neither wait for the writer
+// nor hold it up.
 //
-// It knows nothing of NATS. Its [Store] satisfies the interfaces that the packages ingest, query and redact
-// declare for themselves; another database needs a package like this one and nothing else.
+// It knows nothing of NATS, nor of messages: the statements are those of package database.
 package sqlite
 
 import (
@@ -11,16 +10,19 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
 	driver "modernc.org/sqlite" // registers itself as "sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/natter-io/natter/services/history/internal/database"
+	"github.com/natter-io/natter/services/history/internal/record"
 )
 
 // Sync says when SQLite waits until the disk has what was written (PRAGMA synchronous).
@@ -45,31 +47,50 @@ const maxReaders = 8
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Store is an open database. Its methods may be called concurrently; those that write take turns.
-type Store struct {
-	write *sql.DB // one connection
-	read  *sql.DB
+var dialect = database.Dialect{
+	Name: "sqlite", Goose: goose.DialectSQLite3,
+	PutWords:  `INSERT INTO words (rowid, places, text) VALUES `,
+	WordsRow:  `(?, ?, ?)`,
+	DropWords: `DELETE FROM words WHERE rowid = ?`,
+	Search:    `SELECT rowid AS found FROM words WHERE words MATCH ?`,
+	Match:     match,
+	// The WAL still holds what was taken out.
+	Erased: `PRAGMA wal_checkpoint(TRUNCATE)`,
+}
+
+// match writes a query of FTS5: https://www.sqlite.org/fts5.html#full_text_query_syntax
+func match(places []string, words []record.Word) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "places : (%s)", strings.Join(places, " OR "))
+	for _, w := range words {
+		fmt.Fprintf(&b, ` AND text : "%s"`, w.Text)
+		if w.Prefix {
+			b.WriteByte('*')
+		}
+	}
+	return b.String()
 }
 
 // Open opens the file, makes it and its directory if they are missing, and brings the schema up to date. It
 // fails at once if another process holds the lock for longer than a few seconds; try again then.
-func Open(ctx context.Context, path string, sync Sync) (*Store, error) {
+func Open(ctx context.Context, path string, sync Sync) (*database.Store, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
-	s := &Store{}
-	var err error
 	// secure_delete overwrites what is redacted instead of leaving it in free pages.
-	if s.write, err = open(path, 1, "journal_mode(WAL)", "synchronous("+string(sync)+")", "secure_delete(ON)", "foreign_keys(ON)"); err != nil {
+	write, err := open(path, 1, "journal_mode(WAL)", "synchronous("+string(sync)+")", "secure_delete(ON)", "foreign_keys(ON)")
+	if err != nil {
 		return nil, err
 	}
-	if s.read, err = open(path, maxReaders, "query_only(ON)"); err != nil {
-		return nil, errors.Join(err, s.Close())
+	read, err := open(path, maxReaders, "query_only(ON)")
+	if err != nil {
+		return nil, errors.Join(err, write.Close())
 	}
-	if err := s.migrate(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("database %s: %w", path, err), s.Close())
+	store, err := database.Open(ctx, dialect, write, read, migrations)
+	if err != nil {
+		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
-	return s, nil
+	return store, nil
 }
 
 func open(path string, connections int, pragmas ...string) (*sql.DB, error) {
@@ -82,58 +103,6 @@ func open(path string, connections int, pragmas ...string) (*sql.DB, error) {
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	return db, nil
-}
-
-func (s *Store) migrate(ctx context.Context) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, s.write, files)
-	if err != nil {
-		return fmt.Errorf("migrations: %w", err)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrations: %w", err)
-	}
-	return nil
-}
-
-// Ping says whether the database can be read.
-func (s *Store) Ping(ctx context.Context) error {
-	var one int
-	if err := s.read.QueryRowContext(ctx, "SELECT 1 FROM messages UNION ALL SELECT 1 LIMIT 1").Scan(&one); err != nil {
-		return fmt.Errorf("database: %w", err)
-	}
-	return nil
-}
-
-// Close waits for what is running and closes the file.
-func (s *Store) Close() error {
-	var errs []error
-	if s.read != nil {
-		errs = append(errs, s.read.Close())
-	}
-	errs = append(errs, s.write.Close()) // last: it checkpoints the WAL
-	return errors.Join(errs...)
-}
-
-// inTx runs do in a write transaction.
-func (s *Store) inTx(ctx context.Context, do func(tx *sql.Tx) error) error {
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	if err := do(tx); err != nil {
-		if rerr := tx.Rollback(); rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
-			err = errors.Join(err, rerr)
-		}
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
 }
 
 // IsBusy says whether an error comes from a lock that another process holds.

@@ -1,0 +1,101 @@
+package session
+
+import "context"
+
+// Join puts the socket into a room. When it returns nil, the socket hears all that is said to the room from
+// then on.
+func (s *Socket) Join(ctx context.Context, room string) error {
+	sequence, err := s.client.srv.backend.Acquire(ctx, s.namespace, room)
+	if err != nil {
+		return err
+	}
+	s.joinAt(room, sequence)
+	return nil
+}
+
+// JoinAt is Join, as ordered at a sequence of the stream.
+func (s *Socket) JoinAt(ctx context.Context, room string, sequence uint64) error {
+	if _, err := s.client.srv.backend.Acquire(ctx, s.namespace, room); err != nil {
+		return err
+	}
+	s.joinAt(room, sequence)
+	return nil
+}
+
+// joinAt puts the socket into a room that was acquired for it, and whose messages from a sequence of the stream on
+// are for it.
+func (s *Socket) joinAt(room string, sequence uint64) {
+	srv := s.client.srv
+	s.membership.Lock()
+	joined := srv.hub.Join(s, room)
+	if joined {
+		srv.backend.Joined(s, room)
+	}
+	s.membership.Unlock()
+	if !joined {
+		srv.backend.Release(s.namespace, room)
+		return
+	}
+	s.mu.Lock()
+	if s.kept.joined == nil {
+		s.kept.joined = make(map[string]uint64)
+	}
+	s.kept.joined[room] = sequence
+	s.mu.Unlock()
+	s.keepIfIn()
+}
+
+// Leave takes the socket out of a room.
+func (s *Socket) Leave(room string) {
+	srv := s.client.srv
+	s.membership.Lock()
+	left := srv.hub.Leave(s, room)
+	if left {
+		srv.backend.Left(s, room)
+	}
+	s.membership.Unlock()
+	if !left {
+		return
+	}
+	srv.backend.Release(s.namespace, room)
+	s.mu.Lock()
+	delete(s.kept.joined, room)
+	s.mu.Unlock()
+	s.keepIfIn()
+}
+
+// keepIfIn stores the socket's session, if it is in: who enters stores it then.
+func (s *Socket) keepIfIn() {
+	if s.connected() {
+		s.keep(nil)
+	}
+}
+
+// enterHub puts the socket into the hub, in the place of an earlier connection of it that has not ended yet.
+func (s *Socket) enterHub() {
+	srv := s.client.srv
+	s.membership.Lock()
+	left := srv.hub.Add(s)
+	for _, room := range left {
+		srv.backend.Left(s, room)
+	}
+	s.membership.Unlock()
+	for _, room := range left {
+		srv.backend.Release(s.namespace, room)
+	}
+}
+
+// leaveAll takes the socket out of the hub and returns the rooms that it was in.
+func (s *Socket) leaveAll() []string {
+	srv := s.client.srv
+	s.membership.Lock()
+	rooms := srv.hub.Remove(s)
+	for _, room := range rooms {
+		srv.backend.Left(s, room)
+	}
+	s.membership.Unlock()
+	for _, room := range rooms {
+		srv.backend.Release(s.namespace, room)
+	}
+	return rooms
+}

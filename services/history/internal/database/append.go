@@ -1,0 +1,155 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/history/internal/record"
+)
+
+// rowsAtOnce bounds the rows of one statement: databases take some ten thousand parameters.
+const rowsAtOnce = 256
+
+// Append stores the messages in one transaction, all or none. Those that are there already change nothing.
+// Those of users whose words were erased are redacted, and noted as to be announced. It says how many were new and
+// how many of these were redacted.
+func (s *Store) Append(ctx context.Context, messages []record.Message) (stored, redacted int, err error) {
+	// In one order, so that instances that store the same messages at once do not wait for each other.
+	messages = slices.Clone(messages)
+	slices.SortStableFunc(messages, func(a, b record.Message) int { return a.ID.Compare(b.ID) })
+	messages = slices.CompactFunc(messages, func(a, b record.Message) bool { return a.ID == b.ID })
+	err = s.inTx(ctx, s.Shared, func(tx *sql.Tx) error {
+		a := &appender{Store: s, tx: tx, erased: make(map[string]int64)}
+		for chunk := range slices.Chunk(messages, rowsAtOnce) {
+			if err := a.append(ctx, chunk); err != nil {
+				return err
+			}
+		}
+		stored, redacted = a.stored, a.redacted
+		return nil
+	})
+	if err != nil {
+		return 0, 0, fmt.Errorf("store %d messages: %w", len(messages), err)
+	}
+	return stored, redacted, nil
+}
+
+type appender struct {
+	*Store
+	tx               *sql.Tx
+	erased           map[string]int64 // users looked up: until when what they said is erased
+	stored, redacted int
+}
+
+// append stores messages of different ids.
+func (a *appender) append(ctx context.Context, messages []record.Message) error {
+	gone := make(map[record.ID]bool) // those that are redacted on arrival
+	said := rows{head: `INSERT INTO messages (epoch, sequence, namespace, socket, author, name, time, payload, lengths, redacted) VALUES `,
+		row: `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, tail: ` ON CONFLICT DO NOTHING RETURNING id, epoch, sequence`}
+	for i := range messages {
+		m := &messages[i]
+		until, err := a.erasedUntil(ctx, m.User)
+		if err != nil {
+			return err
+		}
+		if m.Time.UnixNano() <= until {
+			m.Redact()
+			gone[m.ID] = true
+		}
+		said.add(m.ID.Epoch, m.ID.Sequence, m.Namespace, m.Socket, m.User, m.Name, m.Time.UnixNano(),
+			contract.JoinPayload(m.Event, m.Attachments), contract.FormatAttachments(m.Attachments), m.Redacted)
+	}
+	fresh, err := a.insert(ctx, said) // those that are not among them were there already
+	if err != nil {
+		return err
+	}
+	places := rows{head: `INSERT INTO places (namespace, target, epoch, sequence, message) VALUES `, row: `(?, ?, ?, ?, ?)`}
+	words := rows{head: a.PutWords, row: a.WordsRow}
+	for _, m := range messages {
+		row, ok := fresh[m.ID]
+		if !ok {
+			continue
+		}
+		a.stored++
+		targets := m.Targets
+		if len(targets) == 0 {
+			targets = []string{record.NoPlace}
+		}
+		for _, target := range targets {
+			places.add(m.Namespace, target, m.ID.Epoch, m.ID.Sequence, row)
+		}
+		if gone[m.ID] {
+			a.redacted++
+			if err := a.announceRedaction(ctx, a.tx, m.Namespace, m.User, m.ID); err != nil {
+				return err
+			}
+		} else if text := record.Words(m.Event); text != "" {
+			words.add(row, wordPlaces(m.Namespace, targets), text)
+		}
+	}
+	return errors.Join(places.exec(ctx, a.Store, a.tx), words.exec(ctx, a.Store, a.tx))
+}
+
+// insert returns the database's numbers of the messages that are new.
+func (a *appender) insert(ctx context.Context, said rows) (fresh map[record.ID]int64, err error) {
+	found, err := a.tx.QueryContext(ctx, a.sql(said.statement(len(said.args))), slices.Concat(said.args...)...)
+	if err != nil {
+		return nil, err
+	}
+	defer found.Close()
+	fresh = make(map[record.ID]int64, len(said.args))
+	for found.Next() {
+		var id record.ID
+		var row int64
+		if err := found.Scan(&row, &id.Epoch, &id.Sequence); err != nil {
+			return nil, err
+		}
+		fresh[id] = row
+	}
+	return fresh, found.Err()
+}
+
+// erasedUntil is until when what the user said is erased, in Unix nanoseconds; the least number if it is not.
+func (a *appender) erasedUntil(ctx context.Context, user string) (until int64, err error) {
+	const never = -1 << 63
+	if user == "" {
+		return never, nil
+	}
+	until, known := a.erased[user]
+	if !known {
+		err := a.tx.QueryRowContext(ctx, a.sql(`SELECT until FROM erased WHERE author = ?`), user).Scan(&until)
+		if errors.Is(err, sql.ErrNoRows) {
+			until = never
+		} else if err != nil {
+			return 0, err
+		}
+		a.erased[user] = until
+	}
+	return until, nil
+}
+
+// rows are inserted by few statements, since each is a way to the server and back.
+type rows struct {
+	head, row, tail string
+	args            [][]any
+}
+
+func (r *rows) add(args ...any) { r.args = append(r.args, args) }
+
+func (r *rows) statement(n int) string {
+	return r.head + strings.TrimSuffix(strings.Repeat(r.row+", ", n), ", ") + r.tail
+}
+
+func (r *rows) exec(ctx context.Context, s *Store, tx *sql.Tx) error {
+	for chunk := range slices.Chunk(r.args, rowsAtOnce) {
+		if _, err := tx.ExecContext(ctx, s.sql(r.statement(len(chunk))), slices.Concat(chunk...)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}

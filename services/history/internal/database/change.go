@@ -1,0 +1,117 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/history/internal/record"
+)
+
+// Change edits or deletes a message, keeps what it was in its trail, and notes that the clients in all its places
+// must be told. It returns the message as it is then. The errors are those of [record.Change.Apply], or
+// [record.ErrNotFound].
+func (s *Store) Change(ctx context.Context, c record.Change) (m record.Message, err error) {
+	err = s.inTx(ctx, s.Exclusive, func(tx *sql.Tx) error {
+		m, err = scan(tx.QueryRowContext(ctx, s.sql(`SELECT `+columns+` FROM places p JOIN messages m ON m.id = p.message
+			WHERE p.namespace = ? AND p.target = ? AND p.epoch = ? AND p.sequence = ?`), c.Place.Namespace, c.Place.Target, c.ID.Epoch, c.ID.Sequence))
+		if errors.Is(err, sql.ErrNoRows) {
+			return record.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		if m.Targets, err = s.targets(ctx, tx, m.Row); err != nil {
+			return err
+		}
+		was := m
+		if err = c.Apply(&m); err != nil || string(was.Event) == string(m.Event) && was.Deleted.Equal(m.Deleted) {
+			return err
+		}
+		return s.change(ctx, tx, c, was, m)
+	})
+	if err != nil {
+		return m, fmt.Errorf("change message %s: %w", c.ID, err)
+	}
+	return m, nil
+}
+
+func (s *Store) change(ctx context.Context, tx *sql.Tx, c record.Change, was, is record.Message) error {
+	var id int64
+	err := tx.QueryRowContext(ctx, s.sql(`INSERT INTO changes (message, action, author, socket, name, time, payload, lengths) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`),
+		is.Row, string(c.Action), c.By.User, c.By.Socket, c.By.Name, c.Time.UnixNano(), contract.JoinPayload(was.Event, was.Attachments), contract.FormatAttachments(was.Attachments)).Scan(&id)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, s.sql(`UPDATE messages SET payload = ?, lengths = ?, edited = ?, deleted = ? WHERE id = ?`),
+		contract.JoinPayload(is.Event, is.Attachments), contract.FormatAttachments(is.Attachments), nanoseconds(is.Edited), nanoseconds(is.Deleted), is.Row); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, s.sql(s.DropWords), is.Row); err != nil {
+		return err
+	}
+	if words := record.Words(is.Event); words != "" && is.Deleted.IsZero() {
+		if _, err := tx.ExecContext(ctx, s.sql(s.PutWords+s.WordsRow), is.Row, wordPlaces(is.Namespace, is.Targets), words); err != nil {
+			return err
+		}
+	}
+	for _, target := range is.Targets {
+		if target == record.NoPlace {
+			continue
+		}
+		event, err := c.Announce(is, target)
+		if err != nil {
+			return err
+		}
+		a := record.Announcement{Topic: changedTopic(is.ID) + ":" + target, Version: record.ID{Sequence: id}, Namespace: is.Namespace, Target: target, Event: event}
+		if err := s.announce(ctx, tx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changedTopic begins the topics of what clients must be told of a message's changes.
+func changedTopic(id record.ID) string { return "changed:" + id.String() }
+
+// Trail lists the changes of a message, oldest first; [record.ErrNotFound] if there is no such message.
+func (s *Store) Trail(ctx context.Context, place record.Place, id record.ID) (m record.Message, changes []record.Trace, err error) {
+	m, err = scan(s.read.QueryRowContext(ctx, s.sql(`SELECT `+columns+` FROM places p JOIN messages m ON m.id = p.message
+		WHERE p.namespace = ? AND p.target = ? AND p.epoch = ? AND p.sequence = ?`), place.Namespace, place.Target, id.Epoch, id.Sequence))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = record.ErrNotFound
+	}
+	if err == nil {
+		changes, err = s.Traces(ctx, m.Row)
+	}
+	if err != nil {
+		return m, nil, fmt.Errorf("trail of message %s: %w", id, err)
+	}
+	return m, changes, nil
+}
+
+// Traces lists the changes of the message that has the row, oldest first.
+func (s *Store) Traces(ctx context.Context, row int64) (changes []record.Trace, err error) {
+	rows, err := s.read.QueryContext(ctx, s.sql(`SELECT action, author, socket, name, time, payload, lengths FROM changes WHERE message = ? ORDER BY id`), row)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var t record.Trace
+		var when int64
+		var payload []byte
+		var lengths string
+		if err := rows.Scan(&t.Action, &t.By.User, &t.By.Socket, &t.By.Name, &when, &payload, &lengths); err != nil {
+			return nil, err
+		}
+		t.Time = at(when)
+		if t.Event, _, err = contract.SplitPayload(contract.Header{contract.HeaderAttachments: {lengths}}, payload); err != nil {
+			return nil, err
+		}
+		changes = append(changes, t)
+	}
+	return changes, rows.Err()
+}

@@ -1,0 +1,166 @@
+// Package database keeps history in an SQL database. It has the statements that SQLite and PostgreSQL have in
+// common; what differs is a [Dialect], and the packages sqlite and postgres open a [Store] with theirs.
+//
+// It knows nothing of NATS. The store satisfies the interfaces that the packages ingest, query, redact and sweep
+// declare for themselves.
+package database
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+
+	"github.com/natter-io/natter/services/history/internal/record"
+)
+
+// Dialect is what one kind of database does in its own way.
+type Dialect struct {
+	Name   string // "sqlite" or "postgres"
+	Goose  goose.Dialect
+	Dollar bool // parameters are $1, $2, … instead of ?
+
+	// Shared and Exclusive are said at the beginning of a transaction, if not "". Those that store messages share a
+	// lock; what must see every stored message, and be seen by those that store afterwards, has it alone. Sweep
+	// keeps instances from sweeping at once. Lock is for a session, while it changes the schema.
+	Shared, Exclusive, Sweep, Lock string
+
+	// PutWords begins a statement that ends with one WordsRow or more, whose parameters are message, places, words.
+	// DropWords has message. Search selects the ids of messages as "found" for one parameter, which Match makes.
+	PutWords, WordsRow, DropWords, Search string
+	Match                                 func(places []string, words []record.Word) string
+
+	// Erased is run after something was taken out, outside of a transaction, if not "".
+	Erased string
+}
+
+// Store is an open database. Its methods may be called concurrently.
+type Store struct {
+	Dialect
+	write, read *sql.DB
+	id          string
+}
+
+// Open brings the schema up to date and returns a store that writes by one pool and reads by another, which may be
+// the same one. It closes them if it fails.
+func Open(ctx context.Context, d Dialect, write, read *sql.DB, migrations fs.FS) (*Store, error) {
+	s := &Store{Dialect: d, write: write, read: read}
+	if err := s.prepare(ctx, migrations); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) prepare(ctx context.Context, migrations fs.FS) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	if err := s.migrate(ctx, files); err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	if _, err := s.write.ExecContext(ctx, s.sql(`INSERT INTO facts (name, value) VALUES ('id', ?) ON CONFLICT DO NOTHING`), rand.Text()); err != nil {
+		return err
+	}
+	return s.read.QueryRowContext(ctx, `SELECT value FROM facts WHERE name = 'id'`).Scan(&s.id)
+}
+
+// migrate brings the schema up to date. Instances that start at once take turns.
+func (s *Store) migrate(ctx context.Context, files fs.FS) (err error) {
+	if s.Lock != "" {
+		conn, err := s.write.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			// The lock is the session's: database/sql ends a session that is said to be bad.
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+		}()
+		if _, err := conn.ExecContext(ctx, s.Lock); err != nil {
+			return err
+		}
+	}
+	p, err := goose.NewProvider(s.Goose, s.write, files)
+	if err != nil {
+		return err
+	}
+	_, err = p.Up(ctx)
+	return err
+}
+
+// ID names the database for as long as it lives: made at random with it.
+func (s *Store) ID() string { return s.id }
+
+// Kind is the dialect's name.
+func (s *Store) Kind() string { return s.Name }
+
+// Ping says whether the database can be read.
+func (s *Store) Ping(ctx context.Context) error {
+	var one int
+	if err := s.read.QueryRowContext(ctx, `SELECT 1 FROM facts LIMIT 1`).Scan(&one); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	return nil
+}
+
+// Close waits for what is running and closes the database.
+func (s *Store) Close() error {
+	var errs []error
+	if s.read != s.write {
+		errs = append(errs, s.read.Close())
+	}
+	errs = append(errs, s.write.Close()) // last: SQLite checkpoints its WAL
+	return errors.Join(errs...)
+}
+
+// DB is the pool that writes, for tests and benchmarks.
+func (s *Store) DB() *sql.DB { return s.write }
+
+// inTx runs do in a write transaction that holds the lock.
+func (s *Store) inTx(ctx context.Context, lock string, do func(tx *sql.Tx) error) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	if lock != "" {
+		_, err = tx.ExecContext(ctx, lock)
+	}
+	if err == nil {
+		err = do(tx)
+	}
+	if err != nil {
+		if rerr := tx.Rollback(); rerr != nil && !errors.Is(rerr, sql.ErrTxDone) {
+			err = errors.Join(err, rerr)
+		}
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// sql writes the parameters of a statement, each of which is a ?, as the database wants them.
+func (s *Store) sql(statement string) string {
+	if !s.Dollar {
+		return statement
+	}
+	var b strings.Builder
+	for n := 1; ; n++ {
+		before, after, found := strings.Cut(statement, "?")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(n))
+		statement = after
+	}
+}

@@ -1,0 +1,117 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/history/internal/record"
+)
+
+// redactChunk bounds a transaction, so that storing new messages never waits long for a redaction.
+const redactChunk = 500
+
+// Redact remembers that what the user said until then is erased (for good if it is the zero time: the user is
+// deleted) and takes it out, in chunks: from the messages, from their trails, and from what can be searched. It says
+// how many messages that were. Once it has returned nil, doing it again changes nothing.
+func (s *Store) Redact(ctx context.Context, user string, until time.Time) (redacted int, err error) {
+	last := int64(math.MaxInt64)
+	if !until.IsZero() {
+		last = until.UnixNano()
+	}
+	var from record.ID
+	for {
+		n := 0
+		err := s.inTx(ctx, s.Exclusive, func(tx *sql.Tx) error {
+			// With the first chunk: from then on Append redacts what comes.
+			if err := s.forget(ctx, tx, user, last); err != nil {
+				return err
+			}
+			var err error
+			n, from, err = s.redactSome(ctx, tx, user, last, from)
+			return err
+		})
+		if err != nil {
+			return redacted, fmt.Errorf("redact the messages of user %s: %w", user, err)
+		}
+		redacted += n
+		if n < redactChunk {
+			break
+		}
+	}
+	if redacted > 0 && s.Erased != "" {
+		// A reader may hold this up; the next one does it then.
+		if _, err := s.write.ExecContext(ctx, s.Erased); err != nil {
+			return redacted, fmt.Errorf("after redacting: %w", err)
+		}
+	}
+	return redacted, nil
+}
+
+// forget notes the erasure, and takes out what else is known of the user.
+func (s *Store) forget(ctx context.Context, tx *sql.Tx, user string, until int64) error {
+	for _, statement := range []struct {
+		text string
+		args []any
+	}{
+		{`INSERT INTO erased (author, until) VALUES (?, ?) ON CONFLICT (author) DO UPDATE SET until = excluded.until WHERE excluded.until > erased.until`, []any{user, until}},
+		{`UPDATE changes SET name = '' WHERE author = ? AND name <> ''`, []any{user}},
+		{`DELETE FROM marks WHERE author = ?`, []any{user}},
+	} {
+		if _, err := tx.ExecContext(ctx, s.sql(statement.text), statement.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) redactSome(ctx context.Context, tx *sql.Tx, user string, until int64, from record.ID) (int, record.ID, error) {
+	rows, err := tx.QueryContext(ctx, s.sql(`SELECT `+columns+` FROM messages m
+		WHERE m.author = ? AND m.author <> '' AND (m.epoch, m.sequence) > (?, ?) AND NOT m.redacted AND m.time <= ?
+		ORDER BY m.epoch, m.sequence LIMIT ?`), user, from.Epoch, from.Sequence, until, redactChunk)
+	if err != nil {
+		return 0, from, err
+	}
+	var found []record.Message
+	if _, _, err := hand(rows, func(m record.Message) bool { found = append(found, m); return true }); err != nil {
+		return 0, from, err
+	}
+	newest := make(map[string]record.ID) // by namespace
+	for _, m := range found {
+		event := record.RedactEvent(m.Event)
+		for _, statement := range []struct {
+			text string
+			args []any
+		}{
+			{`UPDATE messages SET payload = ?, lengths = '', socket = '', name = '', redacted = TRUE WHERE id = ?`, []any{event, m.Row}},
+			{`UPDATE changes SET payload = ?, lengths = '' WHERE message = ?`, []any{event, m.Row}},
+			{s.DropWords, []any{m.Row}},
+			{`DELETE FROM outbox WHERE topic >= ? AND topic < ?`, []any{changedTopic(m.ID) + ":", changedTopic(m.ID) + ";"}}, // ; comes after :
+		} {
+			if _, err := tx.ExecContext(ctx, s.sql(statement.text), statement.args...); err != nil {
+				return 0, from, err
+			}
+		}
+		newest[m.Namespace], from = m.ID, m.ID
+	}
+	for namespace, id := range newest {
+		if err := s.announceRedaction(ctx, tx, namespace, user, id); err != nil {
+			return 0, from, err
+		}
+	}
+	return len(found), from, nil
+}
+
+// announceRedaction notes that clients of the namespace must be told.
+func (s *Store) announceRedaction(ctx context.Context, tx *sql.Tx, namespace, user string, newest record.ID) error {
+	event, err := json.Marshal([]any{contract.EventRedacted, map[string]string{"user": user}})
+	if err != nil {
+		return err
+	}
+	return s.announce(ctx, tx, record.Announcement{Topic: "redacted:" + namespace + ":" + user, Version: newest,
+		Namespace: namespace, Target: contract.TargetAll, Event: event})
+}

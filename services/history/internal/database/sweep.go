@@ -1,0 +1,106 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/natter-io/natter/services/history/internal/record"
+)
+
+// sweepChunk bounds a transaction.
+const sweepChunk = 500
+
+// NextPlace is the place after another one, in no meaningful order; ok is false after the last. The first one comes
+// after the zero [record.Place].
+func (s *Store) NextPlace(ctx context.Context, after record.Place) (place record.Place, ok bool, err error) {
+	err = s.read.QueryRowContext(ctx, s.sql(`SELECT namespace, target FROM places WHERE (namespace, target) > (?, ?) ORDER BY namespace, target LIMIT 1`),
+		after.Namespace, after.Target).Scan(&place.Namespace, &place.Target)
+	if errors.Is(err, sql.ErrNoRows) {
+		return record.Place{}, false, nil
+	}
+	if err != nil {
+		return record.Place{}, false, fmt.Errorf("list places: %w", err)
+	}
+	return place, true, nil
+}
+
+// Sweep takes a place's messages out that were said before then, in chunks, and says how many. One that is in other
+// places too stays there. They are gone without a trace, but for what a backup has.
+func (s *Store) Sweep(ctx context.Context, place record.Place, before time.Time) (swept int, err error) {
+	for {
+		var old []int64
+		err := s.inTx(ctx, s.Dialect.Sweep, func(tx *sql.Tx) (err error) {
+			if old, err = s.old(ctx, tx, place, before); err != nil {
+				return err
+			}
+			for _, row := range old {
+				if err := s.remove(ctx, tx, place, row); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return swept, fmt.Errorf("take old messages out of %s in %s: %w", place.Target, place.Namespace, err)
+		}
+		swept += len(old)
+		if len(old) < sweepChunk {
+			break
+		}
+	}
+	if swept > 0 && s.Erased != "" {
+		if _, err := s.write.ExecContext(ctx, s.Erased); err != nil {
+			return swept, fmt.Errorf("after taking messages out: %w", err)
+		}
+	}
+	return swept, nil
+}
+
+// old lists the oldest messages of a place that are too old. It looks no further than the first that is not: ids and
+// times have one order, but for some milliseconds.
+func (s *Store) old(ctx context.Context, tx *sql.Tx, place record.Place, before time.Time) (rows []int64, err error) {
+	found, err := tx.QueryContext(ctx, s.sql(`SELECT m.id, m.time FROM places p JOIN messages m ON m.id = p.message
+		WHERE p.namespace = ? AND p.target = ? ORDER BY p.epoch, p.sequence LIMIT ?`), place.Namespace, place.Target, sweepChunk)
+	if err != nil {
+		return nil, err
+	}
+	defer found.Close()
+	for found.Next() {
+		var row, said int64
+		if err := found.Scan(&row, &said); err != nil {
+			return nil, err
+		}
+		if said >= before.UnixNano() {
+			break
+		}
+		rows = append(rows, row)
+	}
+	return rows, found.Err()
+}
+
+func (s *Store) remove(ctx context.Context, tx *sql.Tx, place record.Place, row int64) error {
+	if _, err := tx.ExecContext(ctx, s.sql(`DELETE FROM places WHERE namespace = ? AND target = ? AND message = ?`), place.Namespace, place.Target, row); err != nil {
+		return err
+	}
+	var elsewhere bool
+	if err := tx.QueryRowContext(ctx, s.sql(`SELECT EXISTS (SELECT 1 FROM places WHERE message = ?)`), row).Scan(&elsewhere); err != nil || elsewhere {
+		return err
+	}
+	for _, statement := range []string{s.DropWords, `DELETE FROM changes WHERE message = ?`, `DELETE FROM messages WHERE id = ?`} {
+		if _, err := tx.ExecContext(ctx, s.sql(statement), row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nanoseconds writes a time; the zero time is 0.
+func nanoseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}

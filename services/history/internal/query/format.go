@@ -1,0 +1,138 @@
+package query
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/history/internal/record"
+)
+
+// list gathers messages as JSON: at most so many, and so many bytes. A message that fits no list by itself is left
+// out, since nobody could ask beyond it otherwise; there is one in oversize for each.
+type list struct {
+	limit, size int
+	format      func(record.Message) ([]byte, error)
+
+	texts    [][]byte
+	used     int
+	more     bool // there is a next one, which does not fit
+	oversize []record.ID
+	err      error
+}
+
+// listOverhead is what a reply has around its messages.
+const listOverhead = 128
+
+func newList(limit, size int, format func(record.Message) ([]byte, error)) *list {
+	return &list{limit: limit, size: size - listOverhead, format: format}
+}
+
+// add says false if it wants no more.
+func (l *list) add(m record.Message) bool {
+	if len(l.texts) == l.limit {
+		l.more = true
+		return false
+	}
+	var text []byte
+	if text, l.err = l.format(m); l.err != nil {
+		return false
+	}
+	switch {
+	case len(text) > l.size:
+		l.oversize = append(l.oversize, m.ID)
+		return true
+	case l.used+len(text)+1 > l.size && (len(l.texts) > 0 || l.used > 0):
+		l.more = true
+		return false
+	}
+	l.used += len(text) + 1 // the comma
+	l.texts = append(l.texts, text)
+	return true
+}
+
+// write puts the messages, and fields behind them, into a reply.
+func (l *list) write(fields ...field) []byte {
+	var b bytes.Buffer
+	b.Grow(l.used + listOverhead)
+	b.WriteString(`{"ok":true,"messages":[`)
+	b.Write(bytes.Join(l.texts, []byte{','}))
+	b.WriteByte(']')
+	for _, f := range fields {
+		b.WriteString(`,"` + f.name + `":` + strconv.FormatBool(f.value))
+	}
+	b.WriteByte('}')
+	return b.Bytes()
+}
+
+type field struct {
+	name  string
+	value bool
+}
+
+func (l *list) reverse() *list {
+	slices.Reverse(l.texts)
+	return l
+}
+
+// format writes a [contract.HistoryMessage]. The event goes in byte for byte: encoding/json would escape
+// <, > and & in it and take out white space.
+func format(m record.Message) ([]byte, error) { return formatWith(m, "", nil, nil) }
+
+// formatWith adds the namespace, the rooms and the trail, if there are any.
+func formatWith(m record.Message, namespace string, rooms []*string, trail []record.Trace) ([]byte, error) {
+	type field struct {
+		name  string
+		value any
+		set   bool
+	}
+	fields := []field{
+		{"attachments", m.Attachments, len(m.Attachments) > 0},
+		{"stamp", contract.Stamp{ID: m.ID.String(), Socket: m.Socket, User: m.User, Name: m.Name, Time: m.Time}, true},
+		{"namespace", namespace, namespace != ""},
+		{"rooms", rooms, len(rooms) > 0},
+		{"redacted", true, m.Redacted},
+		{"edited", m.Edited, !m.Edited.IsZero()},
+		{"deleted", m.Deleted, !m.Deleted.IsZero()},
+		{"trail", changes(trail), len(trail) > 0},
+	}
+	b := append(append(make([]byte, 0, len(m.Event)+256), `{"event":`...), m.Event...)
+	for _, f := range fields {
+		if !f.set {
+			continue
+		}
+		value, err := json.Marshal(f.value)
+		if err != nil {
+			return nil, fmt.Errorf("message %s: %w", m.ID, err)
+		}
+		b = append(append(b, `,"`+f.name+`":`...), value...)
+	}
+	return append(b, '}'), nil
+}
+
+// changes are a trail as the contract has it.
+func changes(trail []record.Trace) []contract.HistoryChange {
+	all := make([]contract.HistoryChange, len(trail))
+	for i, t := range trail {
+		all[i] = contract.HistoryChange{Action: string(t.Action), User: t.By.User, Name: t.By.Name, Socket: t.By.Socket, Time: t.Time, Event: t.Event}
+	}
+	return all
+}
+
+// rooms are the names of a message's rooms, nil for all; only those among which, if there are any.
+func rooms(m record.Message, among []string) (names []*string, err error) {
+	for _, target := range m.Targets {
+		if target == record.NoPlace || len(among) > 0 && !slices.Contains(among, target) {
+			continue
+		}
+		room, err := record.Place{Namespace: m.Namespace, Target: target}.Room()
+		if err != nil {
+			return nil, fmt.Errorf("message %s: %w", m.ID, err)
+		}
+		names = append(names, room)
+	}
+	return names, nil
+}

@@ -1,0 +1,72 @@
+package query
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/natter-io/natter/pkg/contract"
+)
+
+// read answers a [contract.ReadRequest] with [contract.Done], and tells the user's devices.
+func (s *Service) read(ctx context.Context, data []byte) ([]byte, error) {
+	var r contract.ReadRequest
+	if err := decode(data, maxRequest, `{"namespace","room","user","id"}`, &r); err != nil {
+		return nil, err
+	}
+	place, id, err := message(r.Namespace, r.Room, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := user(r.User); err != nil {
+		return nil, err
+	}
+	moved, err := s.store.Read(ctx, place, r.User, id)
+	if err != nil {
+		return nil, err
+	}
+	if moved {
+		s.tellRead(r)
+	}
+	return reply(contract.Done{OK: true})
+}
+
+// tellRead does not wait until it is stored: a device that misses it asks when it connects again.
+func (s *Service) tellRead(r contract.ReadRequest) {
+	subject, err := s.Subjects.To(contract.Emit, r.Namespace, contract.To(contract.UserRoom(r.User)))
+	if err == nil {
+		var event []byte
+		if event, err = reply([]any{contract.EventRead, map[string]any{"room": r.Room, "id": r.ID}}); err == nil {
+			err = s.nc.Publish(subject, event)
+		}
+	}
+	if err != nil {
+		s.Log.Debug("cannot tell a user's devices what was read", "user", r.User, "error", err)
+	}
+}
+
+// unread answers a [contract.UnreadRequest] with a [contract.UnreadReply].
+func (s *Service) unread(ctx context.Context, data []byte) ([]byte, error) {
+	var r contract.UnreadRequest
+	if err := decode(data, maxSearch, `{"namespace","rooms","user"}`, &r); err != nil {
+		return nil, err
+	}
+	if err := user(r.User); err != nil {
+		return nil, err
+	}
+	all, err := places(r.Namespace, r.Rooms)
+	if err != nil {
+		return nil, err
+	}
+	answer := contract.UnreadReply{OK: true, Rooms: make([]contract.Unread, len(all))}
+	for i, place := range all {
+		count, mark, err := s.store.Unread(ctx, place, r.User, contract.MaxUnread)
+		if err != nil {
+			return nil, fmt.Errorf("user %s: %w", r.User, err)
+		}
+		answer.Rooms[i] = contract.Unread{Room: r.Rooms[i], Unread: count}
+		if mark.Sequence > 0 {
+			answer.Rooms[i].Read = mark.String()
+		}
+	}
+	return reply(answer)
+}

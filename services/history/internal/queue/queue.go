@@ -1,0 +1,55 @@
+// Package queue makes the durable consumers of the history service, and sees to it that they belong to one database.
+//
+// What is acknowledged on a durable consumer never comes again. Instances with a database each would share a queue and
+// keep a part of the messages each; a database that was lost or replaced would begin with what is said from now on. So
+// the consumer's metadata names the database whose queue it is, and instances with another one do not touch it.
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// metadata is the key in the consumer's metadata.
+const metadata = "natter.database"
+
+// ErrOtherDatabase says that a consumer is another database's.
+var ErrOtherDatabase = errors.New("it is the queue of another database")
+
+// Consumer makes a stream's durable consumer or brings it up to date, for the database of that id.
+func Consumer(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig, database string) (jetstream.Consumer, error) {
+	cfg.Metadata = map[string]string{metadata: database}
+	c, err := stream.Consumer(ctx, cfg.Durable)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		c, err = stream.CreateConsumer(ctx, cfg) // fails if somebody else is quicker
+	case err == nil:
+		if err = owned(c.CachedInfo(), database); err == nil {
+			c, err = stream.UpdateConsumer(ctx, cfg)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s of %s: %w", cfg.Durable, stream.CachedInfo().Config.Name, err)
+	}
+	return c, nil
+}
+
+// Check asks whether the consumer is still there and this database's.
+func Check(ctx context.Context, c jetstream.Consumer, database string) (*jetstream.ConsumerInfo, error) {
+	info, err := c.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return info, owned(info, database)
+}
+
+func owned(info *jetstream.ConsumerInfo, database string) error {
+	if owner := info.Config.Metadata[metadata]; owner != "" && owner != database {
+		return fmt.Errorf("%w (%s; this one is %s): use that one, or, if it is lost, run \"nats consumer rm %s %s\", and what is still in the stream is stored again",
+			ErrOtherDatabase, owner, database, info.Stream, info.Name)
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+// Messages that are edited and deleted, and what is unread, on the chat page.
+
+import assert from "node:assert/strict";
+import { afterEach, before, describe, test } from "node:test";
+import { suite, until } from "../harness.mjs";
+import { adminPassword, fresh, open, Person, shoot } from "./pages.mjs";
+
+describe("changed messages on the chat page", () => {
+  let site;
+  const t = suite();
+  before(async () => {
+    site = await open(t);
+  });
+  afterEach(() => site.leave());
+
+  const message = (person, text) => person.page.locator(".message").filter({ hasText: text });
+
+  // signedIn opens the chat page with the admin's account.
+  async function signedIn(room, before) {
+    const { page, context } = before ?? (await site.visit(`/#${new URLSearchParams({ room })}`));
+    await page.getByRole("textbox", { name: "Your name" }).fill("admin");
+    await page.getByRole("button", { name: "I have an account" }).click();
+    await page.getByLabel("Password").first().fill(adminPassword);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    const person = new Person(page, context);
+    await person.isIn(room);
+    return person;
+  }
+
+  test("one's own message is edited and deleted, and everybody sees it", async () => {
+    const room = fresh("changes");
+    const ann = await site.chat("Ann", room);
+    const bob = await site.chat("Bob", room);
+    await ann.say("frist");
+    await bob.sees("frist");
+    await ann.page.locator(".message.own").getByText("Stored").waitFor();
+    assert.equal(await message(bob, "frist").getByRole("button", { name: "Edit" }).count(), 0, "another's message cannot be edited");
+    await ann.input.fill("half a thought");
+    await message(ann, "frist").hover();
+    await message(ann, "frist").getByRole("button", { name: "Edit" }).click();
+    assert.equal(await ann.input.inputValue(), "frist");
+    await shoot(ann.page, "chat-editing");
+    await ann.say("first");
+    for (const person of [ann, bob]) {
+      await person.sees("first");
+      assert.equal(await message(person, "first").locator(".edited").count(), 1);
+      assert.ok(!(await person.texts()).includes("frist"));
+    }
+    assert.equal(await ann.input.inputValue(), "half a thought", "what was being written is back");
+
+    // Esc leaves a message as it is.
+    await message(ann, "first").hover();
+    await message(ann, "first").getByRole("button", { name: "Edit" }).click();
+    await ann.input.fill("never");
+    await ann.input.press("Escape");
+    assert.equal(await ann.page.locator("#editing").isVisible(), false);
+
+    // History has it as it is now.
+    const cid = await site.chat("Cid", room);
+    await cid.sees("first");
+    assert.equal(await message(cid, "first").locator(".edited").count(), 1);
+
+    await message(ann, "first").hover();
+    await message(ann, "first").getByRole("button", { name: "Delete" }).click();
+    await message(ann, "first").getByRole("button", { name: "Really delete?" }).click();
+    for (const person of [ann, bob, cid]) await person.sees("This message was deleted.");
+    const dan = await site.chat("Dan", room);
+    await dan.sees("This message was deleted.");
+    assert.deepEqual(await dan.texts(), ["This message was deleted."]);
+  });
+
+  test("an administrator changes what others said", async () => {
+    const room = fresh("moderated");
+    const bob = await site.chat("Bob", room);
+    await bob.say("something rude");
+    const admin = await signedIn(room);
+    await admin.sees("something rude");
+    await message(admin, "rude").hover();
+    await message(admin, "rude").getByRole("button", { name: "Delete" }).click();
+    await message(admin, "rude").getByRole("button", { name: "Really delete?" }).click();
+    await bob.sees("This message was deleted.");
+  });
+
+  test("what a signed-in person has not read is counted over visits and devices", async () => {
+    const [room, other] = [fresh("here"), fresh("there")];
+    const admin = await signedIn(room);
+    await admin.join(other);
+    const bob = await site.client("Bob", other);
+    const say = async (text) => assert.equal((await bob.timeout(10_000).emitWithAck("room message", other, text)).ok, true);
+    await say("read here");
+    await admin.sees("read here");
+    await admin.room(room).click();
+    await admin.isIn(room);
+    const reader = await site.signIn("admin", adminPassword);
+    const device = await site.member(reader.token, other);
+    const unread = async () => (await device.timeout(10_000).emitWithAck("unread", { rooms: [other] })).rooms[0].unread;
+    await until(async () => (await unread()) === 0, "the server to know what was read");
+    // Away: what is said now is counted when the page is back, by the server.
+    await admin.page.goto("about:blank");
+    await say("missed one");
+    await say("missed two");
+    await until(async () => (await unread()) === 2, "both in history");
+    await admin.page.goto(`${site.url}/#${new URLSearchParams({ room })}`);
+    await admin.isIn(room);
+    await until(async () => (await admin.room(other).locator(".count").textContent()) === "2", "two unread");
+    // Read on another device.
+    const { messages } = await device.timeout(10_000).emitWithAck("history", { room: other, limit: 1 });
+    assert.equal((await device.timeout(10_000).emitWithAck("read", { room: other, id: messages[0].stamp.id })).ok, true);
+    await until(async () => (await admin.room(other).locator(".count").isVisible()) === false, "the count to go");
+  });
+});
