@@ -7,7 +7,7 @@ import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as dialNats } from "@nats-io/transport-node";
-import { client, connected, program, timeout } from "../harness.mjs";
+import { client, connected, program, timeout, until } from "../harness.mjs";
 import { Process, answers, freePorts } from "../process.mjs";
 
 export const root = new URL("../..", import.meta.url).pathname;
@@ -118,10 +118,9 @@ export async function dial(t, options) {
 export const ask = (socket, ...event) => socket.timeout(timeout).emitWithAck(...event);
 
 // password is the first admin's, as the auth service printed it.
-export function password(auth) {
-  const [, password] = auth.stdout.match(/with the password (\S+)/) ?? [];
-  assert.ok(password, `the auth service did not print a password:\n${auth.output}`);
-  return password;
+export async function password(auth) {
+  // It says that it is ready over another way than what it prints.
+  return (await until(() => auth.stdout.match(/with the password (\S+)/), "the auth service to print a password"))[1];
 }
 
 // signIn posts to /auth/login and returns status and answer.
@@ -136,7 +135,7 @@ export async function signIn(gateway, name, password) {
 
 // admin is a stock client in /admin.
 export async function admin(d, options) {
-  const { token, ok } = await signIn(d.gateway, "admin", password(d.auth));
+  const { token, ok } = await signIn(d.gateway, "admin", await password(d.auth));
   assert.ok(ok);
   return d.connected("/admin", { auth: { token }, ...options });
 }

@@ -114,9 +114,12 @@ describe("two auth services", () => {
     t.after(() => second.stop());
     for (const process of [d.auth, second, d.nats, d.gateway, d.history]) process.launch();
     for (const process of [d.auth, second, d.gateway, d.history]) await process.ready();
-    const printed = [d.auth, second].filter((auth) => auth.stdout.includes("with the password"));
+    const printed = await until(() => {
+      const all = [d.auth, second].filter((auth) => auth.stdout.includes("with the password"));
+      return all.length > 0 && all;
+    }, "a password to be printed");
     assert.equal(printed.length, 1);
-    const first = password(printed[0]);
+    const first = await password(printed[0]);
     const { token } = await signIn(d.gateway, "admin", first);
     await printed[0].kill();
     // What the killed one was asked is lost; the next question reaches the other.

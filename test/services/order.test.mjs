@@ -22,7 +22,7 @@ const orders = [
 
 // works goes once through everything that the services do together.
 async function works(d) {
-  const { ok, roles } = await signIn(d.gateway, "admin", password(d.auth));
+  const { ok, roles } = await signIn(d.gateway, "admin", await password(d.auth));
   assert.deepEqual([ok, roles], [true, ["admin"]]);
   const boss = await admin(d);
   assert.deepEqual((await ask(boss, "list users")).users.map((user) => user.name), ["admin"]);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { collect, next, until } from "../harness.mjs";
 import { answers } from "../process.mjs";
-import { admin, ask, deployment, running, signIn, stopNats, texts } from "./deployment.mjs";
+import { admin, ask, deployment, password, running, signIn, stopNats, texts } from "./deployment.mjs";
 
 const patience = 30_000;
 const isReady = (service) => answers(`${service.health}/readyz`)();
@@ -70,7 +70,7 @@ describe("NATS without JetStream", () => {
 describe("a service is away", { concurrency: 2 }, () => {
   test("auth: guests do not notice, and who needs it gets in when it is back", async (t) => {
     const d = await running(t);
-    const { token } = await signIn(d.gateway, "admin", d.auth.stdout.match(/password (\S+)/)[1]);
+    const { token } = await signIn(d.gateway, "admin", await password(d.auth));
     assert.ok(token);
     await d.auth.stop();
 
@@ -94,7 +94,7 @@ describe("a service is away", { concurrency: 2 }, () => {
 
   test("auth: a client is not refused when its time to connect is over", async (t) => {
     const d = await running(t, { flags: { gateway: ["--connect-timeout", "1s"] } });
-    const { token } = await signIn(d.gateway, "admin", d.auth.stdout.match(/password (\S+)/)[1]);
+    const { token } = await signIn(d.gateway, "admin", await password(d.auth));
     await d.auth.stop();
     const boss = d.client("/admin", { auth: { token } });
     const refusals = [];

@@ -102,10 +102,11 @@ describe("deploy", () => {
     const player = await d.connected("/dice");
     const watcher = await d.connected("/dice", { gateway: d.gateways[1] });
     for (const socket of [player, watcher]) assert.equal(await ask(socket, "sit", "green"), "welcome");
-    const rolled = next(watcher, "rolled");
+    const [rolled, own] = [next(watcher, "rolled"), next(player, "rolled")];
     const dices = await ask(player, "roll", "green", 3);
     assert.equal(dices.length, 3);
     assert.deepEqual((await rolled).slice(0, 2), [player.id, dices]);
+    await own;
     // Who sits down and rolls in one breath hears it: what a room is told between the order to join
     // and the gateway's joining is fetched from the stream.
     const all = collect(player, "rolled");
@@ -121,7 +122,7 @@ describe("deploy", () => {
     for (const service of d.services) await service.stop();
     for (const service of d.services) service.launch();
     await Promise.all(d.services.map((service) => service.ready()));
-    await d.connected("/", { auth: { token: (await signIn(d.gateway, "admin", password(d.auth))).token } });
+    await d.connected("/", { auth: { token: (await signIn(d.gateway, "admin", await password(d.auth))).token } });
     for (const process of [...d.services, dice, d.nats]) {
       const line = process.output.split("\n").find((line) => /permissions? violation|denied a subject|authorization violation/i.test(line));
       assert.equal(line, undefined, `${process.name}: ${line}`);

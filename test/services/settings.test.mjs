@@ -303,7 +303,7 @@ describe("logs", { concurrency: 2 }, () => {
       flags: { gateway: flags, auth: flags, history: flags },
       natsArgs: (port, dir) => ["-js", "-a", "127.0.0.1", "-p", String(port), "-sd", join(dir, "nats"), "--user", "u", "--pass", natsPassword],
     });
-    const first = password(d.auth);
+    const first = await password(d.auth);
     const secrets = await talk(d.gateway.url, d, first);
     for (const service of d.services) await service.stop();
     for (const service of d.services) {
