@@ -2,12 +2,13 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { nodes } from "./schedule.mjs";
+import { databases } from "./world.mjs";
 
 // What each fault does, and what ends it.
 const acts = {
   kill: { begin: (process) => process.kill(), end: (process) => process.launch() },
   stop: { begin: (process) => process.signal("SIGSTOP"), end: (process) => process.signal("SIGCONT") },
-  restart: { begin: (process, name) => process.stop(nodes.includes(name) ? "SIGINT" : "SIGTERM"), end: (process) => process.launch() },
+  restart: { begin: (process, name) => process.stop([...nodes, ...databases].includes(name) ? "SIGINT" : "SIGTERM"), end: (process) => process.launch() },
 };
 const network = { cut: (link) => link.cut(), hang: (link) => link.hang() };
 

@@ -1,5 +1,5 @@
 // All that the clients rely on, as processes of their own: three nats-servers in a cluster, three gateways, auth and
-// history, with a link that can be cut between any two that talk to each other.
+// history, and PostgreSQL, with a link that can be cut between any two that talk to each other.
 
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,6 +7,7 @@ import { Process } from "../process.mjs";
 import { until } from "../wait.mjs";
 import { Door, Link } from "./link.mjs";
 import { ports } from "./ports.mjs";
+import { Postgres } from "./postgres.mjs";
 import { gateways, nodes } from "./schedule.mjs";
 
 const root = new URL("../..", import.meta.url).pathname;
@@ -15,8 +16,8 @@ export const password = "chaos-admin";
 const patience = 120_000; // for somebody to be well again
 
 // Who may be hit, besides nats-servers and gateways.
-export const services = ["a1", "a2", "h1"];
-export const databases = [];
+export const services = ["a1", "a2", "h1", "h2"];
+export const databases = ["db"];
 
 const config = `
 namespaces:
@@ -57,11 +58,14 @@ export class World {
     await this.#nats();
     await mkdir(join(this.dir, "run"));
     await writeFile(join(this.dir, "gateway.yaml"), config);
+    this.database = await Postgres.make();
+    this.processes.db = this.database;
+    await this.database.start();
     await this.#services();
     this.door = await new Door(this.links.filter(({ from }) => from === "clients").map(({ link }) => link)).listen();
     this.url = `http://127.0.0.1:${this.door.port}`;
     const all = Object.values(this.processes);
-    for (const process of all) process.launch();
+    for (const process of all) if (!process.pid) process.launch();
     await Promise.all(Object.keys(this.processes).map((name) => this.well(name)));
   }
 
@@ -106,7 +110,7 @@ export class World {
         // Who does not answer is soon missed, even where everything is slow.
         args.push("--ping-interval", "3s", "--ping-timeout", "5s", "--lease", "6s");
       } else if (program === "auth") args.push("--admin-password", password);
-      else args.push("--database", join(this.dir, "history.db"));
+      else args.push("--database", this.database.url(await this.#link(name, "db", this.database.port)));
       this.#health[name] = `http://127.0.0.1:${health}/readyz`;
       this.processes[name] = new Process(join(root, "bin", program), args, { name, cwd: join(this.dir, "run") });
     }
@@ -115,6 +119,8 @@ export class World {
   // well waits until somebody is well: a nats-server until it has all that the others have.
   well(name) {
     const page = this.#health[name];
+    // A database is well when those who need it are.
+    if (name === "db") return Promise.all(services.filter((name) => name[0] === "h").map((name) => this.well(name)));
     const answers = async () => !page || (await fetch(page, { signal: AbortSignal.timeout(5_000) })).ok;
     return until(answers, `${name} to be well`, patience, 200).catch((error) => {
       throw new Error(`${error.message}\n${this.processes[name]?.tail()}`);
@@ -133,12 +139,14 @@ export class World {
 
   // end stops everything, those first that need the others.
   async end() {
-    const names = Object.keys(this.processes).reverse();
-    const ends = await Promise.allSettled(names.filter((name) => !nodes.includes(name)).map((name) => this.processes[name].stop()));
-    ends.push(...(await Promise.allSettled(nodes.map((name) => this.processes[name]?.stop("SIGINT")))));
+    const names = Object.keys(this.processes);
+    const last = [...nodes, ...databases];
+    const ends = await Promise.allSettled(names.filter((name) => !last.includes(name)).map((name) => this.processes[name].stop()));
+    ends.push(...(await Promise.allSettled(last.map((name) => this.processes[name]?.stop("SIGINT")))));
     this.door?.close();
     for (const { link } of this.links) link.close();
     const failed = ends.filter(({ status }) => status === "rejected").map(({ reason }) => reason);
+    await this.database?.remove();
     if (failed.length > 0) throw new AggregateError(failed, failed.map(String).join("\n"));
   }
 
