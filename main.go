@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/natter-io/natter/pkg/kit/config"
 	"github.com/natter-io/natter/pkg/kit/embed"
@@ -34,6 +35,8 @@ type Config struct {
 	NATSHost string `name:"nats-host" default:"127.0.0.1" help:"Address of the embedded nats-server. It knows no users: who reaches it may say and read everything."`
 	NATSPort int    `name:"nats-port" default:"4222" help:"Port of the embedded nats-server."`
 
+	NATSSync string `name:"nats-sync" default:"2m" help:"How often the embedded nats-server has the disk flush what is stored; always: before it is acknowledged. What was stored since is lost when the power fails, and only then."`
+
 	AdminPassword config.Secret `help:"Password of the user admin that the first start creates; file:PATH reads it from a file. Without it one is made up and printed."`
 	ResetAdmin    bool          `help:"Give the user admin a new password at this start."`
 
@@ -47,10 +50,25 @@ func (c *Config) Validate() error {
 	if c.NATSPort < 1 || c.NATSPort > 65535 {
 		errs = append(errs, fmt.Errorf("natsPort: %d is not from 1 to 65535", c.NATSPort))
 	}
+	if _, err := c.sync(); err != nil {
+		errs = append(errs, err)
+	}
 	if c.Data == "" {
 		errs = append(errs, errors.New("data: is empty: name a folder, such as .data"))
 	}
 	return errors.Join(append(errs, c.Settings.Validate())...)
+}
+
+// sync is how often the disk is flushed; 0: always.
+func (c *Config) sync() (time.Duration, error) {
+	if c.NATSSync == "always" {
+		return 0, nil
+	}
+	every, err := time.ParseDuration(c.NATSSync)
+	if err != nil || every < time.Millisecond || every > time.Hour {
+		return 0, fmt.Errorf("natsSync: %q is neither always nor a time from 1ms to 1h, such as 2m", c.NATSSync)
+	}
+	return every, nil
 }
 
 func main() {
@@ -64,8 +82,13 @@ func main() {
 
 // serve runs everything until the context ends.
 func serve(ctx context.Context, cfg Config, log *slog.Logger) error {
+	every, err := cfg.sync()
+	if err != nil {
+		return err
+	}
 	broker, err := embed.Start(embed.Options{
 		Host: cfg.NATSHost, Port: cfg.NATSPort, StoreDir: filepath.Join(cfg.Data, "nats"), Log: log,
+		SyncInterval: every, SyncAlways: every == 0,
 	})
 	if err != nil {
 		return err

@@ -39,6 +39,10 @@ type Rule struct {
 	// Args is how many arguments the client must give (not counting the ack); another number is refused,
 	// so that the stamp always stands at the same place.
 	Args int `json:"args,omitempty" yaml:"args"`
+	// ID says where an application id stands ([IDPath]), such as args[1] or args[1].id: a post or emit that is said again
+	// with the same id, since no ack came, is stored and heard once. It may be left out. One that stands right behind
+	// the Args arguments is not passed on. For Post and Emit.
+	ID string `json:"id,omitempty" yaml:"id"`
 	// Members demands that the sender is in the room. What concerns history always does.
 	Members bool `json:"members,omitempty" yaml:"members"`
 	// Except may be "sender": the sender does not hear what it said.
@@ -47,6 +51,9 @@ type Rule struct {
 	// "left" with the room and the stamp. For Join.
 	Announce bool `json:"announce,omitempty" yaml:"announce"`
 }
+
+// maxArgs is the greatest number of arguments that a rule can ask for.
+const maxArgs = 32
 
 // Action is what a rule does with an event.
 type Action string
@@ -101,8 +108,8 @@ func (r Rule) Validate() error {
 	if !slices.Contains(actions, r.Action) {
 		return fmt.Errorf("action: %q is none of %v", r.Action, actions)
 	}
-	if r.Args < 0 || r.Args > 32 {
-		return fmt.Errorf("args: %d is not from 0 to 32", r.Args)
+	if r.Args < 0 || r.Args > maxArgs {
+		return fmt.Errorf("args: %d is not from 0 to %d", r.Args, maxArgs)
 	}
 	relays := r.Action == ActionPost || r.Action == ActionEmit || r.Action == ActionVolatile
 	switch {
@@ -118,6 +125,27 @@ func (r Rule) Validate() error {
 		return fmt.Errorf(`except: %q: only "sender" is possible`, r.Except)
 	case r.Announce && r.Action != ActionJoin:
 		return fmt.Errorf("announce: has no meaning with action %s", r.Action)
+	}
+	return r.validateID()
+}
+
+func (r Rule) validateID() error {
+	if r.ID == "" {
+		return nil
+	}
+	if r.Action != ActionPost && r.Action != ActionEmit {
+		return fmt.Errorf("id: has no meaning with action %s, which stores nothing", r.Action)
+	}
+	p, err := ParseIDPath(r.ID)
+	switch {
+	case err != nil:
+		return fmt.Errorf("id: %w", err)
+	case p.Arg > r.Args:
+		return fmt.Errorf("id: %s: the rule keeps %d arguments, so args[%d] is the last that can be", r.ID, r.Args, r.Args)
+	case p.Arg == r.Args && len(p.Fields) > 0:
+		return fmt.Errorf("id: %s: an id behind the arguments is an argument by itself: args[%d]", r.ID, r.Args)
+	case p.Arg == 0 && r.To == "room" && len(p.Fields) == 0:
+		return fmt.Errorf("id: %s is the name of the room", r.ID)
 	}
 	return nil
 }

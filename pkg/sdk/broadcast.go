@@ -80,9 +80,10 @@ func (b Broadcast) Timeout(d time.Duration) Broadcast {
 	return b
 }
 
-// ID gives the message an id of the caller's: JetStream stores two messages with the same id once (within its
-// window for duplicates, two minutes unless configured otherwise), so that it may be said again after an
-// error. For Emit and Post.
+// ID gives the message an id of the caller's, any text: what instances of the service say to the same target with the same
+// id is stored and heard once, so that it may be said again after an error, in another process too. JetStream remembers ids
+// for three minutes, unless the gateways' duplicateWindow says otherwise; later it is another message. Other services'
+// ids do not matter. For Emit and Post.
 func (b Broadcast) ID(id string) Broadcast {
 	b.id = id
 	return b
@@ -122,7 +123,7 @@ func (b Broadcast) Emit(ctx context.Context, event string, args ...any) error {
 			err = b.server.nc.PublishMsg(msg)
 		}
 	} else {
-		_, err = b.server.store(ctx, msg, b.id)
+		_, err = b.server.store(ctx, msg, b.msgID(msg))
 	}
 	if err != nil {
 		return fmt.Errorf("emit %q: %w", event, err)
@@ -142,7 +143,7 @@ func (b Broadcast) Post(ctx context.Context, event string, args ...any) (id stri
 	if err != nil {
 		return "", fmt.Errorf("post %q: %w", event, err)
 	}
-	if id, err = b.server.storeWithID(ctx, msg, b.id); err != nil {
+	if id, err = b.server.storeWithID(ctx, msg, b.msgID(msg)); err != nil {
 		return "", fmt.Errorf("post %q: %w", event, err)
 	}
 	return id, nil
@@ -214,6 +215,14 @@ func (b Broadcast) do(ctx context.Context, action string, args ...any) error {
 		return fmt.Errorf("%s: %w", action, err)
 	}
 	return nil
+}
+
+// msgID is by which JetStream knows the message again; "" if it has no id.
+func (b Broadcast) msgID(msg *nats.Msg) string {
+	if b.id == "" {
+		return ""
+	}
+	return contract.MsgID(contract.ByService(b.server.opts.Name), msg.Subject, msg.Header.Get(contract.HeaderRooms), b.id)
 }
 
 // message is an event on its way to the broadcast's target.

@@ -52,8 +52,8 @@ export async function proxy(t, gateways, make = client) {
   });
   return {
     down,
-    client: (options) => {
-      const socket = make(`http://127.0.0.1:${server.address().port}`, "/", options);
+    client: ({ namespace = "/", ...options } = {}) => {
+      const socket = make(`http://127.0.0.1:${server.address().port}`, namespace, options);
       clients.push(socket);
       return socket;
     },

@@ -78,6 +78,7 @@ describe("settings", { concurrency: 2 }, () => {
     await fails(t, "gateway", 2, /replicas: 7 is not from 1 to 5/, ["--replicas", "7"]);
     await fails(t, "gateway", 2, /url/, ["--nats-url", "nats://:4222"]);
     await fails(t, "natter", 2, /natsPort: 0 is not from 1 to 65535/, ["--nats-port", "0"]);
+    await fails(t, "natter", 2, /natsSync: "never" is neither always nor a time from 1ms to 1h/, ["--nats-sync", "never"]);
     await writeFile(path, "namespaces:\n  /x:\n    events:\n      go: {action: fly}\n");
     await fails(t, "gateway", 2, /namespaces.*\/x.*go.*fly/, ["--config", path]);
     await writeFile(path, "namespaces:\n  /x:\n    rolle: admin\n");

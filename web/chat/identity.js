@@ -11,16 +11,26 @@ import { SessionStore } from "../shared/session.js";
 
 const nameKey = "natter.name";
 const idsKey = "natter.sockets";
+const secretKey = "natter.client";
 const keptIds = 30;
+
+/** An id that nobody else draws. */
+export function randomId() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
 
 export class Identity {
   #store = new SessionStore("natter.chat.session");
   /** @type {Set<string>} ids that this tab had before it was reloaded */
   #formerIds = new Set(JSON.parse(sessionStorage.getItem(idsKey) ?? "[]"));
+  /** By which gateways know this tab again, so that what it says twice is heard once. */
+  #secret;
 
   constructor() {
     this.guestName = localStorage.getItem(nameKey) ?? "";
     this.session = this.#store.get();
+    this.#secret = sessionStorage.getItem(secretKey) ?? randomId();
+    sessionStorage.setItem(secretKey, this.#secret);
   }
 
   get name() {
@@ -29,7 +39,8 @@ export class Identity {
 
   /** What the gateway is told in the handshake. */
   auth() {
-    return this.session ? { name: this.name, token: this.session.token } : { name: this.name };
+    const own = { name: this.name, client: this.#secret };
+    return this.session ? { ...own, token: this.session.token } : own;
   }
 
   /** @param {string} name */

@@ -1,13 +1,18 @@
 /**
- * Messages on their way. What was written without a connection waits and is sent once; what was sent and
- * not answered is never sent again by itself, because it may have been stored.
+ * Messages on their way. What was written without a connection waits for one. What was sent and not answered is sent
+ * again, with the same id, so that the server stores it once; but not for ever, since the server forgets ids.
  */
 import { RequestError } from "../shared/connection.js";
+import { randomId } from "./identity.js";
 
 /**
  * @typedef {import("./room.js").Room} Room
  * @typedef {import("./timeline.js").Item} Item
  */
+
+// How long after the first time something is sent again, in milliseconds. The server remembers ids for three minutes by
+// default, the time of an attempt included.
+const sentAgainFor = 120_000;
 
 export class Outbox {
   /**
@@ -26,9 +31,10 @@ export class Outbox {
   /**
    * @param {Room} room
    * @param {string} text
+   * @param {string} [key] the message's id, if it was sent before
    */
-  send(room, text) {
-    const item = room.timeline.pend(text, { time: new Date().toISOString(), name: this.identity.name, user: this.identity.session?.user });
+  send(room, text, key = randomId()) {
+    const item = room.timeline.pend(key, text, { time: new Date().toISOString(), name: this.identity.name, user: this.identity.session?.user });
     room.mark = undefined;
     this.#post(room, item);
     this.changed(room);
@@ -40,7 +46,7 @@ export class Outbox {
    */
   retry(room, item) {
     room.timeline.remove(item);
-    this.send(room, item.text);
+    this.send(room, item.text, item.key);
   }
 
   /**
@@ -62,14 +68,21 @@ export class Outbox {
    * @param {Item} item
    */
   async #post(room, item) {
-    if (room.state !== "in") return; // flush comes
-    item.sent = true;
-    item.stamp.socket = this.connection.id;
+    if (room.state !== "in" || this.connection.phase !== "connected") return; // flush comes
+    if (item.since && Date.now() - item.since > sentAgainFor) {
+      room.timeline.fail(item, "Whether the server has it is not known.");
+      return this.changed(room);
+    }
+    room.timeline.given(item, this.connection.id);
     try {
-      const { id } = await this.connection.request("room message", room.name, item.text);
+      const { id } = await this.connection.request("room message", room.name, item.text, item.key);
       room.timeline.confirm(item, { id });
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
+      if (error.code === "lost" && item.state === "sending") {
+        item.sent = false;
+        return this.#post(room, item); // now, or when we are in the room again
+      }
       room.timeline.fail(item, error.message);
       if (error.code === "forbidden") this.enter(room);
     }

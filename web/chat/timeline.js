@@ -15,11 +15,13 @@
  * @property {string} edited when last, RFC 3339; "" if never
  * @property {boolean} deleted
  * @property {boolean} toAll said to everyone, not only to this room
- * @property {boolean} sent given to the connection: nobody may send it again by themselves
+ * @property {boolean} sent given to the connection, and not answered yet
+ * @property {string[]} sockets ids of the connections that it was given to
+ * @property {number} [since] when it was given to the first one, in milliseconds since 1970
  * @property {string} [problem] why it failed
  */
 
-let pendingCount = 0;
+let liveCount = 0;
 
 export class Timeline {
   /** @type {Item[]} stored ones by id, then pending ones as they were written */
@@ -63,7 +65,7 @@ export class Timeline {
     }
     /** @type {Item} */
     const item = {
-      key: stamp.id ?? `live:${++pendingCount}`,
+      key: stamp.id ?? `live:${++liveCount}`,
       id: stamp.id,
       text,
       stamp,
@@ -74,6 +76,7 @@ export class Timeline {
       deleted: deleted !== "",
       toAll,
       sent: true,
+      sockets: [],
     };
     if (redacted || deleted) item.text = "";
     this.#place(item);
@@ -81,14 +84,15 @@ export class Timeline {
   }
 
   /**
+   * @param {string} key an id that nobody else's message has: the gateway knows by it what is sent again
    * @param {string} text
    * @param {Stamp} stamp what the gateway will say, as far as we know
    * @returns {Item}
    */
-  pend(text, stamp) {
+  pend(key, text, stamp) {
     /** @type {Item} */
     const item = {
-      key: `pending:${++pendingCount}`,
+      key,
       text,
       stamp,
       state: "sending",
@@ -98,6 +102,7 @@ export class Timeline {
       deleted: false,
       toAll: false,
       sent: false,
+      sockets: [],
     };
     this.items.push(item);
     return item;
@@ -131,6 +136,19 @@ export class Timeline {
     if (item.state !== "sending") return;
     item.state = "failed";
     item.problem = problem;
+  }
+
+  /**
+   * It was given to a connection.
+   *
+   * @param {Item} item
+   * @param {string | undefined} socket
+   */
+  given(item, socket) {
+    item.sent = true;
+    item.since ??= Date.now();
+    item.stamp.socket = socket;
+    if (socket) item.sockets.push(socket);
   }
 
   /** @param {Item} item */
@@ -220,7 +238,7 @@ export class Timeline {
  * @param {Stamp} stamp
  */
 function isEcho(item, text, stamp) {
-  return item.state !== "stored" && item.sent && item.text === text && !!stamp.socket && item.stamp.socket === stamp.socket;
+  return item.state !== "stored" && item.text === text && !!stamp.socket && item.sockets.includes(stamp.socket);
 }
 
 /**

@@ -52,8 +52,11 @@ type Options struct {
 	MaxMemory, MaxStore int64
 	// MaxPayload is the largest message in bytes; nats-server's 1 MiB if 0.
 	MaxPayload int32
+	// SyncInterval is how often what was written is flushed to the disk; nats-server's
+	// 2 minutes if 0.
+	SyncInterval time.Duration
 	// SyncAlways flushes each write to the disk before it is acknowledged. Without
-	// it a killed process loses nothing, but a power loss may cost the last two minutes.
+	// it a killed process loses nothing, but a power loss may cost what SyncInterval allows.
 	SyncAlways bool
 	// ServerName is shown to clients and in logs; "natter" if empty. Unique in a cluster.
 	ServerName string
@@ -187,6 +190,9 @@ func serverOptions(opts Options) (*server.Options, error) {
 	so.JetStreamMaxMemory = opts.MaxMemory
 	so.JetStreamMaxStore = opts.MaxStore
 	so.SyncAlways = so.SyncAlways || opts.SyncAlways
+	if opts.SyncInterval > 0 {
+		so.SyncInterval = opts.SyncInterval
+	}
 	if opts.MaxPayload > 0 {
 		so.MaxPayload = opts.MaxPayload
 	}

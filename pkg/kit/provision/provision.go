@@ -1,6 +1,10 @@
 // Package provision makes the streams and buckets of a deployment: each service makes what it owns or
 // needs when it starts, in any order of start, and making what is there already changes nothing.
 //
+// A stream that is there is brought to what Natter needs while it is in use. What Natter does not set (placement, tags,
+// compression, …) stays as it is. What settings say about ages, sizes and copies is a lower bound: instances with different
+// settings, and operators, do not undo each other's changes. See [upgrade].
+//
 // It does not know what is published on them; their names are in package contract.
 package provision
 
@@ -8,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,15 +23,25 @@ import (
 
 // Storage says how a stream or bucket is kept.
 type Storage struct {
-	Replicas int   // copies in a NATS cluster, 1 to 5
-	MaxBytes int64 // -1: no limit but the account's
+	Replicas   int          // copies in a NATS cluster, 1 to 5
+	MaxBytes   int64        // of streams; 0 or less: no limit but the account's
+	MaxMessage int32        // largest message of the main stream; 0 or less: no limit but the server's
+	Log        *slog.Logger // is told what is changed of a stream that is there; slog.Default() if nil
+}
+
+func (st Storage) log() *slog.Logger {
+	if st.Log == nil {
+		return slog.Default()
+	}
+	return st.Log
 }
 
 // Main makes the stream of all that is said to clients ([contract.Emit], [contract.Post], [contract.Do]),
 // which JetStream republishes on [contract.Live] once it is stored. Messages stay for age; duplicates is
-// how long a Nats-Msg-Id is remembered. The gateway owns it.
+// how long a Nats-Msg-Id is remembered. When the stream is full it refuses what is new: who said it hears no ack and says
+// it again, while what was acknowledged stays for those who have not read it. The gateway owns it.
 func Main(ctx context.Context, js jetstream.JetStream, s contract.Subjects, age, duplicates time.Duration, st Storage) (jetstream.Stream, error) {
-	return stream(ctx, js, jetstream.StreamConfig{
+	return Stream(ctx, js, st, jetstream.StreamConfig{
 		Name:        s.Names().Stream,
 		Description: "What is said to Socket.IO clients: kept for the recovery window, republished for live delivery.",
 		Subjects:    stored(s),
@@ -34,6 +49,8 @@ func Main(ctx context.Context, js jetstream.JetStream, s contract.Subjects, age,
 		Duplicates:  min(duplicates, age),
 		Replicas:    st.Replicas,
 		MaxBytes:    st.MaxBytes,
+		MaxMsgSize:  st.MaxMessage,
+		Discard:     jetstream.DiscardNew,
 		AllowDirect: true,
 		DenyDelete:  true,
 		DenyPurge:   true,
@@ -54,9 +71,10 @@ func stored(s contract.Subjects) []string {
 }
 
 // Posts makes the stream of what is kept for history. JetStream copies it from the main stream, which need
-// not exist yet. The history service owns it.
+// not exist yet. Posts stay for age, also those that history has: when the stream is full the oldest go, since refusing what
+// is new would keep what is not needed any more. The history service owns it.
 func Posts(ctx context.Context, js jetstream.JetStream, s contract.Subjects, age time.Duration, st Storage) (jetstream.Stream, error) {
-	return stream(ctx, js, jetstream.StreamConfig{
+	return Stream(ctx, js, st, jetstream.StreamConfig{
 		Name:        s.Names().Posts,
 		Description: "Posted messages, waiting for the history service.",
 		Sources:     []*jetstream.StreamSource{{Name: s.Names().Stream, FilterSubject: s.AllOf(contract.Post)}},
@@ -72,67 +90,47 @@ func Posts(ctx context.Context, js jetstream.JetStream, s contract.Subjects, age
 // eventsAge is how long a service may be down and still hear the facts it missed.
 const eventsAge = 90 * 24 * time.Hour
 
-// Events makes the stream of facts between services, so that one that was down hears them later.
+// Events makes the stream of facts between services, so that one that was down hears them later. When it is full, who
+// states a fact is told so.
 func Events(ctx context.Context, js jetstream.JetStream, s contract.Subjects, st Storage) (jetstream.Stream, error) {
-	return stream(ctx, js, jetstream.StreamConfig{
+	return Stream(ctx, js, st, jetstream.StreamConfig{
 		Name:        s.Names().Events,
 		Description: "Facts between services, such as a deleted user.",
 		Subjects:    []string{s.AllOf(contract.Event)},
 		MaxAge:      eventsAge,
 		Replicas:    st.Replicas,
 		MaxBytes:    st.MaxBytes,
+		Discard:     jetstream.DiscardNew,
 		DenyDelete:  true,
 		DenyPurge:   true,
 	})
 }
 
-func stream(ctx context.Context, js jetstream.JetStream, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
-	cfg.Storage = jetstream.FileStorage
-	made, err := Repeat(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.CreateOrUpdateStream(ctx, cfg) })
-	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", cfg.Name, explain(err, js.Conn().ConnectedServerVersion()))
-	}
-	return made, nil
-}
-
 // Namespaces makes the bucket of namespace configurations ([contract.Namespace]).
 func Namespaces(ctx context.Context, js jetstream.JetStream, s contract.Subjects, st Storage) (jetstream.KeyValue, error) {
-	return Bucket(ctx, js, jetstream.KeyValueConfig{
+	return Bucket(ctx, js, st, jetstream.KeyValueConfig{
 		Bucket:      s.Names().Namespaces,
 		Description: "Socket.IO namespaces: who may enter, and what a client's event does.",
 		History:     5,
-		Replicas:    st.Replicas,
 	})
 }
 
 // Gateways makes the bucket in which each gateway holds a lease that ends by itself after ttl.
 func Gateways(ctx context.Context, js jetstream.JetStream, s contract.Subjects, ttl time.Duration, st Storage) (jetstream.KeyValue, error) {
-	return Bucket(ctx, js, jetstream.KeyValueConfig{
+	return Bucket(ctx, js, st, jetstream.KeyValueConfig{
 		Bucket:      s.Names().Gateways,
 		Description: "Leases of the gateways that are alive.",
 		TTL:         ttl,
-		Replicas:    st.Replicas,
 	})
 }
 
 // Sessions makes the bucket of the sockets that clients may come back to.
 func Sessions(ctx context.Context, js jetstream.JetStream, s contract.Subjects, st Storage) (jetstream.KeyValue, error) {
-	return Bucket(ctx, js, jetstream.KeyValueConfig{
+	return Bucket(ctx, js, st, jetstream.KeyValueConfig{
 		Bucket:         s.Names().Sessions,
 		Description:    "Sockets, for the gateway to which a client comes back. Keys are secrets between gateways and clients.",
 		LimitMarkerTTL: time.Minute,
-		Replicas:       st.Replicas,
 	})
-}
-
-// Bucket makes a key-value bucket on file storage.
-func Bucket(ctx context.Context, js jetstream.JetStream, cfg jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
-	cfg.Storage = jetstream.FileStorage
-	kv, err := Repeat(ctx, func(ctx context.Context) (jetstream.KeyValue, error) { return js.CreateOrUpdateKeyValue(ctx, cfg) })
-	if err != nil {
-		return nil, fmt.Errorf("bucket %s: %w", cfg.Bucket, explain(err, js.Conn().ConnectedServerVersion()))
-	}
-	return kv, nil
 }
 
 const (
@@ -170,6 +168,13 @@ func explain(err error, server string) error {
 	// A server without JetStream leaves its requests unanswered, as a cluster does that has no leader yet.
 	if errors.Is(err, nats.ErrNoResponders) {
 		return fmt.Errorf("%w: JetStream is not there: start nats-server with -js, or wait until its cluster is complete", err)
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == errCodeNoReplicas {
+		return fmt.Errorf("%w: set replicas to 1, or make the nats-servers a cluster", err)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: JetStream did not answer: may the NATS user publish on $JS.API.STREAM.INFO, CREATE and UPDATE of this stream?", err)
 	}
 	return err
 }

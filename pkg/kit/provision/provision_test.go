@@ -151,6 +151,12 @@ func TestWithoutJetStreamSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestNoAnswerNamesPermissions(t *testing.T) {
+	if err := explain(context.DeadlineExceeded, "2.15.2"); !strings.Contains(err.Error(), "$JS.API.STREAM.INFO") || !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+}
+
 func TestOldServersAreNamed(t *testing.T) {
 	cause := errors.New("republish not valid")
 	for version, old := range map[string]bool{"2.9.10": true, "2.14.6": true, "1.4.1": true, "2.15.0": false, "2.16.0-RC.1": false, "3.0.0": false, "": false} {

@@ -53,16 +53,16 @@ func (s *Service) prepareOnce(ctx context.Context, nc *nats.Conn) (api.Parts, er
 	if err != nil {
 		return api.Parts{}, fmt.Errorf("using JetStream: %w", err)
 	}
-	storage := provision.Storage{Replicas: s.cfg.Replicas, MaxBytes: -1}
+	storage := provision.Storage{Replicas: s.cfg.Replicas, Log: s.log}
 	if _, err := provision.Events(ctx, js, s.subjects, storage); err != nil {
 		return api.Parts{}, err
 	}
 	names := s.subjects.Names()
-	accountsKV, err := buckets.Open(ctx, js, names.Accounts, "Accounts of users, with their password hashes.", s.cfg.Replicas)
+	accountsKV, err := buckets.Open(ctx, js, storage, names.Accounts, "Accounts of users, with their password hashes.")
 	if err != nil {
 		return api.Parts{}, err
 	}
-	keysKV, err := buckets.Open(ctx, js, names.AuthKeys, "The private key that signs tokens.", s.cfg.Replicas)
+	keysKV, err := buckets.Open(ctx, js, storage, names.AuthKeys, "The private key that signs tokens.")
 	if err != nil {
 		return api.Parts{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"os"
 	"slices"
@@ -83,10 +84,13 @@ type Settings struct {
 	Recovery        bool `yaml:"connectionStateRecovery" default:"true" negatable:"" help:"Let clients that come back go on as the same socket, at any gateway, and send them what they missed." socketio:"connectionStateRecovery"`
 	RecoveryOptions `embed:"" prefix:"recovery-" yaml:"connectionStateRecovery"`
 
-	Lease      time.Duration `default:"10s" help:"A gateway not heard of for so long counts as gone."`
-	AckTimeout time.Duration `default:"30s" help:"How long a service may take to answer a client's event."`
-	RoomLinger time.Duration `default:"5s" help:"How long a room without members stays subscribed."`
-	Workers    int           `default:"0" help:"Goroutines that hand messages to sockets; 0: one a CPU."`
+	Lease            time.Duration `default:"10s" help:"A gateway not heard of for so long counts as gone."`
+	DuplicateWindow  time.Duration `default:"0s" help:"How long a message that is said again with the same id is known to be the same one; 0: as long as its stream keeps messages, which is the recovery window and what it takes to notice that a client is gone."`
+	StreamMaxBytes   config.Bytes  `default:"0" help:"Most that the stream of what is said to clients may hold; when it is full, new messages are refused. 0: no bound but the account's."`
+	StreamMaxMessage config.Bytes  `default:"0" help:"Largest message in that stream, with its headers; 0: what NATS takes (max_payload)."`
+	AckTimeout       time.Duration `default:"30s" help:"How long a service may take to answer a client's event."`
+	RoomLinger       time.Duration `default:"5s" help:"How long a room without members stays subscribed."`
+	Workers          int           `default:"0" help:"Goroutines that hand messages to sockets; 0: one a CPU."`
 
 	// Namespaces says which namespaces exist and what their events do, by name.
 	Namespaces map[string]contract.Namespace `kong:"-" yaml:"namespaces" help:"Which namespaces exist and what their events do: docs/contract.md has the fields."`
@@ -111,8 +115,8 @@ func DefaultNamespaces() map[string]contract.Namespace {
 			Use:    []string{"auth"},
 			Guests: true,
 			Events: map[string]contract.Rule{
-				"chat message":   {Action: contract.ActionPost, To: "all", Args: 1},
-				"room message":   {Action: contract.ActionPost, To: "room", Args: 2, Members: true},
+				"chat message":   {Action: contract.ActionPost, To: "all", Args: 1, ID: "args[1]"},
+				"room message":   {Action: contract.ActionPost, To: "room", Args: 2, ID: "args[2]", Members: true},
 				"join":           {Action: contract.ActionJoin, Args: 1, Announce: true},
 				"leave":          {Action: contract.ActionLeave, Args: 1},
 				"typing":         {Action: contract.ActionVolatile, To: "room", Args: 1, Members: true, Except: "sender"},
@@ -190,6 +194,15 @@ func (s Settings) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: %s is not from %s to %s", d.name, d.value, d.min, d.max))
 		}
 	}
+	if s.DuplicateWindow != 0 && (s.DuplicateWindow < time.Second || s.DuplicateWindow > s.streamAge()) {
+		errs = append(errs, fmt.Errorf("duplicateWindow: %s is neither 0 nor from 1s to %s, for which the stream keeps messages with this recoveryWindow, pingInterval and pingTimeout", s.DuplicateWindow, s.streamAge()))
+	}
+	if s.StreamMaxBytes < 0 || s.StreamMaxBytes > 0 && s.StreamMaxBytes < 1<<20 {
+		errs = append(errs, fmt.Errorf("streamMaxBytes: %d is neither 0 nor at least 1MiB", s.StreamMaxBytes))
+	}
+	if s.StreamMaxMessage < 0 || s.StreamMaxMessage > 0 && s.StreamMaxMessage < 1<<10 || s.StreamMaxMessage > math.MaxInt32 {
+		errs = append(errs, fmt.Errorf("streamMaxMessage: %d is neither 0 nor from 1KiB to 2GiB", s.StreamMaxMessage))
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Namespaces)) {
 		if err := s.Namespaces[name].Validate(name); err != nil {
 			errs = append(errs, fmt.Errorf("namespaces: %w", err))
@@ -197,6 +210,23 @@ func (s Settings) Validate() error {
 	}
 	errs = append(errs, s.validatePath(), s.CookieOptions.validate(), s.transport().Validate())
 	return errors.Join(errs...)
+}
+
+// streamMargin is how long the main stream keeps messages beyond the recovery window and a heartbeat.
+const streamMargin = 15 * time.Second
+
+// streamAge is how long the main stream keeps messages: a client that is gone is noticed within a heartbeat, and may come
+// back within the recovery window.
+func (s Settings) streamAge() time.Duration {
+	return s.RecoveryWindow + s.PingInterval + s.PingTimeout + streamMargin
+}
+
+// duplicates is how long the main stream remembers the ids of messages.
+func (s Settings) duplicates() time.Duration {
+	if s.DuplicateWindow == 0 {
+		return s.streamAge()
+	}
+	return s.DuplicateWindow
 }
 
 // bodyTimeout is how long a request's body may take: as long as a client may take to show that it lives.

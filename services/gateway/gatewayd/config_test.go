@@ -154,3 +154,46 @@ func TestDeclaringKeepsWhatServicesRegistered(t *testing.T) {
 		t.Fatalf("revision %d, want %d: %v", again.Revision(), entry.Revision(), err)
 	}
 }
+
+// TestDuplicateWindow fits the recovery window unless it is said otherwise, and never exceeds what the stream keeps.
+func TestDuplicateWindow(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		want time.Duration // of the stream; 0: refused
+	}{
+		{nil, 3 * time.Minute},
+		{[]string{"--recovery-window=10m"}, 11 * time.Minute},
+		{[]string{"--duplicate-window=1m"}, time.Minute},
+		{[]string{"--duplicate-window=3m"}, 3 * time.Minute},
+		{[]string{"--duplicate-window=3m1s"}, 0},
+		{[]string{"--duplicate-window=500ms"}, 0},
+		{[]string{"--duplicate-window=-1s"}, 0},
+	} {
+		var cfg gatewayd.Config
+		err := config.Load(gatewayd.Name, gatewayd.About, c.args, &cfg, config.Environ(nil))
+		if (err == nil) != (c.want != 0) || err != nil && !strings.Contains(err.Error(), "duplicateWindow") {
+			t.Errorf("%q: %v", c.args, err)
+		}
+		if c.want == 0 {
+			continue
+		}
+		d := deploy(t)
+		d.gateway(func(g *gatewayd.Config) {
+			g.RecoveryWindow, g.DuplicateWindow = cfg.RecoveryWindow, cfg.DuplicateWindow
+		})
+		stream, err := d.js.Stream(t.Context(), contract.Subjects{}.Names().Stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := stream.CachedInfo().Config.Duplicates; got != c.want {
+			t.Errorf("%q: %s, want %s", c.args, got, c.want)
+		}
+	}
+	for _, args := range [][]string{{"--stream-max-bytes=1000"}, {"--stream-max-message=10"}, {"--stream-max-message=3GiB"}} {
+		var cfg gatewayd.Config
+		if err := config.Load(gatewayd.Name, gatewayd.About, args, &cfg, config.Environ(nil)); err == nil || !strings.Contains(err.Error(), "streamMax") {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}

@@ -216,6 +216,13 @@ const (
 	maxPendingReplies = 256 << 10
 )
 
+// storage is how the gateway's streams are kept.
+func (s *Service) storage() provision.Storage {
+	return provision.Storage{
+		Replicas: s.cfg.Replicas, MaxBytes: int64(s.cfg.StreamMaxBytes), MaxMessage: int32(s.cfg.StreamMaxMessage), Log: s.log,
+	}
+}
+
 func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 	workers := s.cfg.Workers
 	if workers == 0 {
@@ -232,9 +239,9 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 		Gateway:    s.id,
 		Subjects:   s.subjects,
 		Namespaces: s.cfg.Namespaces,
-		Storage:    provision.Storage{Replicas: s.cfg.Replicas, MaxBytes: -1},
-		StreamAge:  s.cfg.RecoveryWindow + s.cfg.PingInterval + s.cfg.PingTimeout + streamMargin,
-		Duplicates: duplicates,
+		Storage:    s.storage(),
+		StreamAge:  s.cfg.streamAge(),
+		Duplicates: s.cfg.duplicates(),
 		Recovery:   s.cfg.Recovery,
 		Window:     s.cfg.RecoveryWindow,
 		Lease:      s.cfg.Lease,
@@ -298,7 +305,5 @@ func (p *parts) allowRequest(name string) func(context.Context, *transport.Reque
 }
 
 const (
-	streamMargin = 15 * time.Second // beyond the recovery window and a heartbeat
-	duplicates   = 2 * time.Minute
-	maxAsk       = time.Minute
+	maxAsk = time.Minute
 )

@@ -13,7 +13,7 @@ import (
 // metrics are what the gateway counts, for sessions and bridge.
 type metrics struct {
 	received, refused, malformed, delivered, skipped, dropped, carried, doubted *prometheus.CounterVec
-	lateAcks, lateReplies, duplicates, repaired, missed                         prometheus.Counter
+	lateAcks, lateReplies, duplicates, repaired, missed, storedAgain            prometheus.Counter
 	rooms, gateways, carriedOut, carriedIn, tunnels                             prometheus.Gauge
 }
 
@@ -49,6 +49,7 @@ func newMetrics(registry prometheus.Registerer, connections func() float64, sock
 		lateReplies: counter("late_replies_total", "Replies of services for which nobody waited any more."),
 		doubted:     counters("doubts_total", "Times when stored messages might have gone unheard and were looked for.", "reason"),
 		repaired:    counter("repaired_total", "Stored messages that were not heard live, and were read back and delivered."),
+		storedAgain: counter("stores_repeated_total", "Messages of clients that were published again, since JetStream did not confirm them."),
 		duplicates:  counter("duplicates_total", "Stored messages that were heard already."),
 		rooms:       f.NewGauge(gauge("rooms_subscribed", "Rooms and namespaces subscribed to at NATS.")),
 		gateways:    f.NewGauge(gauge("gateways", "Gateways alive, this one included.")),
@@ -71,6 +72,7 @@ func (m *metrics) Doubted(reason string)        { m.doubted.WithLabelValues(reas
 func (m *metrics) Repaired(n int) { m.repaired.Add(float64(n)) }
 
 func (m *metrics) Duplicate()            { m.duplicates.Inc() }
+func (m *metrics) StoredAgain()          { m.storedAgain.Inc() }
 func (m *metrics) Dropped(reason string) { m.dropped.WithLabelValues(reason).Inc() }
 func (m *metrics) LateReply()            { m.lateReplies.Inc() }
 func (m *metrics) Missed()               { m.missed.Inc() }

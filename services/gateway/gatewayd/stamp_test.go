@@ -164,13 +164,14 @@ func TestClientsCannotSetHeaders(t *testing.T) {
 	msg := recv(t, "the message", live)
 	for name := range msg.Header {
 		switch name {
-		case contract.HeaderSocket, contract.HeaderName, contract.HeaderStamp,
+		case contract.HeaderSocket, contract.HeaderName, contract.HeaderStamp, "Nats-Msg-Id",
 			"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Last-Sequence":
 		default:
 			t.Errorf("header %s: %q", name, msg.Header[name])
 		}
 	}
-	if msg.Header.Get(contract.HeaderSocket) != s.id || msg.Header.Get("Nats-Sequence") != "1" {
+	if msg.Header.Get(contract.HeaderSocket) != s.id || msg.Header.Get("Nats-Sequence") != "1" ||
+		len(msg.Header["Nats-Msg-Id"]) != 1 || msg.Header.Get("Nats-Msg-Id") == "7" {
 		t.Fatalf("headers %v", msg.Header)
 	}
 }

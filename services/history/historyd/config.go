@@ -26,15 +26,16 @@ const About = "Keeps the messages that are posted to Socket.IO rooms, and answer
 // Config are the settings of the history service. Defaults are in the tags; see package config for the
 // spelling in file, environment and flags.
 type Config struct {
-	NATS     natsconn.Options `embed:"" prefix:"nats-"`
-	Prefix   string           `default:"natter" help:"First token of all subjects."`
-	Database string           `default:"data/history.db" help:"SQLite file, for one instance of the service; or postgres://user@host/database, which several instances share." placeholder:"FILE|URL"`
-	Password config.Secret    `name:"database-password" help:"Password of PostgreSQL, instead of one in the URL; file:PATH reads it from a file."`
-	Sync     string           `default:"full" enum:"full,normal" help:"SQLite: when the disk must have what is stored: full, at every commit; normal, at checkpoints, which is faster, but a power failure may take back the last commits, which are not delivered again."`
-	PostsAge time.Duration    `default:"720h" help:"How long posts wait in their stream for this service; it may be down for that long."`
-	Batch    int              `default:"256" help:"Most messages stored in one transaction."`
-	Replicas int              `default:"1" help:"Copies of the streams in a NATS cluster, 1 to 5."`
-	Keep     time.Duration    `default:"0s" help:"How long messages are kept; 0s: for ever."`
+	NATS          natsconn.Options `embed:"" prefix:"nats-"`
+	Prefix        string           `default:"natter" help:"First token of all subjects."`
+	Database      string           `default:"data/history.db" help:"SQLite file, for one instance of the service; or postgres://user@host/database, which several instances share." placeholder:"FILE|URL"`
+	Password      config.Secret    `name:"database-password" help:"Password of PostgreSQL, instead of one in the URL; file:PATH reads it from a file."`
+	Sync          string           `default:"full" enum:"full,normal" help:"SQLite: when the disk must have what is stored: full, at every commit; normal, at checkpoints, which is faster, but a power failure may take back the last commits, which are not delivered again."`
+	PostsAge      time.Duration    `default:"720h" help:"How long posts wait in their stream for this service; it may be down for that long."`
+	PostsMaxBytes config.Bytes     `default:"0" help:"Most that this stream may hold; when it is full the oldest posts go, which are lost if the service has been down since they came. 0: no bound but the account's."`
+	Batch         int              `default:"256" help:"Most messages stored in one transaction."`
+	Replicas      int              `default:"1" help:"Copies of the streams in a NATS cluster, 1 to 5."`
+	Keep          time.Duration    `default:"0s" help:"How long messages are kept; 0s: for ever."`
 	// KeepRooms says it for rooms, by namespace and name. The name * is for all others of the namespace, and for what
 	// is said to all of it.
 	KeepRooms map[string]map[string]time.Duration `kong:"-" yaml:"keepRooms" help:"The same for rooms, by namespace and name, such as /: {red: 24h}; * is for all others of the namespace."`
@@ -68,6 +69,9 @@ func (c *Config) Validate() error {
 	}
 	if c.PostsAge < time.Minute {
 		errs = append(errs, fmt.Errorf("postsAge: %s is less than 1m: posts would be gone before a restart is over", c.PostsAge))
+	}
+	if c.PostsMaxBytes < 0 || c.PostsMaxBytes > 0 && c.PostsMaxBytes < 1<<20 {
+		errs = append(errs, fmt.Errorf("postsMaxBytes: %d is neither 0 nor at least 1MiB", c.PostsMaxBytes))
 	}
 	if c.Batch < 1 || c.Batch > maxBatch {
 		errs = append(errs, fmt.Errorf("batch: %d is not from 1 to %d", c.Batch, maxBatch))

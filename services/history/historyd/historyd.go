@@ -108,13 +108,15 @@ func (s *Service) serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	storage := provision.Storage{Replicas: s.cfg.Replicas, MaxBytes: -1}
+	storage := provision.Storage{Replicas: s.cfg.Replicas, Log: s.log}
+	posts := storage
+	posts.MaxBytes = int64(s.cfg.PostsMaxBytes)
 	redactor, err := redact.New(nc, store, redact.Options{Subjects: subjects, Storage: storage, Log: s.log, Metrics: s.redact})
 	if err != nil {
 		return err
 	}
 	ingester, err := ingest.New(nc, store, ingest.Options{
-		Subjects: subjects, Batch: s.cfg.Batch, Age: s.cfg.PostsAge, Storage: storage,
+		Subjects: subjects, Batch: s.cfg.Batch, Age: s.cfg.PostsAge, Storage: posts,
 		Log: s.log, Metrics: s.ingest, Redacted: redactor.Poke,
 		StoreWait: s.storeWait,
 	})

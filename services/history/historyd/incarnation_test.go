@@ -99,7 +99,7 @@ func TestExpiredInTheMainStream(t *testing.T) {
 	f.say(contract.To("red"), `["m",2]`)
 	f.awaitCopies(2)
 	cfg := f.main.CachedInfo().Config
-	cfg.MaxMsgs = 1
+	cfg.MaxMsgs, cfg.Discard = 1, jetstream.DiscardOld
 	if _, err := f.js.UpdateStream(f.ctx(), cfg); err != nil {
 		t.Fatal(err)
 	}

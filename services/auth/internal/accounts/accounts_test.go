@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
+	"github.com/natter-io/natter/pkg/kit/provision"
 	"github.com/natter-io/natter/pkg/natstest"
 	"github.com/natter-io/natter/services/auth/internal/buckets"
 )
@@ -25,7 +26,7 @@ func testStore(t *testing.T) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kv, err := buckets.Open(t.Context(), js, "ACCOUNTS", "", 1)
+	kv, err := buckets.Open(t.Context(), js, provision.Storage{Replicas: 1}, "ACCOUNTS", "")
 	if err != nil {
 		t.Fatal(err)
 	}

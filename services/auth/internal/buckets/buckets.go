@@ -9,8 +9,6 @@ package buckets
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -18,29 +16,6 @@ import (
 )
 
 // Open makes the bucket if it is not there, and returns it. It keeps one value a key, on file storage.
-func Open(ctx context.Context, js jetstream.JetStream, name, description string, replicas int) (jetstream.KeyValue, error) {
-	config := jetstream.StreamConfig{
-		Name:              "KV_" + name,
-		Description:       description,
-		Subjects:          []string{"$KV." + name + ".>"},
-		MaxMsgsPerSubject: 1,
-		Discard:           jetstream.DiscardNew,
-		Duplicates:        2 * time.Minute,
-		Replicas:          replicas,
-		Storage:           jetstream.FileStorage,
-		AllowRollup:       true,
-		DenyDelete:        true,
-		AllowDirect:       false, // the one point
-	}
-	_, err := provision.Repeat(ctx, func(ctx context.Context) (jetstream.Stream, error) {
-		return js.CreateOrUpdateStream(ctx, config)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("bucket %s: %w", name, err)
-	}
-	kv, err := js.KeyValue(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("bucket %s: %w", name, err)
-	}
-	return kv, nil
+func Open(ctx context.Context, js jetstream.JetStream, st provision.Storage, name, description string) (jetstream.KeyValue, error) {
+	return provision.LeaderBucket(ctx, js, st, jetstream.KeyValueConfig{Bucket: name, Description: description})
 }

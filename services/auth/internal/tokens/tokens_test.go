@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
+	"github.com/natter-io/natter/pkg/kit/provision"
 	"github.com/natter-io/natter/pkg/natstest"
 	"github.com/natter-io/natter/services/auth/internal/buckets"
 )
@@ -142,7 +143,7 @@ func bucket(t *testing.T) jetstream.KeyValue {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kv, err := buckets.Open(t.Context(), js, "KEYS", "", 1)
+	kv, err := buckets.Open(t.Context(), js, provision.Storage{Replicas: 1}, "KEYS", "")
 	if err != nil {
 		t.Fatal(err)
 	}

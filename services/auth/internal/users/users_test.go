@@ -37,7 +37,7 @@ func newWorld(t *testing.T) world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kv, err := buckets.Open(t.Context(), js, "ACCOUNTS", "", 1)
+	kv, err := buckets.Open(t.Context(), js, provision.Storage{Replicas: 1}, "ACCOUNTS", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,6 +56,7 @@ type Metrics interface {
 	Doubted(reason string)        // stored messages may have gone unheard, and are looked for
 	Repaired(messages int)        // stored messages that went unheard and were found
 	Dropped(reason string)        // a message that had to be given up
+	StoredAgain()                 // a client's message that had to be published again, since JetStream did not confirm it
 	Missed()                      // a volatile event that a socket could not take
 	LateReply()                   // a reply for which nobody waits any more
 	Rooms(n int)                  // rooms subscribed to
@@ -73,6 +74,7 @@ type Bridge struct {
 	rooms    *rooms
 	replies  *replies // to events and questions of clients
 	stores   *replies // to posts, which a flood of questions must not stop
+	outbox   *outbox
 	sessions *sessions
 	packets  packets
 	fence    *fence
@@ -130,6 +132,7 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 	b.rooms = newRooms(nc, opts, b.live, b.volatile, b.requests)
 	b.replies = newReplies(nc, opts)
 	b.stores = newReplies(nc, opts)
+	b.outbox = newOutbox(b)
 	b.sessions = newSessions(b)
 	b.fence = newFence(nc, opts)
 	b.tail = newTail(nc, opts)
@@ -152,7 +155,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.rooms.run, b.takers.run, b.tail.run, b.sweep, b.sessions.stores.runOn, b.sessions.run, b.maintain} {
+	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.outbox.run, b.rooms.run, b.takers.run, b.tail.run, b.sweep, b.sessions.stores.runOn, b.sessions.run, b.maintain} {
 		wg.Go(func() { part(ctx) })
 	}
 	wg.Wait()
@@ -250,6 +253,7 @@ func (b *Bridge) reconnected(ctx context.Context, status <-chan nats.Status) {
 				return
 			}
 			b.epoch.forget()
+			b.outbox.lost()
 			b.rooms.unsettle()
 		case <-look.C:
 			if b.nc.IsConnected() && !b.sameStream(ctx) {

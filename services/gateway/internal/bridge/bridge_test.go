@@ -32,6 +32,7 @@ func (*counters) Duplicate()              {}
 func (*counters) Doubted(string)          {}
 func (*counters) Repaired(int)            {}
 func (c *counters) Dropped(string)        { c.dropped++ }
+func (c *counters) StoredAgain()          {}
 func (c *counters) Missed()               {}
 func (c *counters) LateReply()            { c.late++ }
 func (*counters) Rooms(int)               {}

@@ -8,16 +8,12 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/gather"
 	"github.com/natter-io/natter/pkg/socketio"
 	"github.com/natter-io/natter/services/gateway/internal/session"
 )
-
-// storeTimeout is how long JetStream may take to acknowledge.
-const storeTimeout = 10 * time.Second
 
 // fits refuses what NATS would refuse by closing the gateway's connection. Headers are counted generously.
 func (b *Bridge) fits(msg *nats.Msg) error {
@@ -31,57 +27,6 @@ func (b *Bridge) fits(msg *nats.Msg) error {
 		return fmt.Errorf("%w: %d bytes with their headers, NATS takes %d (max_payload)", session.ErrTooLarge, size, limit)
 	}
 	return nil
-}
-
-// Store publishes to the main stream, if that is known to be there.
-func (b *Bridge) Store(say session.Say, done func(id string, err error)) {
-	epoch := b.epoch.get()
-	if epoch == "" {
-		done("", errNotReady)
-		return
-	}
-	msg, err := b.say(say)
-	if err == nil {
-		subject, stream := msg.Subject, b.opts.Subjects.Names().Stream // the message itself is not held
-		err = b.stores.request(msg, storeTimeout, func(reply *nats.Msg, err error) {
-			id, err := pubAck(stream, epoch, reply, err)
-			if err != nil {
-				b.opts.Metrics.Dropped("not stored")
-				b.often(&b.lately.store, "a message is not known to be stored; its sender is not told that it is", "subject", subject, "error", err)
-			}
-			done(id, err)
-		})
-	}
-	if err != nil {
-		if !errors.Is(err, session.ErrTooLarge) {
-			b.opts.Metrics.Dropped("not stored")
-			b.often(&b.lately.store, "a message could not be stored", "namespace", say.Namespace, "target", say.Target, "error", err)
-		}
-		done("", err)
-	}
-}
-
-// pubAck reads JetStream's answer to a publish and returns the message's id. Whoever else answers is not
-// believed.
-func pubAck(stream, epoch string, reply *nats.Msg, err error) (string, error) {
-	if err != nil {
-		return "", err
-	}
-	var ack struct {
-		Stream   string              `json:"stream"`
-		Sequence uint64              `json:"seq"`
-		Error    *jetstream.APIError `json:"error"`
-	}
-	if err := json.Unmarshal(reply.Data, &ack); err != nil {
-		return "", fmt.Errorf("acknowledgement %q: %w", reply.Data, err)
-	}
-	if ack.Error != nil {
-		return "", ack.Error
-	}
-	if ack.Stream != stream || ack.Sequence == 0 {
-		return "", fmt.Errorf("not an acknowledgement of the stream %s: %.80q", stream, reply.Data)
-	}
-	return contract.MessageID(epoch, ack.Sequence), nil
 }
 
 // Volatile publishes for whoever is there.

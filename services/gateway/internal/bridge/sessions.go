@@ -63,7 +63,7 @@ func (s *sessions) open(kv jetstream.KeyValue) { s.bucket.Store(&kv) }
 
 // key is where a session is stored; false for what cannot be a private id.
 func key(pid string) (string, bool) {
-	if len(pid) != contract.SocketIDLength || strings.ContainsFunc(pid, func(r rune) bool {
+	if len(pid) != session.PrivateIDLength || strings.ContainsFunc(pid, func(r rune) bool {
 		return r > 'z' || !strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", r)
 	}) {
 		return "", false
@@ -142,7 +142,7 @@ func written(stream string, reply *nats.Msg) (revision uint64, err error) {
 		return 0, fmt.Errorf("acknowledgement %q: %w", reply.Data, err)
 	}
 	switch {
-	case ack.Error != nil && ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
+	case ack.Error != nil && (ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
 		return 0, session.ErrClaimed
 	case ack.Error != nil:
 		return 0, ack.Error

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	testPID   = "abcdefghijklmnopqrst"
+	testPID   = "abcdefghijklmnopqrstABCDEFGHIJKLMNOPQRST"
 	testEpoch = "mib8k3yz"
 )
 
@@ -61,7 +61,7 @@ func keeper(t *testing.T) *Bridge {
 func (b *Bridge) keep(t *testing.T, fate session.Fate) {
 	t.Helper()
 	done := make(chan error, 1)
-	saved := session.Saved{ID: "g1." + testPID, Namespace: "/"}
+	saved := session.Saved{ID: "g1." + testPID[:contract.SocketIDLength], Namespace: "/"}
 	b.Keep(session.Claim{PID: testPID, Number: 1}, saved, fate, func(_ uint64, err error) { done <- err })
 	select {
 	case err := <-done:

@@ -163,6 +163,9 @@ func (c *Client) connect(p *socketio.Packet) error {
 	s := &Socket{client: c, id: c.drawID(), namespace: p.Namespace, back: back}
 	s.handshake = Handshake(c.conn.Request(), auth)
 	s.name = chosenName(auth)
+	if !c.speaksV4() { // these have it in the URL, which is no place for secrets
+		s.secret = guestSecret(auth)
+	}
 
 	c.mu.Lock()
 	defer c.mu.Unlock()

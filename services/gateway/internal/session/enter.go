@@ -227,6 +227,10 @@ func (s *Socket) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("subscribing to the namespace: %w", err)
 	}
+	pid := newPrivateID(s.back.pid)
+	if s.client.recovers() {
+		s.origin = originOf(pid)
+	}
 	s.mu.Lock()
 	s.added = true
 	s.kept.start, s.kept.granted, s.kept.admitted = sequence, s.rooms, s.data
@@ -240,7 +244,7 @@ func (s *Socket) start(ctx context.Context) error {
 	}
 	if s.client.recovers() {
 		s.mu.Lock()
-		s.kept.claim = Claim{PID: newID(), Number: 1}
+		s.kept.claim = Claim{PID: pid, Number: 1}
 		s.mu.Unlock()
 		if err := s.keepNow(ctx); err != nil {
 			s.undo()

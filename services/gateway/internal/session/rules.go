@@ -25,7 +25,7 @@ func (s *Socket) event(p *socketio.Packet) error {
 		rule.Action = contract.ActionService
 	}
 	s.client.srv.opts.Metrics.Received(configured, string(rule.Action))
-	e := &event{answer: answer{socket: s, id: p.ID, wanted: p.HasID}, packet: p, name: name, rule: rule}
+	e := &event{answer: answer{socket: s, ackID: p.ID, wanted: p.HasID}, packet: p, name: name, rule: rule, array: p.Data}
 	if no := e.run(); no != nil {
 		s.client.srv.opts.Metrics.Refused(no.Code)
 		about := []any{"socket", s.id, "namespace", s.namespace, "event", clip(name), "code", no.Code, "reason", clip(no.Message)}
@@ -47,12 +47,14 @@ type event struct {
 	name   string
 	rule   contract.Rule
 	args   [][]byte
+	id     string // the application id, or ""
+	array  []byte // what is passed on: the event's array without an id behind the arguments
 }
 
 // answer is where the ack of an event goes.
 type answer struct {
 	socket *Socket
-	id     uint64
+	ackID  uint64
 	wanted bool // whether the client wants one
 }
 
@@ -93,6 +95,9 @@ func (e *event) run() *contract.Refusal {
 		return refuse(contract.CodeInvalid, "%v", err)
 	}
 	e.args = elements[1:]
+	if no := e.takeID(elements); no != nil {
+		return no
+	}
 	if len(e.args) != e.rule.Args && e.rule.Args > 0 {
 		return refuse(contract.CodeInvalid, "the event %q takes %d arguments, not %d", e.name, e.rule.Args, len(e.args))
 	}
@@ -149,7 +154,7 @@ func (e *event) member(room string) *contract.Refusal {
 }
 
 func (e *event) relay() *contract.Refusal {
-	say := Say{Namespace: e.socket.namespace, From: e.socket, Event: e.packet.Data, Attachments: e.packet.Attachments}
+	say := Say{Namespace: e.socket.namespace, From: e.socket, Event: e.array, Attachments: e.packet.Attachments, ID: e.id}
 	if e.rule.To == "room" {
 		room, no := e.room()
 		if no == nil && e.rule.Members {
@@ -177,12 +182,16 @@ func (e *event) relay() *contract.Refusal {
 	default:
 		say.Kind = contract.Post
 	}
-	if !e.socket.startStore() {
+	size := len(say.Event)
+	for _, a := range say.Attachments {
+		size += len(a)
+	}
+	if !e.socket.startStore(size) {
 		return nil
 	}
 	a := e.answer
 	backend.Store(say, func(id string, err error) {
-		a.socket.endStore()
+		a.socket.endStore(size)
 		switch {
 		case err == nil:
 			a.ack(accepted{OK: true, ID: id})
@@ -310,7 +319,7 @@ func (a answer) ack(object any) {
 // reply sends the ack's arguments, a JSON array.
 func (a answer) reply(array []byte, attachments [][]byte) {
 	srv := a.socket.client.srv
-	m, err := srv.opts.Parser.Ack(socketio.Head{Namespace: a.socket.namespace, ID: a.id, HasID: true}, array, attachments)
+	m, err := srv.opts.Parser.Ack(socketio.Head{Namespace: a.socket.namespace, ID: a.ackID, HasID: true}, array, attachments)
 	if err != nil {
 		srv.often("an ack cannot be put into a packet; the client does not get it", "socket", a.socket.id, "namespace", a.socket.namespace, "error", err)
 		return

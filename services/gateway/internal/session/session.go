@@ -36,6 +36,7 @@ type Say struct {
 	Except      []string
 	From        *Socket
 	Event       []byte   // the event array, JSON
+	ID          string   // the application id, by which it is known if it is said again; "" if it has none
 	Attachments [][]byte // for the placeholders in it
 }
 
@@ -82,8 +83,9 @@ type Backend interface {
 	// socket come in order.
 	Joined(s *Socket, room string)
 	Left(s *Socket, room string)
-	// Store publishes a durable event; done is called with the message's id once it is stored, with
-	// [ErrTooLarge] if it never can be, or with another error if it is not known to be stored.
+	// Store publishes a durable event, after those that the same socket said before; done is called with the message's id
+	// once it is stored, or was when it was said for the first time, with [ErrTooLarge] if it never can be, or with another
+	// error if it is not known to be stored.
 	Store(say Say, done func(id string, err error))
 	// Volatile publishes an event for whoever is there.
 	Volatile(say Say) error

@@ -32,6 +32,8 @@ type Socket struct {
 	rooms     []string  // those that middlewares grant; the hub knows the current ones
 	expires   time.Time // when the admission ends; zero: never
 	back      comeback  // what the client says of its earlier session
+	origin    string    // what stays of a client's private ids; "" if it has none
+	secret    string    // by which a guest is known again; "" if it has given none
 	found     *Found    // the session with which it goes on, or nil
 	greetings []contract.Greeting
 	claimed   bool // whether it holds the namespace for a function
@@ -58,8 +60,8 @@ type Socket struct {
 	floor uint64 // what was stored up to here was sent already
 	held  *held  // what waits until what was missed is sent; nil: nothing waits
 
-	replies atomic.Int32  // acks that services or gateways owe this client
-	stores  chan struct{} // one for each post under way; made by the connection's reader with the first
+	replies atomic.Int32 // acks that services or gateways owe this client
+	storing storing      // what it said and is not stored yet; made by the connection's reader with the first post
 }
 
 // startReply takes one of the places for acks that the client waits for; false if all are taken.
@@ -72,23 +74,6 @@ func (s *Socket) startReply() bool {
 }
 
 func (s *Socket) endReply() { s.replies.Add(-1) }
-
-// startStore takes one of the places for posts under way, and waits for one: nothing more is read from a
-// client that says more than can be stored. It returns false if the connection ends meanwhile. The
-// connection's reader calls it, nobody else.
-func (s *Socket) startStore() bool {
-	if s.stores == nil {
-		s.stores = make(chan struct{}, s.client.srv.opts.MaxPendingAcks)
-	}
-	select {
-	case s.stores <- struct{}{}:
-		return true
-	case <-s.client.conn.Done():
-		return false
-	}
-}
-
-func (s *Socket) endStore() { <-s.stores }
 
 // state of a socket: entering → connected → closed, or entering → closed.
 type state int
