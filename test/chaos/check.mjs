@@ -16,6 +16,7 @@ export const kinds = {
   disorder: "was heard after a later one of its room, or of its sender",
   phantom: "was heard or kept, and nobody said it so, there",
   afresh: "had to start afresh, though it was not away for longer than the window",
+  "not acked": "was said again and again, and never acked",
   refused: "was refused, or put out",
   stranded: "was not connected and in its rooms at the end",
   "not kept": "was acked as stored, and history does not have it",
@@ -38,6 +39,7 @@ export function check(log, { window }) {
     const last = lives.at(-1);
     if (!last.connected || [...last.wanted].some((room) => !last.rooms.has(room))) accuse("stranded", c);
   }
+  for (const { m, acked } of messages.values()) if (!acked) accuse("not acked", m);
   missed(clients, messages, accuse);
   spoke(messages, accuse);
   kept(log, messages, accuse);
@@ -47,13 +49,22 @@ export function check(log, { window }) {
 // said gathers the messages, by name.
 function said(log, accuse) {
   const messages = new Map();
-  for (const { e, t, c, m, room, kind, connection, again, id, seq, why } of log) {
-    if (e === "send") messages.set(m, { m, sender: c, room, kind, connection, again, sent: t, hearers: 0 });
-    else if (e === "ack") Object.assign(messages.get(m), { acked: t, seq: seq ?? sequence(id) });
-    else if (e === "kept" && messages.has(m)) messages.get(m).seq ??= sequence(id);
+  for (const { e, t, c, m, room, kind, connection, id, seq, why } of log) {
+    const message = messages.get(m);
+    if (e === "send" && message) Object.assign(message, { times: message.times + 1, connection: m });
+    else if (e === "send") messages.set(m, { m, sender: c, room, kind, connection, sent: t, times: 1 });
+    else if (e === "ack") acknowledge(message, t, seq ?? sequence(id), accuse);
+    else if (e === "kept" && message) message.seq ??= sequence(id);
     else if (e === "refused") accuse("refused", `${c}${m ? `, ${m}` : ""}: ${why}`);
   }
   return messages;
+}
+
+// acknowledge notes an ack: all of them name the same place.
+function acknowledge(message, t, seq, accuse) {
+  if (message.acked && message.seq !== seq) accuse("duplicate", `${message.m} was acked as ${message.seq} and ${seq}`);
+  message.acked ??= t;
+  message.seq ??= seq;
 }
 
 // heard gathers the lives of each client, and judges each thing heard by itself.
@@ -85,7 +96,6 @@ function heard(log, messages, accuse) {
       message.seq ??= seq;
       if (message.seq !== seq || (places.get(seq) ?? m) !== m) accuse("phantom", `${m} at ${c} has the id ${id}, which is not its own`);
       places.set(seq, m);
-      message.hearers++;
       // What a client missed it hears before it is told that it is connected: of a life that begins thereby, too.
       const own = life?.socket === socket ? life : undefined;
       if (!own || !own.wanted.has(room)) accuse("phantom", `${m} at ${c}, which is not in ${room}`);
@@ -133,8 +143,8 @@ function missed(clients, messages, accuse) {
   }
 }
 
-// spoke judges the order of what each sender said: of what it sent over one connection, and of what it sent when
-// something else was acked already.
+// spoke judges the order of what each sender said: of what it sent over one connection and did not say again, and of what it
+// sent when something else was acked already.
 function spoke(messages, accuse) {
   const stored = [...messages.values()].filter(({ seq }) => seq).sort((a, b) => a.sent - b.sent);
   for (const [sender, all] of group(stored, ({ sender }) => sender)) {
@@ -196,9 +206,7 @@ function facts(log, clients, messages) {
     faults,
     messages: all.length,
     acked: count(all, ({ acked }) => acked),
-    unacked: count(all, ({ acked }) => !acked),
-    "unacked and stored": count(all, ({ acked, seq }) => !acked && seq),
-    "said again": count(all, ({ again }) => again),
+    "not acked in time, and said again by the client": count(log, ({ e }) => e === "unacked"),
     deliveries,
     kept: count(log, ({ e }) => e === "kept"),
     disconnections: count(log, ({ e }) => e === "disconnect"),

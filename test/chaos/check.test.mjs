@@ -58,22 +58,22 @@ describe("nothing is wrong", () => {
       back(s);
       s.keep("a:2", 2);
     },
-    "when a message that was not acked is heard by nobody": (s) => {
+    "when a message is said again until it is acked, and stored late": (s) => {
       s.send("a:1");
       s.note({ e: "unacked", c: "ann", m: "a:1" });
       s.said("a:2", 2);
+      s.said("a:1", 3);
     },
-    "when a message that was not acked is heard by all, late": (s) => {
+    "when a message is said again that was stored at once": (s) => {
       s.send("a:1");
       s.note({ e: "unacked", c: "ann", m: "a:1" });
-      s.send("a:2", { connection: "ann/2" });
-      s.ack("a:2", 2);
-      s.hear("ann", "ann1", "a:2", 2);
-      s.hear("bob", "bob1", "a:2", 2);
-      s.hear("ann", "ann1", "a:1", 3);
-      s.hear("bob", "bob1", "a:1", 3);
-      s.keep("a:2", 2);
+      for (const c of ["ann", "bob"]) s.hear(c, `${c}1`, "a:1", 1);
+      s.said("a:2", 2);
+      s.send("a:1", { connection: "ann/2" });
+      s.ack("a:1", 1);
+      s.keep("a:1", 1);
     },
+    "when two acks name the same place": (s) => (s.said("a:1", 1), s.ack("a:1", 1)),
     "when a client misses what was sent before it had joined": (s) => {
       s.connect("cid", "cid1");
       s.note({ e: "joining", c: "cid", life: "cid1", room: "red" });
@@ -110,8 +110,8 @@ describe("it finds", () => {
       s.hear("ann", "ann1", "a:1", 1);
     }],
     "one that nobody heard": [["loss", "loss"], (s) => (s.send("a:1", { kind: "tell" }), s.ack("a:1", 1))],
-    "one that was not acked, and that one of two heard": [["loss"], (s) => (s.send("a:1", { kind: "tell" }), s.hear("ann", "ann1", "a:1", 1))],
-    "one that was not acked, and that only history has": [["loss", "loss"], (s) => (s.send("a:1"), s.keep("a:1", 1))],
+    "one that was not acked, and that one of two heard": [["loss", "not acked"], (s) => (s.send("a:1", { kind: "tell" }), s.hear("ann", "ann1", "a:1", 1))],
+    "one that was not acked, and that only history has": [["loss", "loss", "not acked"], (s) => (s.send("a:1"), s.keep("a:1", 1))],
     "one that was missed around a recovery": [["loss"], (s) => {
       s.said("a:1", 1);
       away(s);
@@ -157,12 +157,12 @@ describe("it finds", () => {
       s.hear("bob", "bob1", "a:2", 2);
       s.hear("bob", "bob1", "a:1", 1);
     }],
-    "two of one connection that were stored in another order": [["disorder"], (s) => {
+    "two of one connection that were stored in another order": [["disorder", "not acked", "not acked"], (s) => {
       s.send("a:1", { kind: "tell" });
       s.send("a:2", { kind: "tell" });
       for (const c of ["ann", "bob"]) (s.hear(c, `${c}1`, "a:2", 1), s.hear(c, `${c}1`, "a:1", 2));
     }],
-    "one that was stored before another that had been acked when it was sent": [["disorder"], (s) => {
+    "one that was stored before another that had been acked when it was sent": [["disorder", "not acked"], (s) => {
       s.send("a:1", { kind: "tell" });
       s.ack("a:1", 2);
       s.send("a:2", { kind: "tell", connection: "ann/2" });
@@ -170,13 +170,13 @@ describe("it finds", () => {
     }],
     "one that nobody sent": [["phantom"], (s) => s.hear("bob", "bob1", "z:1", 1)],
     "one of another room": [["phantom"], (s) => (s.said("a:1", 1), s.hear("bob", "bob1", "a:1", 1, "blue"))],
-    "one of a room that the client is not in": [["phantom"], (s) => (s.send("a:1", { room: "blue", kind: "tell" }), s.hear("bob", "bob1", "a:1", 1, "blue"))],
+    "one of a room that the client is not in": [["phantom", "not acked"], (s) => (s.send("a:1", { room: "blue", kind: "tell" }), s.hear("bob", "bob1", "a:1", 1, "blue"))],
     "one under two ids": [["phantom", "duplicate"], (s) => (s.said("a:1", 1), s.hear("bob", "bob1", "a:1", 2))],
     "two under one id": [["phantom"], (s) => {
       s.said("a:1", 1);
       s.send("a:2", { kind: "tell" });
       s.hear("bob", "bob1", "a:2", 1);
-    }, ["loss"]],
+    }, ["loss", "not acked"]],
     "one kept that nobody posted": [["phantom"], (s) => s.keep("z:1", 1)],
     "an emit that was kept": [["phantom"], (s) => {
       s.send("a:1", { kind: "tell" });
@@ -195,6 +195,8 @@ describe("it finds", () => {
       s.connect("bob", "cid1", true);
       s.join("bob", "cid1");
     }],
+    "one that is never acked": [["not acked"], (s) => s.send("a:1")],
+    "one that was stored twice": [["duplicate"], (s) => (s.said("a:1", 1), s.send("a:1"), s.ack("a:1", 2))],
     "a refusal": [["refused"], (s) => s.note({ e: "refused", c: "bob", why: "forbidden" })],
     "a client that is away in the end": [["stranded"], away],
     "a client that is not in its room in the end": [["stranded"], (s) => s.note({ e: "joining", c: "bob", life: "bob1", room: "blue" })],

@@ -16,7 +16,7 @@ export class Client {
   #connection = 0; // counts its connections
   #joined = new Set();
   #waiting = new Set(); // messages that are not acked
-  #again = []; // messages that were not acked in time, to be said again
+  #again = []; // those that were not acked in time, to be said again
   #timer;
   #quiet = false;
   #closed = false;
@@ -30,7 +30,9 @@ export class Client {
     this.rooms = new Set();
     while (this.rooms.size < roomsOfOne) this.rooms.add(pick(this.draw, rooms));
     const transports = pick(this.draw, ways);
-    this.write({ e: "client", transports, rooms: [...this.rooms] });
+    // Half of them leave it to the stock client to say again what was not acked.
+    this.retries = this.draw() < 0.5;
+    this.write({ e: "client", transports, retries: this.retries, rooms: [...this.rooms] });
     this.socket = io(url, {
       transports,
       auth: token && this.draw() < 0.5 ? { token } : undefined,
@@ -38,6 +40,7 @@ export class Client {
       timeout: patience,
       reconnectionDelay: 100,
       reconnectionDelayMax: 1_000,
+      ...(this.retries && { retries: 1_000, ackTimeout: patience }),
     });
     const { socket } = this;
     socket.on("connect", () => this.#connected());
@@ -80,32 +83,40 @@ export class Client {
 
   #next() {
     this.#timer = setTimeout(() => {
-      if (this.#quiet) return;
-      const ready = this.socket.connected && this.#joined.size === this.rooms.size && this.#waiting.size < most;
-      if (ready) this.#say(this.#again.shift() ?? { kind: this.draw() < 0.7 ? "say" : "tell", room: pick(this.draw, [...this.rooms]) });
+      const ready = this.socket.connected && this.#joined.size === this.rooms.size && (this.#again.length > 0 || this.#waiting.size < most);
+      const again = ready && this.#again.shift();
+      if (again) this.#send(again);
+      else if (ready && !this.#quiet) this.#say(this.draw() < 0.7 ? "say" : "tell", pick(this.draw, [...this.rooms]));
       this.#next();
     }, this.every * -Math.log(1 - this.draw()));
   }
 
-  // A message that was not acked in time is said again as another one: whether the first was stored is not known.
-  #say({ kind, room, of }) {
+  #say(kind, room) {
     const m = `${this.name}:${++this.#n}`;
     this.#waiting.add(m);
-    this.write({ e: "send", m, room, kind, connection: `${this.name}/${this.#connection}`, ...(of && { again: of }) });
-    this.socket.timeout(patience).emit(kind, room, m, (error, ack) => {
-      this.#waiting.delete(m);
+    this.#send({ kind, room, m });
+  }
+
+  // #send says something, for the first time or again under the same id, until it is acked.
+  #send({ kind, room, m }) {
+    // The stock client's retries say one after the other, whatever the connection.
+    this.write({ e: "send", m, room, kind, connection: this.retries ? this.name : `${this.name}/${this.#connection}` });
+    const socket = this.retries ? this.socket : this.socket.timeout(patience);
+    socket.emit(kind, room, m, `id of ${m}`, (error, ack) => {
       if (error) {
         this.write({ e: "unacked", m });
-        this.#again.push({ kind, room, of: of ?? m });
-      } else if (!ack.ok) this.write({ e: "refused", m, why: `${kind}: ${ack.message}` });
+        this.#again.push({ kind, room, m });
+        return;
+      }
+      this.#waiting.delete(m);
+      if (!ack.ok) this.write({ e: "refused", m, why: `${kind}: ${ack.message}` });
       else this.write({ e: "ack", m, id: ack.id });
     });
   }
 
-  // quiet has it say nothing more.
+  // quiet has it say nothing new.
   quiet() {
     this.#quiet = true;
-    clearTimeout(this.#timer);
   }
 
   // expect names what is said last in each room.
@@ -120,6 +131,7 @@ export class Client {
 
   close() {
     this.#closed = true;
+    clearTimeout(this.#timer);
     this.socket.disconnect();
   }
 }

@@ -41,6 +41,10 @@ export const plants = {
       const i = inTheMiddle(log, ({ e, recovered }) => e === "connect" && recovered);
       all[i] = { ...log[i], recovered: false };
     }),
+  "not acked": (log) => {
+    const { m } = log[inTheMiddle(log, ({ e }) => e === "ack")];
+    return log.filter((entry) => entry.e !== "ack" || entry.m !== m);
+  },
   refused: (log) => copy(log, (all) => all.splice(inTheMiddle(log, hears), 0, { e: "refused", c: "client 1", why: "planted" })),
   stranded: (log) => copy(log, (all) => all.push({ ...log.findLast(({ e }) => e === "connect"), e: "disconnect", t: Infinity })),
   "not kept": (log) => copy(log, (all) => all.splice(inTheMiddle(log, ({ e, m }) => e === "kept" && log.some((other) => other.e === "ack" && other.m === m)), 1)),

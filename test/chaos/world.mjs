@@ -25,8 +25,8 @@ namespaces:
     use: [auth]
     guests: true
     events:
-      say: {action: post, to: room, args: 2, members: true}
-      tell: {action: emit, to: room, args: 2, members: true}
+      say: {action: post, to: room, args: 2, members: true, id: "args[2]"}
+      tell: {action: emit, to: room, args: 2, members: true, id: "args[2]"}
       join: {action: join, args: 1}
 `;
 
