@@ -11,7 +11,7 @@ BENCH    ?= .
 BUNDLES  := web/node_modules/.package-lock.json
 CLIENTS  := test/node_modules/.package-lock.json
 
-.PHONY: help run deps build check options test test-go test-client test-contract test-asyncapi test-services test-examples test-browser picture fuzz bench bench-history bench-short storm clean nats nats-server
+.PHONY: help run deps build check options chaos test test-go test-client test-contract test-asyncapi test-services test-chaos test-examples test-browser picture fuzz bench bench-history bench-short storm clean nats nats-server
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ check: ## gofmt, go vet, go mod tidy
 options: ## Write docs/options.md anew, from the settings in the code
 	go generate .
 
-test: deps check test-go bench-short test-client test-contract test-asyncapi test-services test-examples test-browser ## Everything: Go, stock clients, the contract, processes, examples, browser
+test: deps check test-go bench-short test-client test-contract test-asyncapi test-services test-chaos test-examples test-browser ## Everything: Go, stock clients, the contract, processes, examples, browser
 
 test-go: ## The Go tests, with the race detector
 	@test/system.sh
@@ -59,6 +59,15 @@ test-examples: $(CLIENTS) $(BUNDLES) nats ## The examples, each with a stock cli
 test-browser: $(CLIENTS) $(BUNDLES) ## Chromium against a running Natter
 	@test/system.sh
 	test/node.sh browser
+
+test-chaos: $(CLIENTS) nats-server ## A minute of make chaos, always the same faults, and the tests of its checker
+	go build -race -o bin/ ./services/...
+	cd test && node --test --test-reporter=spec chaos/*.test.mjs
+	SEED=1 MINUTES=1 node test/chaos/main.mjs
+
+chaos: $(CLIENTS) nats-server ## Faults all over a deployment, and a check that nothing is lost: SEED=7 MINUTES=10
+	go build -race -o bin/ ./services/...
+	SEED=$(SEED) MINUTES=$(MINUTES) node test/chaos/main.mjs
 
 picture: $(CLIENTS) $(BUNDLES) ## Take the README's picture of the chat page again
 	test/node.sh . ../test/picture.mjs

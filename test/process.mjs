@@ -19,8 +19,9 @@ export class Process {
   output = ""; // both, as they came
 
   // ready is asked again and again after a start, until it gives true.
-  constructor(program, args, { name = program.split("/").at(-1), cwd, env, ready = () => true } = {}) {
-    Object.assign(this, { program, args, name, cwd, env, isReady: ready });
+  // user, if given, is {uid, gid} of the user that it runs as.
+  constructor(program, args, { name = program.split("/").at(-1), cwd, env, user, ready = () => true } = {}) {
+    Object.assign(this, { program, args, name, cwd, env, user, isReady: ready });
   }
 
   // start starts the program and waits until it is ready.
@@ -32,7 +33,7 @@ export class Process {
   // launch starts the program without waiting for anything.
   launch() {
     const env = this.env && { ...process.env, ...this.env };
-    const child = spawn(this.program, this.args, { cwd: this.cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(this.program, this.args, { cwd: this.cwd, env, ...this.user, stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     for (const stream of ["stdout", "stderr"]) {
       child[stream].setEncoding("utf8").on("data", (text) => {
@@ -60,6 +61,11 @@ export class Process {
       child.kill("SIGKILL");
       throw new Error(`${error.message}\n${this.tail()}`);
     }
+  }
+
+  // pid is its process id; undefined before it runs and when it has ended.
+  get pid() {
+    return this.#child?.pid;
   }
 
   signal(name) {

@@ -103,7 +103,7 @@ func (s *Socket) resume(f *Found, claim Claim) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-s.origin = originOf(claim.PID)
+	s.origin = originOf(claim.PID)
 	s.kept = kept{claim: claim, start: f.Start, at: f.At, joined: rooms, granted: s.rooms, admitted: s.data, stored: stored}
 	if bytes.Equal(s.data, f.Admitted) {
 		s.data = f.Data

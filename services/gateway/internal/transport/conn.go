@@ -223,7 +223,7 @@ func (c *Conn) closeWith(reason string, frame []byte) {
 		if c.wire.finish(frame, c.srv.opts.CloseTimeout, c.flushed) {
 			c.end(reason, nil, frame)
 		}
-	default: // the next GET, or a WebSocket that completes its upgrade, takes the rest
+	default: // the next GETs, or a WebSocket that completes its upgrade, take the rest
 		c.reason, c.farewell = reason, closeMessage
 		// A client that does not poll for as long as it may take for a ping is gone.
 		c.setTimer(min(c.srv.opts.CloseTimeout, c.srv.opts.PingInterval+c.srv.opts.PingTimeout))

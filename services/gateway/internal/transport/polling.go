@@ -51,7 +51,9 @@ func (c *Conn) startPolling(w http.ResponseWriter, r *http.Request) {
 	c.writePoll(w, r, c.body([]*Message{open}))
 }
 
-// serveGet is a poll: it answers with what is queued, or waits until something is.
+// serveGet is a poll: it answers with what is queued, or waits until something is. What is queued when the connection
+// closes does not travel with the close packet, since the stock client closes at that packet before it has looked at the others:
+// it would keep them for its next connection, and ask for them again.
 func (c *Conn) serveGet(w http.ResponseWriter, r *http.Request) {
 	p := &poll{ready: make(chan struct{})}
 	c.mu.Lock()
@@ -74,7 +76,7 @@ func (c *Conn) serveGet(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.poll = p
-	if c.state == closing {
+	if c.state == closing && (len(c.queue) == 0 || c.farewell != closeMessage) {
 		c.end(c.reason, c.farewell, nil)
 	} else if len(c.queue) > 0 {
 		c.answer()

@@ -338,7 +338,8 @@ func TestPollingClose(t *testing.T) {
 			t.Errorf("Send: %v", err)
 		}
 		s.post(p.conn.ID(), "4not heard").want(t, 200, "ok")
-		s.get(p.conn.ID()).want(t, 200, "4a\x1e1")
+		s.get(p.conn.ID()).want(t, 200, "4a")
+		s.get(p.conn.ID()).want(t, 200, "1")
 		p.wantClosed(t, ReasonForcedClose)
 		if len(p.messages) > 0 {
 			t.Error("heard a message after Close")

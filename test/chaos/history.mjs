@@ -1,0 +1,26 @@
+// Reads all that history has of the rooms, as anyone who may ask would.
+
+import { rooms } from "./client.mjs";
+import { until } from "../wait.mjs";
+
+const patience = 120_000;
+
+// kept writes down what history has, when it has all that was said last.
+export async function kept({ connection, marks, write }) {
+  for (const room of rooms) {
+    const ask = async (before) => {
+      const request = { namespace: "/", room, limit: 100, ...(before && { before }) };
+      const page = (await connection.request("natter.history.page", JSON.stringify(request), { timeout: 5_000 })).json();
+      return page.ok && page;
+    };
+    const mark = marks.find((mark) => mark.room === room);
+    const holds = async () => (await ask()).messages.some(({ event }) => event[2] === mark.m);
+    await until(holds, `history to have what was said last in ${room}`, patience);
+    for (let before; ; ) {
+      const page = await until(() => ask(before), `a page of ${room}`, patience);
+      for (const { stamp, event } of page.messages) write({ e: "kept", room, m: event[2], id: stamp.id });
+      if (!page.more) break;
+      before = page.messages[0].stamp.id; // the oldest
+    }
+  }
+}

@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { plan } from "./schedule.mjs";
+
+const has = { services: ["a1", "a2", "h1"], databases: ["db"], clients: ["c1", "c2"] };
+
+test("the same seed gives the same faults, another one others", () => {
+  assert.deepEqual(plan({ seed: 7, minutes: 10, has }), plan({ seed: 7, minutes: 10, has }));
+  assert.notDeepEqual(plan({ seed: 7, minutes: 10, has }), plan({ seed: 8, minutes: 10, has }));
+});
+
+test("two nats-servers are away together once, and there is calm before every fault", () => {
+  for (const minutes of [1, 10]) {
+    for (let seed = 1; seed < 100; seed++) {
+      const tracks = plan({ seed, minutes, has });
+      assert.equal(tracks.nats.filter(({ target }) => target.includes("+")).length, 1);
+      for (const [name, faults] of Object.entries(tracks)) {
+        assert.ok(faults.length >= 2 * minutes, `${name}, seed ${seed}: ${faults.length} faults`);
+        for (const fault of faults) assert.ok(fault.after >= 3000 && fault.lasts >= 1000 && fault.act && fault.target, JSON.stringify(fault));
+        const total = faults.reduce((sum, { after, lasts }) => sum + after + lasts, 0);
+        assert.ok(total <= (minutes + 0.5) * 60_000, `${name}, seed ${seed}: ${total} ms`);
+      }
+    }
+  }
+});
