@@ -317,7 +317,7 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	if err := b.spaces.load(limited, spaces); err != nil {
 		return err
 	}
-	if err := b.gateways.hold(limited, leases); err != nil {
+	if _, err := provision.Repeat(limited, func(ctx context.Context) (any, error) { return nil, b.gateways.hold(ctx, leases) }); err != nil {
 		return err
 	}
 	if b.opts.Recovery {
