@@ -5,7 +5,14 @@ import { until } from "../wait.mjs";
 
 const patience = 120_000;
 
-// kept writes down what history has, when it has all that was said last.
+// Whatever an instance has taken and not confirmed, JetStream gives to somebody again after a while: so what was said last may
+// be in history before something else.
+async function idle(connection) {
+  const state = (await connection.request("$JS.API.CONSUMER.INFO.NATTER_POSTS.history", "", { timeout: 5_000 })).json();
+  return state.num_pending === 0 && state.num_ack_pending === 0;
+}
+
+// kept writes down what history has, when it has all that was said last and nothing waits for it.
 export async function kept({ connection, marks, write }) {
   for (const room of rooms) {
     const ask = async (before) => {
@@ -15,7 +22,8 @@ export async function kept({ connection, marks, write }) {
     };
     const mark = marks.find((mark) => mark.room === room);
     const holds = async () => (await ask()).messages.some(({ event }) => event[2] === mark.m);
-    await until(holds, `history to have what was said last in ${room}`, patience);
+    await until(holds, `history to have what was said last in ${room}`, patience, 200);
+    await until(() => idle(connection), "history to have taken all that waits for it", patience, 200);
     for (let before; ; ) {
       const page = await until(() => ask(before), `a page of ${room}`, patience);
       for (const { stamp, event } of page.messages) write({ e: "kept", room, m: event[2], id: stamp.id });

@@ -88,12 +88,13 @@ type Bridge struct {
 	requests chan *nats.Msg // ask and list
 
 	// Of the reader of live messages.
-	backlog  []incoming    // to be read before live
-	first    [1]incoming   // what next returns
-	caught   uint64        // all that was stored up to here was heard, or is in the backlog
-	position atomic.Uint64 // the highest sequence that was handed to the hub; others read it
-	doubt    atomic.Bool   // something may have been missed
-	doubted  chan struct{} // wakes the reader to a doubt
+	backlog    []incoming    // to be read before live
+	first      [1]incoming   // what next returns
+	caught     uint64        // all that was stored up to here was heard, or is in the backlog
+	position   atomic.Uint64 // the highest sequence that was handed to the hub; others read it
+	doubt      atomic.Bool   // something may have been missed
+	doubted    chan struct{} // wakes the reader to a doubt
+	reconnects uint64        // of the connection, as far as the reader knows
 
 	epoch *epoch
 	ready chan struct{} // closed when the streams are there for the first time
@@ -125,7 +126,9 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 		ready:    make(chan struct{}),
 		who:      make(chan struct{}, maxWho),
 		later:    make(chan struct{}, maxLater),
-		asked:    make(chan struct{}, maxAllow),
+
+		reconnects: nc.Stats().Reconnects,
+		asked:      make(chan struct{}, maxAllow),
 	}
 	for _, s := range []*rate.Sometimes{&b.lately.store, &b.lately.use, &b.lately.allow, &b.lately.skip, &b.lately.ack, &b.lately.repair, &b.lately.room} {
 		*s = rate.Sometimes{First: 10, Interval: time.Second}
@@ -245,8 +248,14 @@ func (b *Bridge) maintain(ctx context.Context) {
 // reconnected waits until NATS was away and is back, or the stream is another one. What was known of it does
 // not hold from the first of these moments on.
 func (b *Bridge) reconnected(ctx context.Context, status <-chan nats.Status) {
+	ctx, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
 	look := time.NewTicker(b.opts.Lease)
 	defer look.Stop()
+	same := make(chan bool, 1) // the answer may be lost with the connection, whose end must be noticed at once
+	tick := look.C
 	for {
 		select {
 		case s := <-status:
@@ -256,11 +265,15 @@ func (b *Bridge) reconnected(ctx context.Context, status <-chan nats.Status) {
 			b.epoch.forget()
 			b.outbox.lost()
 			b.rooms.unsettle()
-		case <-look.C:
-			if b.nc.IsConnected() && !b.sameStream(ctx) {
+		case <-tick:
+			tick = nil // one at a time
+			wg.Go(func() { same <- !b.nc.IsConnected() || b.sameStream(ctx) })
+		case ok := <-same:
+			if !ok {
 				b.epoch.forget()
 				return
 			}
+			tick = look.C
 		case <-ctx.Done():
 			return
 		}
@@ -322,7 +335,7 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	if err := b.spaces.load(limited, spaces); err != nil {
 		return err
 	}
-	if err := b.gateways.hold(limited, leases); err != nil {
+	if _, err := provision.Repeat(limited, func(ctx context.Context) (any, error) { return nil, b.gateways.hold(ctx, leases) }); err != nil {
 		return err
 	}
 	if b.opts.Recovery {

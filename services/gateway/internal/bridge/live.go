@@ -35,6 +35,11 @@ func (b *Bridge) readLive(ctx context.Context) {
 		if !ok {
 			return
 		}
+		// Whoever looks after the connection hears of this too, but maybe later than of what came over the new one.
+		if n := b.nc.Stats().Reconnects; n != b.reconnects {
+			b.reconnects = n
+			b.suspect("reconnected")
+		}
 		current := b.epoch.wait(ctx)
 		if current == "" {
 			return

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/provision"
 )
 
 // namespaces is the configuration of all namespaces, as it stands in a bucket that this gateway, its peers
@@ -123,7 +124,7 @@ func (n *namespaces) declare(ctx context.Context, kv jetstream.KeyValue) error {
 			return err
 		}
 		for {
-			err := declareOne(ctx, kv, key, ns)
+			_, err := provision.Repeat(ctx, func(ctx context.Context) (any, error) { return nil, declareOne(ctx, kv, key, ns) })
 			if err == nil {
 				break
 			}
@@ -177,9 +178,10 @@ func normal(ns contract.Namespace) contract.Namespace {
 	return out
 }
 
-// load reads all that is there, and forgets what was removed while NATS was away.
+// load reads all that is there, and forgets what was removed while NATS was away. It asks again what is not answered: until
+// then nothing is delivered, and an answer may be lost with a server that has just gone.
 func (n *namespaces) load(ctx context.Context, kv jetstream.KeyValue) error {
-	keys, err := kv.Keys(ctx)
+	keys, err := provision.Repeat(ctx, func(ctx context.Context) ([]string, error) { return kv.Keys(ctx) })
 	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
 		return fmt.Errorf("namespaces: %w", err)
 	}
@@ -192,7 +194,7 @@ func (n *namespaces) load(ctx context.Context, kv jetstream.KeyValue) error {
 		}
 	}
 	for _, key := range keys {
-		entry, err := kv.Get(ctx, key)
+		entry, err := provision.Repeat(ctx, func(ctx context.Context) (jetstream.KeyValueEntry, error) { return kv.Get(ctx, key) })
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
 			continue
 		}
