@@ -168,6 +168,9 @@ func (s Settings) Validate() error {
 		name            string
 		value, min, max int64
 	}{
+		{"maxHttpBufferSize", int64(s.MaxHTTPBufferSize), 1, math.MaxInt32},
+		{"maxQueueBytes", int64(s.MaxQueueBytes), 1, 1 << 40},
+		{"maxQueueMessages", int64(s.MaxQueueMessages), 1, 1 << 30},
 		{"maxNamespaces", int64(s.MaxNamespaces), 1, 1024},
 		{"maxRooms", int64(s.MaxRooms), 0, 1_000_000},
 		{"maxCarried", int64(s.MaxCarried), 0, 1_000_000},
@@ -184,8 +187,11 @@ func (s Settings) Validate() error {
 		value    time.Duration
 		min, max time.Duration
 	}{
+		{"pingInterval", s.PingInterval, time.Millisecond, 24 * time.Hour},
+		{"pingTimeout", s.PingTimeout, time.Millisecond, 24 * time.Hour},
+		{"upgradeTimeout", s.UpgradeTimeout, time.Millisecond, time.Hour},
 		{"connectTimeout", s.ConnectTimeout, 100 * time.Millisecond, time.Hour},
-		{"recoveryWindow", s.RecoveryWindow, time.Second, 24 * time.Hour},
+		{"connectionStateRecovery.maxDisconnectionDuration", s.RecoveryWindow, time.Second, 24 * time.Hour},
 		{"lease", s.Lease, time.Second, time.Hour},
 		{"ackTimeout", s.AckTimeout, 100 * time.Millisecond, time.Hour},
 		{"roomLinger", s.RoomLinger, 0, time.Hour},
@@ -195,7 +201,7 @@ func (s Settings) Validate() error {
 		}
 	}
 	if s.DuplicateWindow != 0 && (s.DuplicateWindow < time.Second || s.DuplicateWindow > s.streamAge()) {
-		errs = append(errs, fmt.Errorf("duplicateWindow: %s is neither 0 nor from 1s to %s, for which the stream keeps messages with this recoveryWindow, pingInterval and pingTimeout", s.DuplicateWindow, s.streamAge()))
+		errs = append(errs, fmt.Errorf("duplicateWindow: %s is neither 0 nor from 1s to %s, for which the stream keeps messages with this connectionStateRecovery.maxDisconnectionDuration, pingInterval and pingTimeout", s.DuplicateWindow, s.streamAge()))
 	}
 	if s.StreamMaxBytes < 0 || s.StreamMaxBytes > 0 && s.StreamMaxBytes < 1<<20 {
 		errs = append(errs, fmt.Errorf("streamMaxBytes: %d is neither 0 nor at least 1MiB", s.StreamMaxBytes))
@@ -208,8 +214,16 @@ func (s Settings) Validate() error {
 			errs = append(errs, fmt.Errorf("namespaces: %w", err))
 		}
 	}
-	errs = append(errs, s.validatePath(), s.CookieOptions.validate(), s.transport().Validate())
+	errs = append(errs, s.validatePath(), s.CookieOptions.validate(), s.validateTransport())
 	return errors.Join(errs...)
+}
+
+// validateTransport is the transport's word on its part of the settings, without saying that it is the transport's.
+func (s Settings) validateTransport() error {
+	if err := s.transport().Validate(); err != nil {
+		return errors.New(strings.ReplaceAll(err.Error(), transport.ErrOptions.Error()+": ", ""))
+	}
+	return nil
 }
 
 // streamMargin is how long the main stream keeps messages beyond the recovery window and a heartbeat.
