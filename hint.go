@@ -9,6 +9,7 @@ import (
 // hint tells the person who started Natter what to do next.
 type hint struct {
 	data          string
+	chat          bool   // there is one, and its page
 	name, initial string // of the first admin, if this start made it
 	said          bool
 }
@@ -31,24 +32,33 @@ func (h *hint) print(w io.Writer, address, natsURL string) {
 	if h.initial != "" {
 		signIn = fmt.Sprintf("%s, password %s   (shown this once)", h.name, h.initial)
 	}
-	fmt.Fprintf(w, `
-  Natter is running. Ctrl-C stops it; what was said stays in %[1]s.
+	places, watch, say := chatPlaces, "natter.live.>", `pub natter.post._.room.lobby '["room message","lobby","hello from NATS"]'`
+	said := "Say something; it appears in the browser:"
+	if !h.chat {
+		places, watch, said, say = ownPlaces, "natter.on.>", "Answer the event hello of every client, socket.emit(\"hello\", ack):", `reply 'natter.on._.hello.>' '["hi"]'`
+	}
+	fmt.Fprintf(w, "\n  Natter is running. Ctrl-C stops it; what was said stays in %s.\n\n", h.data)
+	fmt.Fprintf(w, places, page)
+	fmt.Fprintf(w, `  Sign in as  %s
 
-  Chat        %[2]s
-  Tutorial    %[2]s/tutorial/
-  Admin       %[2]s/admin/
-  Sign in as  %[3]s
-
-  Watch what browsers hear, in another terminal:
-    %[4]s sub 'natter.live.>'
-  Say something; it appears in the browser:
-    %[4]s pub natter.post._.room.lobby '["room message","lobby","hello from NATS"]'
+  Watch what %s, in another terminal:
+    %s sub '%s'
+  %s
+    %[3]s %[6]s
 
   No nats command? make nats builds .tools/nats.
-  In this mode anybody on this machine can speak on %[5]s.
+  In this mode anybody on this machine can speak on %[7]s.
 
-`, h.data, page, signIn, nats, natsURL)
+`, signIn, hearers[h.chat], nats, watch, said, say, natsURL)
 }
+
+// The places to go to, with the chat and without.
+const (
+	chatPlaces = "  Chat        %[1]s\n  Tutorial    %[1]s/tutorial/\n  Admin       %[1]s/admin/\n"
+	ownPlaces  = "  Clients     io(\"%[1]s\"): the namespace / is yours\n  Admin       %[1]s/admin/\n"
+)
+
+var hearers = map[bool]string{true: "browsers hear", false: "clients say"}
 
 // rescue tells the password of the first admin if the start failed before print could: it is told once.
 func (h *hint) rescue(w io.Writer) {

@@ -47,6 +47,7 @@ type Settings struct {
 	AddTrailingSlash  bool          `default:"true" negatable:"" help:"Take the path with a slash at its end alone; off, without it too." socketio:"addTrailingSlash"`
 	ServeClient       bool          `default:"true" negatable:"" help:"Serve the client bundles under the path." socketio:"serveClient"`
 	ClientDir         string        `default:"web/node_modules/socket.io-client/dist" help:"Folder dist of the npm package socket.io-client." placeholder:"DIR"`
+	Chat              bool          `default:"true" negatable:"" help:"Have the chat in the namespace /: its rules, its middleware auth, its pages. Off, / is yours: everybody may enter, and every event goes to services, unless namespaces says otherwise."`
 	WebDir            string        `help:"Folder with pages of your own, served at /; where it has none, the built-in ones are." placeholder:"DIR"`
 	Parser            string        `default:"default" help:"How clients and gateways write packets: default, or msgpack for clients with socket.io-msgpack-parser; the same for all of them." placeholder:"NAME" socketio:"parser"`
 	Transports        []string      `default:"polling,websocket" help:"What clients may connect by: polling, websocket, webtransport." socketio:"transports"`
@@ -81,7 +82,7 @@ type Settings struct {
 
 	MaxCarried int `default:"10000" help:"Requests, WebSockets and WebTransport streams that reached another gateway than their session, carried at a time each way; 0: clients must stay at their gateway."`
 
-	Recovery        bool `yaml:"connectionStateRecovery" default:"true" negatable:"" help:"Let clients that come back go on as the same socket, at any gateway, and send them what they missed." socketio:"connectionStateRecovery"`
+	Recovery        bool `yaml:"connectionStateRecovery" default:"true" negatable:"" help:"Let clients that come back go on as the same socket, at any gateway, and send them what they missed. Every event that wants no ack then has one argument more, the offset, behind all others. A Socket.IO server has it off by default." socketio:"connectionStateRecovery"`
 	RecoveryOptions `embed:"" prefix:"recovery-" yaml:"connectionStateRecovery"`
 
 	Lease            time.Duration `default:"10s" help:"A gateway not heard of for so long counts as gone."`
@@ -107,7 +108,7 @@ func Defaults() Config {
 	return cfg
 }
 
-// DefaultNamespaces are declared when the settings declare none: a chat that needs no back end, and an
+// DefaultNamespaces are declared when the settings declare none and have the chat: a chat that needs no back end, and an
 // admin namespace for those to whom the auth service gives the role.
 func DefaultNamespaces() map[string]contract.Namespace {
 	return map[string]contract.Namespace{
@@ -131,6 +132,22 @@ func DefaultNamespaces() map[string]contract.Namespace {
 		},
 		"/admin": {Use: []string{"auth"}, Role: "admin"},
 	}
+}
+
+// namespaces are those that the gateway declares. Without the chat there is a bare namespace / at least, so that rules of
+// a chat that ran before do not stay.
+func (s Settings) namespaces() map[string]contract.Namespace {
+	all := maps.Clone(s.Namespaces)
+	if len(all) == 0 {
+		all = DefaultNamespaces()
+		if !s.Chat {
+			all["/"] = contract.Namespace{}
+		}
+	}
+	if _, named := all["/"]; !named && !s.Chat {
+		all["/"] = contract.Namespace{}
+	}
+	return all
 }
 
 // Validate reports settings that cannot work.

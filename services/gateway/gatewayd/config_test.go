@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -122,6 +123,41 @@ func TestAllowEIO3(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, cfg.AllowEIO3, err)
 		}
 	}
+}
+
+// TestWithoutTheChat the namespace / is bare, also where the chat's rules stood before: a token is nobody's business but
+// the services', and every event is theirs.
+func TestWithoutTheChat(t *testing.T) {
+	t.Parallel()
+	for name, own := range map[string]map[string]contract.Namespace{"alone": nil, "with others": {"/other": {}}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := deploy(t)
+			d.gateway(func(c *gatewayd.Config) { c.Namespaces = nil }).stop()
+			g := d.gateway(func(c *gatewayd.Config) { c.Chat, c.Namespaces = false, own })
+			if len(own) > 1 {
+				t.Errorf("the settings were changed: %v", own)
+			}
+			d.serve("natter.on._.join.>", func(m *nats.Msg) string { return string(m.Data) })
+			if ack := g.dial().enter("/", `{"token":"of their own"}`).request(`"join"`, `"red"`); ack != `["join","red"]` {
+				t.Errorf("the service acked %s", ack)
+			}
+			if res, _ := g.do("GET", "/", ""); res.StatusCode != 404 {
+				t.Errorf("the chat's page: %d", res.StatusCode)
+			}
+		})
+	}
+	t.Run("its own", func(t *testing.T) {
+		t.Parallel()
+		d := deploy(t)
+		g := d.gateway(func(c *gatewayd.Config) {
+			c.Chat = false
+			c.Namespaces = map[string]contract.Namespace{"/": {Events: map[string]contract.Rule{"join": {Action: contract.ActionRefuse}}}}
+		})
+		if ack := g.dial().enter("/", "").request(`"join"`, `"red"`); !strings.Contains(ack, "forbidden") {
+			t.Errorf("the rule of the settings is not in force: %s", ack)
+		}
+	})
 }
 
 // TestGatewaysAnnounceTheContract asks as nats micro ls does.
