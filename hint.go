@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 )
 
 // hint tells the person who started Natter what to do next.
@@ -32,33 +33,46 @@ func (h *hint) print(w io.Writer, address, natsURL string) {
 	if h.initial != "" {
 		signIn = fmt.Sprintf("%s, password %s   (shown this once)", h.name, h.initial)
 	}
-	places, watch, say := chatPlaces, "natter.live.>", `pub natter.post._.room.lobby '["room message","lobby","hello from NATS"]'`
-	said := "Say something; it appears in the browser:"
+	text := withChat
 	if !h.chat {
-		places, watch, said, say = ownPlaces, "natter.on.>", "Answer the event hello of every client, socket.emit(\"hello\", ack):", `reply 'natter.on._.hello.>' '["hi"]'`
+		text = withoutChat
 	}
-	fmt.Fprintf(w, "\n  Natter is running. Ctrl-C stops it; what was said stays in %s.\n\n", h.data)
-	fmt.Fprintf(w, places, page)
-	fmt.Fprintf(w, `  Sign in as  %s
-
-  Watch what %s, in another terminal:
-    %s sub '%s'
-  %s
-    %[3]s %[6]s
-
-  No nats command? make nats builds .tools/nats.
-  In this mode anybody on this machine can speak on %[7]s.
-
-`, signIn, hearers[h.chat], nats, watch, said, say, natsURL)
+	// In one write, so that who reads along sees all of it.
+	fmt.Fprint(w, strings.NewReplacer("DATA", h.data, "PAGE", page, "SIGN IN", signIn, "NATS-CLI", nats, "NATS-URL", natsURL).Replace(text))
 }
 
-// The places to go to, with the chat and without.
 const (
-	chatPlaces = "  Chat        %[1]s\n  Tutorial    %[1]s/tutorial/\n  Admin       %[1]s/admin/\n"
-	ownPlaces  = "  Clients     io(\"%[1]s\"): the namespace / is yours\n  Admin       %[1]s/admin/\n"
-)
+	withChat = `
+  Natter is running. Ctrl-C stops it; what was said stays in DATA.
 
-var hearers = map[bool]string{true: "browsers hear", false: "clients say"}
+  Chat        PAGE
+  Tutorial    PAGE/tutorial/
+  Admin       PAGE/admin/
+  Sign in as  SIGN IN
+
+  Watch what browsers hear, in another terminal:
+    NATS-CLI sub 'natter.live.>'
+  Say something; it appears in the browser:
+    NATS-CLI pub natter.post._.room.lobby '["room message","lobby","hello from NATS"]'
+` + theEnd
+	withoutChat = `
+  Natter is running. Ctrl-C stops it; what was said stays in DATA.
+
+  Clients     io("PAGE"): the namespace / is yours
+  Admin       PAGE/admin/
+  Sign in as  SIGN IN
+
+  Watch what clients say, in another terminal:
+    NATS-CLI sub 'natter.on.>'
+  Answer the event hello of every client, socket.emit("hello", ack):
+    NATS-CLI reply 'natter.on._.hello.>' '["hi"]'
+` + theEnd
+	theEnd = `
+  No nats command? make nats builds .tools/nats.
+  In this mode anybody on this machine can speak on NATS-URL.
+
+`
+)
 
 // rescue tells the password of the first admin if the start failed before print could: it is told once.
 func (h *hint) rescue(w io.Writer) {

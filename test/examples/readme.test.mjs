@@ -21,7 +21,7 @@ describe("README.md", () => {
     const dir = await mkdtemp(join(tmpdir(), "natter-readme-"));
     t.after(() => rm(dir, { recursive: true, force: true }));
 
-    const flags = line("make run").match(/ARGS="(.*)"/)[1].replace("$HOME/app", dir).split(" ");
+    const flags = line("make run").match(/ARGS="(.*)"/)[1].replaceAll("$HOME/app", dir).split(" ");
     await mkdir(join(dir, "public"));
     await writeFile(join(dir, "public", "index.html"), block("html"));
     const natter = await start(t, ...flags);
