@@ -56,7 +56,7 @@ func TestAck(t *testing.T) {
 		ack, ackAttachments         string
 	}{
 		{event: "sum", payload: `["sum",1,2]`, ack: `[3,"<ok>"]`},
-		{event: "sum", payload: `["sum",1]`, ack: `[{"ok":false,"code":"invalid","message":"2 arguments are wanted, 1 were given"}]`},
+		{event: "sum", payload: `["sum",1]`, ack: `[{"ok":false,"code":"invalid","message":"2 arguments wanted, 1 given"}]`},
 		{event: "sum", payload: `["sum",1,"x"]`, ack: `[{"ok":false,"code":"invalid","message":"argument 1 cannot be a string"}]`},
 		{event: "empty", payload: `["empty"]`, ack: `[]`},
 		{event: "refuse", payload: `["refuse"]`, ack: `[{"ok":false,"code":"forbidden","message":"not you","data":{"left":0}}]`},
@@ -131,7 +131,7 @@ func TestOnlyWhatIsHandledIsSubscribed(t *testing.T) {
 	newGateway(t, srv)
 	server := newServer(t, srv.Connect(t))
 	server.Of("/").On("delete user", func(context.Context, *sdk.Socket, sdk.Args) (sdk.Ack, error) { return nil, nil })
-	server.Of("/").OnConnect(func(context.Context, *sdk.Socket) {})
+	server.Of("/").OnConnect(func(context.Context, *sdk.ConnectedSocket) {})
 	server.Of("/admin").Use(func(context.Context, *sdk.Client) error { return nil })
 	server.Of("/all").OnAny(func(context.Context, *sdk.Socket, string, sdk.Args) (sdk.Ack, error) { return nil, nil })
 	server.Of("/all").OnDisconnect(func(context.Context, *sdk.Socket, string) {})
@@ -161,7 +161,7 @@ func TestLife(t *testing.T) {
 	server := newServer(t, srv.Connect(t))
 	ns := server.Of("/")
 	said := make(chan string, 16)
-	ns.OnConnect(func(_ context.Context, s *sdk.Socket) {
+	ns.OnConnect(func(_ context.Context, s *sdk.ConnectedSocket) {
 		said <- fmt.Sprint("connect ", s.ID(), s.Info().Rooms, s.Info().Roles, string(s.Info().Data), s.Recovered())
 	})
 	ns.OnAny(func(_ context.Context, s *sdk.Socket, event string, args sdk.Args) (sdk.Ack, error) {
@@ -172,8 +172,8 @@ func TestLife(t *testing.T) {
 		said <- "x" + args.String(0)
 		return nil, nil
 	})
-	ns.OnDisconnecting(func(_ context.Context, s *sdk.Socket, reason string) {
-		said <- fmt.Sprint("disconnecting ", reason, s.Info().Rooms)
+	ns.OnDisconnecting(func(_ context.Context, s *sdk.Socket, reason string, rooms []string) {
+		said <- fmt.Sprint("disconnecting ", reason, rooms)
 	})
 	ns.OnDisconnect(func(_ context.Context, s *sdk.Socket, reason string) { said <- "disconnect " + reason })
 	start(t, server)

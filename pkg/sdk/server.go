@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/gather"
 )
 
 // mainNamespace is where a Socket.IO server's own methods say things.
@@ -24,6 +25,7 @@ const mainNamespace = "/"
 // may be called from any goroutine. Handlers are registered before [Server.Start].
 type Server struct {
 	nc       *nats.Conn
+	gatherer *gather.Gatherer
 	js       jetstream.JetStream
 	opts     Options
 	subjects contract.Subjects
@@ -66,7 +68,7 @@ func New(nc *nats.Conn, opts Options) (*Server, error) {
 		return nil, fmt.Errorf("sdk: JetStream: %w", err)
 	}
 	return &Server{
-		nc: nc, js: js, opts: opts, subjects: subjects, id: nuid.Next(),
+		nc: nc, gatherer: gather.New(nc), js: js, opts: opts, subjects: subjects, id: nuid.Next(),
 		log:        opts.Log.With("service", opts.Name),
 		namespaces: make(map[string]*Namespace),
 	}, nil
@@ -145,7 +147,7 @@ func (s *Server) EmitWithAck(ctx context.Context, event string, args ...any) ([]
 }
 
 // FetchSockets is [Broadcast.FetchSockets] of the main namespace.
-func (s *Server) FetchSockets(ctx context.Context) ([]*Socket, error) {
+func (s *Server) FetchSockets(ctx context.Context) ([]*RemoteSocket, error) {
 	return s.all().FetchSockets(ctx)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -12,16 +13,20 @@ import (
 
 // watch reports the life of sockets and rooms.
 func (b *backend) watch(n *sdk.Namespace) {
-	n.OnConnect(func(ctx context.Context, s *sdk.Socket) {
+	n.OnConnect(func(ctx context.Context, s *sdk.ConnectedSocket) {
 		var auth, data any
-		_ = s.Auth(&auth) // {} if the namespace has services told nothing
-		_ = s.Data(&data)
+		if err := s.Auth(&auth); err != nil && !errors.Is(err, sdk.ErrNoAuth) {
+			slog.Error("auth cannot be read", "error", err)
+		}
+		if err := s.Data(&data); err != nil {
+			slog.Error("data cannot be read", "error", err)
+		}
 		b.report(ctx, "connect", s.Namespace(), s.ID(), map[string]any{
 			"rooms": s.Rooms(), "auth": auth, "data": data, "transport": s.Info().Transport, "query": s.Handshake().Query,
 		})
 	})
-	n.OnDisconnecting(func(ctx context.Context, s *sdk.Socket, reason string) {
-		b.report(ctx, "disconnecting", s.Namespace(), s.ID(), reason, s.Rooms())
+	n.OnDisconnecting(func(ctx context.Context, s *sdk.Socket, reason string, rooms []string) {
+		b.report(ctx, "disconnecting", s.Namespace(), s.ID(), reason, rooms)
 	})
 	n.OnDisconnect(func(ctx context.Context, s *sdk.Socket, reason string) {
 		b.report(ctx, "disconnect", s.Namespace(), s.ID(), reason)
