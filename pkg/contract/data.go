@@ -59,7 +59,7 @@ func ascii(text []byte) string {
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)
 		text = text[size:]
-		if r < utf8.RuneSelf {
+		if r < 0x7f {
 			b = append(b, byte(r))
 			continue
 		}
