@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -280,4 +281,32 @@ func TestRestart(t *testing.T) {
 	must(t, receive(t, emitted))
 	eventually(t, "an answer afterwards", ping)
 	eventually(t, "the namespace registered again", func() bool { return g.namespace("/") == "{}" })
+}
+
+// The server's own methods are those of the main namespace.
+func TestServerIsTheMainNamespace(t *testing.T) {
+	srv := natstest.Run(t)
+	g := newGateway(t, srv)
+	log := &lines{}
+	server := newServer(t, srv.Connect(t), func(o *sdk.Options) { o.Log = slog.New(slog.NewTextHandler(log, nil)) })
+	connected := make(chan string, 1)
+	server.Use(func(_ context.Context, c *sdk.Client) error { c.Join("lobby"); return nil })
+	server.OnConnect(func(_ context.Context, s *sdk.ConnectedSocket) { connected <- s.Namespace() })
+	server.On("ping", func(context.Context, *sdk.Socket, sdk.Args) (sdk.Ack, error) { return sdk.Ack{"pong"}, nil })
+	server.On("connection", func(context.Context, *sdk.Socket, sdk.Args) (sdk.Ack, error) { return nil, nil })
+	start(t, server)
+	equal(t, "namespace", g.namespace("/"), `{"registered":["orders"]}`)
+	if a := g.enter("/", "orders", `{}`, patience); a == nil || !a.OK || !slices.Equal(a.Rooms, []string{"lobby"}) {
+		t.Errorf("admission %+v", a)
+	}
+	g.say("/", "connect", socketID("gw1", 1), `["connect",{"rooms":[],"handshake":{},"recovered":false}]`)
+	equal(t, "connected in", receive(t, connected), "/")
+	equal(t, "ack", string(g.request(g.event("/", "ping", socketID("gw1", 1), `["ping"]`)).Data), `["pong"]`)
+	equal(t, "warnings of an event connection", len(log.about("OnConnect")), 1)
+	defer func() {
+		if recover() == nil {
+			t.Error("a handler could be added after Start")
+		}
+	}()
+	server.On("late", nil)
 }

@@ -76,6 +76,9 @@ func (n *Namespace) On(event string, h Handler) {
 			n.server.invalid = append(n.server.invalid,
 				fmt.Errorf("%w: %s: %q: use OnConnect, OnDisconnecting or OnDisconnect", ErrReservedEvent, n.name, event))
 		}
+		if event == "connection" {
+			n.server.log.Warn(`a handler for an event "connection" that clients say: OnConnect is told who has entered`, "namespace", n.name)
+		}
 		n.events[event] = append(n.events[event], h)
 	})
 }

@@ -107,6 +107,18 @@ func (s *Server) Of(name string, config ...contract.Namespace) *Namespace {
 	return n
 }
 
+// Use is [Namespace.Use] of the main namespace, which it declares, as io.use in Socket.IO.
+func (s *Server) Use(m Middleware) { s.Of(mainNamespace).Use(m) }
+
+// OnConnect is [Namespace.OnConnect] of the main namespace, which it declares, as io.on("connection") in Socket.IO.
+func (s *Server) OnConnect(h func(ctx context.Context, s *ConnectedSocket)) {
+	s.Of(mainNamespace).OnConnect(h)
+}
+
+// On is [Namespace.On] of the main namespace, which it declares: an event of a client. What Socket.IO has io.on for is
+// [Server.OnConnect] and [Server.OnServerSide].
+func (s *Server) On(event string, h Handler) { s.Of(mainNamespace).On(event, h) }
+
 // all is every socket of the main namespace, which is not declared by saying something to it.
 func (s *Server) all() Broadcast { return Broadcast{server: s, namespace: mainNamespace} }
 
