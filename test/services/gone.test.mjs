@@ -35,6 +35,8 @@ describe("a gateway that is killed", () => {
     const control = await enter("/control", g1);
     const here = await enter("/static", g1);
     const there = await enter("/static", g2);
+    const member = await enter("/", g1);
+    assert.equal((await ask(member, "join", "red")).ok, true);
     const target = { namespace: "/static" };
     const fetch = async () => (await ask(control, "fetch", target)).map(({ id }) => id).sort();
     assert.deepEqual(await fetch(), [here.id, there.id].sort());
@@ -54,6 +56,11 @@ describe("a gateway that is killed", () => {
     }
     assert.ok(times[0] < patience * 0.8, `the first answer took ${times[0]} ms`);
     assert.ok(Math.max(...times.slice(1)) < 1_500, `when it was known they took ${times.slice(1)} ms`);
+
+    const start = Date.now();
+    const { members } = await ask(member, "who", "red");
+    assert.deepEqual(members.map(({ id }) => id), [member.id]);
+    assert.ok(Date.now() - start < patience * 0.8, "a client's question who is here waits as little");
 
     // All the while it counts as alive.
     const nats = await dial(t, { servers: d.natsUrl });
