@@ -182,6 +182,15 @@ describe("the server API over two gateways", () => {
   });
 
   describe("events", () => {
+    test("that fail are told in development, and so are middlewares", async () => {
+      for (const socket of await both("/develop")) {
+        assert.deepEqual(await ask(socket, "fail"), { ok: false, code: "internal", message: "fail: database down" });
+        assert.deepEqual(await ask(socket, "panic"), { ok: false, code: "internal", message: "panic: panic: boom" });
+        leave(socket);
+      }
+      assert.equal((await refused("/develop", { query: { fail: "1" } })).message, "the users cannot be read");
+    });
+
     test("reach catch-all listeners in both directions", async () => {
       await ask(control, "outgoing");
       for (const socket of await both("/static")) {
