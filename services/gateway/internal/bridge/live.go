@@ -350,6 +350,9 @@ func sequenceOf(msg *nats.Msg) uint64 {
 	return s.Sequence
 }
 
+// Epoch is the incarnation of the stream that sequences are of.
+func (b *Bridge) Epoch() string { return b.epoch.latest() }
+
 // Position is the stream's sequence until which everything has been handed to the hub, and orders have taken effect.
 func (b *Bridge) Position() uint64 { return b.position.Load() }
 
@@ -381,14 +384,17 @@ func (b *Bridge) volatileEvent(msg *nats.Msg) error {
 	if contract.Last(h, contract.HeaderStamp) != "" {
 		extra = [][]byte{stamp(h, "", time.Now())}
 	}
-	extra = b.withOffset(extra, b.epoch.get(), b.position.Load())
+	epoch, read := b.epoch.latest(), b.position.Load()
 	err = b.meant(sel, func(sel hub.Selection) error {
-		m, err := b.encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, msg.Data, extra...)
+		encode := func(offset uint64) (*transport.Message, error) {
+			return b.encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, msg.Data, b.withOffset(slices.Clip(extra), epoch, offset)...)
+		}
+		m, err := encode(read)
 		if err != nil {
 			return err
 		}
 		b.hub.Each(sel, func(s *session.Socket) {
-			if !s.DeliverVolatile(m) {
+			if !s.DeliverVolatile(read, m, encode) {
 				b.opts.Metrics.Missed()
 			}
 		})

@@ -225,6 +225,7 @@ func (s *Socket) join(ctx context.Context) error {
 // start makes a member of a socket that has no earlier life.
 func (s *Socket) start(ctx context.Context) error {
 	srv := s.client.srv
+	epoch := srv.backend.Epoch() // before the sequence: if the stream changes in between, the session is not taken for one of the new
 	sequence, err := srv.backend.Enter(ctx, s.namespace)
 	if err != nil {
 		return fmt.Errorf("subscribing to the namespace: %w", err)
@@ -233,9 +234,10 @@ func (s *Socket) start(ctx context.Context) error {
 	if s.client.recovers() {
 		s.origin = originOf(pid)
 	}
+	s.held = &held{}
 	s.mu.Lock()
 	s.added = true
-	s.kept.start, s.kept.at, s.kept.granted, s.kept.admitted = sequence, sequence, s.rooms, s.data
+	s.kept.epoch, s.kept.start, s.kept.at, s.kept.granted, s.kept.admitted = epoch, sequence, sequence, s.rooms, s.data
 	s.mu.Unlock()
 	srv.hub.Add(s)
 	for _, room := range s.rooms {
@@ -258,6 +260,7 @@ func (s *Socket) start(ctx context.Context) error {
 
 // begin tells services and the client that the socket is in, and reports whether it must go at once.
 func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err error) {
+	entry := append(s.greeted(), s.accepted())
 	s.life.Lock()
 	defer s.life.Unlock()
 	s.mu.Lock()
@@ -266,23 +269,20 @@ func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err e
 		return false, context.Canceled
 	}
 	s.state = connected
+	s.entry = entry
 	expelled = s.expelled
 	s.mu.Unlock()
 	s.client.hasEntered()
 	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info(), Recovered: s.found != nil})
-	first := append(s.greeted(), s.accepted())
-	if s.found == nil {
-		for _, m := range first {
-			s.Send(m)
-		}
-		return expelled, nil
-	}
 	srv := s.client.srv
 	srv.hub.Each(hub.Selection{Namespace: s.namespace, Rooms: []string{s.id}}, func(member *Socket) {
 		if member == s {
-			s.release(missed, first)
+			s.release(missed)
 		}
 	})
+	if s.found == nil {
+		return expelled, nil
+	}
 	if s.changed() {
 		s.keep(nil)
 	}
@@ -294,12 +294,17 @@ func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err e
 	return expelled, nil
 }
 
-// greeted is what middlewares have for the client: a client that is not in yet keeps it until it is.
+// greeted is what middlewares have for the client: a client that is not in yet keeps it until it is. Like all events it
+// says how far the client has heard.
 func (s *Socket) greeted() []*transport.Message {
 	var all []*transport.Message
+	var extra [][]byte
+	if s.client.recovers() {
+		extra = [][]byte{encode(s.heard())}
+	}
 	for _, g := range s.greetings {
 		head := socketio.Head{Namespace: s.namespace, Attachments: len(g.Attachments)}
-		m, err := s.client.srv.opts.Parser.Event(head, g.Event, g.Attachments)
+		m, err := s.client.srv.opts.Parser.Event(head, g.Event, g.Attachments, extra...)
 		if err != nil { // the parser has no way to say it
 			s.client.srv.often("a client was not sent what a middleware gave it", "socket", s.id, "namespace", s.namespace, "error", err)
 			continue
