@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/gateway/gatewayd"
 )
 
 // claim is a client that asks to go on as a socket, together with others.
@@ -84,4 +85,32 @@ func TestOneOfManyClaimsGoesOn(t *testing.T) {
 			c.close()
 		}
 	}
+}
+
+// TestClaimThatIsLateGivesWay has a gateway claim a session, and another one claim it before the first has the socket: it
+// hears of that while there is nothing to be closed yet.
+func TestClaimThatIsLateGivesWay(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	home := d.gateway(recovering)
+	s, pid := home.connectKept("/", "")
+	between := newGate(t, d.nats.URL(), "PUB $KV."+contract.Subjects{}.Names().Sessions+".session."+pid)
+	slow := d.gateway(recovering, func(c *gatewayd.Config) { c.NATS.URL = between.url() })
+	quick := d.gateway(recovering)
+	d.say(nil, 0, 1)
+	last := s.wantSaid("0")
+	first := slow.back("/", pid, last)
+	wait(t, "the first claim", func() bool { saved, _ := d.session(pid); return saved.Gateway == slow.ID() })
+	second := quick.back("/", pid, last)
+	if second.kept() != pid {
+		t.Fatal("the second claim did not go on")
+	}
+	s.wantOver()
+	between.release()
+	first.wantOver()
+	if len(first.entry) != 0 {
+		t.Fatalf("the first claim was let in: %s", <-first.entry)
+	}
+	d.say([]string{s.id}, 1, 2)
+	second.wantSaid("1")
 }
