@@ -146,6 +146,8 @@ func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 }
 
 func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored, epoch string, h contract.Header, payload []byte) error {
+	b.handing.Lock()
+	defer b.handing.Unlock()
 	offset := max(s.Sequence, b.position.Load()) // a client that gets this has all that was read so far
 	err := b.meant(sel, func(sel hub.Selection) error {
 		m, err := b.packet(sel.Namespace, kind, s, epoch, offset, h, payload)
@@ -155,10 +157,12 @@ func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored,
 		b.hub.Each(sel, func(member *session.Socket) { member.Deliver(s.Sequence, m) })
 		return nil
 	})
-	if err == nil {
-		b.opts.Metrics.Delivered(kind)
+	if err != nil {
+		return err
 	}
-	return err
+	b.position.Store(offset)
+	b.opts.Metrics.Delivered(kind)
+	return nil
 }
 
 // packet encodes a stored event for the sockets of a namespace.
@@ -177,6 +181,18 @@ func (b *Bridge) withOffset(extra [][]byte, epoch string, offset uint64) [][]byt
 		return extra
 	}
 	return append(extra, strconv.AppendQuote(nil, contract.MessageID(epoch, offset)))
+}
+
+// InTurn calls f while no event is being handed to the hub, with the offset of those that were.
+func (b *Bridge) InTurn(f func(offset string)) {
+	b.handing.Lock()
+	defer b.handing.Unlock()
+	epoch := b.epoch.latest()
+	if !b.opts.Recovery || epoch == "" {
+		f("")
+		return
+	}
+	f(contract.MessageID(epoch, b.position.Load()))
 }
 
 // skip notes a message that nobody can make sense of. JetStream acked it before anyone could object.
@@ -381,14 +397,17 @@ func (b *Bridge) volatileEvent(msg *nats.Msg) error {
 	if contract.Last(h, contract.HeaderStamp) != "" {
 		extra = [][]byte{stamp(h, "", time.Now())}
 	}
-	extra = b.withOffset(extra, b.epoch.get(), b.position.Load())
+	b.handing.Lock()
+	defer b.handing.Unlock()
+	position := b.position.Load()
+	extra = b.withOffset(extra, b.epoch.latest(), position)
 	err = b.meant(sel, func(sel hub.Selection) error {
 		m, err := b.encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, msg.Data, extra...)
 		if err != nil {
 			return err
 		}
 		b.hub.Each(sel, func(s *session.Socket) {
-			if !s.DeliverVolatile(m) {
+			if !s.DeliverVolatile(position, m) {
 				b.opts.Metrics.Missed()
 			}
 		})
