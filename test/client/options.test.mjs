@@ -166,7 +166,8 @@ describe("where and how clients connect", () => {
       await backend.emit("/", "all", ["news", "again and ".repeat(30)]);
       const poll = await fetch(url, { headers: { "Accept-Encoding": accepted } });
       assert.equal(poll.headers.get("content-encoding"), coding);
-      assert.equal(await poll.text(), `42${JSON.stringify(["news", "again and ".repeat(30)])}`);
+      const text = (await poll.text()).replace(/"[a-z0-9]+-[0-9]+"\]$/, "the offset]");
+      assert.equal(text, `42["news","${"again and ".repeat(30)}",the offset]`);
     }
     const off = await start(t, "--no-http-compression");
     const other = client(off.url, "/", { transports: ["polling"] });
