@@ -18,9 +18,9 @@ type incoming struct {
 // argument, and on no other; Socket.IO's own does so, too (socket.io-adapter: SessionAwareAdapter.broadcast), but not on
 // volatile ones, of which the client then takes any last string for it (socket.io-client: Socket.emitEvent). It never
 // goes back: the client would get again what it had. Every test that reads events checks this.
-func (s *socket) incoming(p *socketio.Packet) incoming {
+func (s *socket) incoming(p *socketio.Packet) *incoming {
 	if !s.g.keeps || p.HasID {
-		return incoming{Packet: p}
+		return &incoming{Packet: p}
 	}
 	var array []json.RawMessage
 	var offset, epoch string
@@ -34,12 +34,12 @@ func (s *socket) incoming(p *socketio.Packet) incoming {
 	}
 	if err != nil {
 		s.t.Errorf("the gateway sent %s, whose last argument is no offset: %v", p.Data, err)
-		return incoming{Packet: p}
+		return &incoming{Packet: p}
 	}
 	if epoch == s.epoch && at < s.at {
 		s.t.Errorf("the gateway sent %s after the offset %d", p.Data, s.at)
 	}
 	s.epoch, s.at = epoch, at
 	p.Data = append(bytes.TrimSuffix(p.Data, []byte(","+quote(offset)+"]")), ']')
-	return incoming{p, offset}
+	return &incoming{p, offset}
 }

@@ -19,7 +19,7 @@ type socket struct {
 	id        string
 
 	entry  chan string // the answer to CONNECT: CONNECT's or CONNECT_ERROR's payload
-	events chan incoming
+	events chan *incoming
 	out    chan struct{} // closed when the server put it out of the namespace
 
 	epoch string // of the last offset that came, and its sequence: the connection's reader's own
@@ -34,7 +34,7 @@ type socket struct {
 func (c *client) ask(namespace, auth string) *socket {
 	c.t.Helper()
 	s := &socket{
-		client: c, namespace: namespace, entry: make(chan string, 4), events: make(chan incoming, 1<<16),
+		client: c, namespace: namespace, entry: make(chan string, 4), events: make(chan *incoming, 1<<16),
 		out: make(chan struct{}), acks: make(map[uint64]chan *socketio.Packet),
 	}
 	c.mu.Lock()
@@ -112,7 +112,7 @@ func (s *socket) request(args ...string) string {
 }
 
 // answer acks an event.
-func (s *socket) answer(p incoming, args ...string) {
+func (s *socket) answer(p *incoming, args ...string) {
 	s.t.Helper()
 	s.send(string(socketio.AppendAck(nil, socketio.Head{Namespace: s.namespace, ID: p.ID, HasID: true}, array(args))))
 }
