@@ -11,7 +11,7 @@ BENCH    ?= .
 BUNDLES  := web/node_modules/.package-lock.json
 CLIENTS  := test/node_modules/.package-lock.json
 
-.PHONY: help run deps build check options chaos test test-go test-client test-contract test-asyncapi test-services test-chaos test-examples test-browser picture fuzz bench bench-history bench-short storm clean nats nats-server
+.PHONY: help run deps build check options chaos test test-go test-client test-contract test-asyncapi test-services test-chaos test-examples test-browser picture fuzz bench bench-history bench-short storm suites clean nats nats-server
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ bench-short: ## Run each benchmark once, so that none rots
 
 storm: ## Kill a gateway with 5000 clients and measure how they come back; flags: STORM="-storm.clients 2000"
 	go test -count 1 -v -timeout 20m ./test/storm -storm.clients 5000 -storm.calm 10s $(STORM)
+
+suites: ## Socket.IO's own test suites against what is built here: SOCKETIO=checkout RUNS=10 SUITE=part-of-a-name
+	@SOCKETIO="$(SOCKETIO)" RUNS="$(RUNS)" SUITE="$(SUITE)" node test/suites/main.mjs
 
 nats: ## Build the nats command line tool into .tools/
 	@go version -m .tools/nats 2>/dev/null | grep -qF "$(NATS_CLI)" \

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -69,4 +71,51 @@ func hasTest(file, name string) string {
 		return file + " has no part " + part + " of " + function
 	}
 	return ""
+}
+
+// What docs/compatibility.md says of the public suites is what make suites expects of them.
+func TestDocumentedSuitesAreThoseThatRun(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("test", "suites", "suites.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table struct {
+		Commit string
+		Suites []struct {
+			Name            string
+			Passed, Skipped int
+			LeftOut         *struct{ Title, Why string }
+		}
+	}
+	if err := json.Unmarshal(data, &table); err != nil {
+		t.Fatal(err)
+	}
+	if len(table.Suites) == 0 || table.Commit == "" {
+		t.Fatal("suites.json has no suites or no commit")
+	}
+	data, err = os.ReadFile(filepath.Join("docs", "compatibility.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(data)
+	if !strings.Contains(text, "at commit `"+table.Commit+"`") {
+		t.Errorf("docs/compatibility.md does not name the commit %s", table.Commit)
+	}
+	documented := map[string]string{} // a suite to what passed, failed and was skipped
+	for _, row := range tableRow.FindAllString(text, -1) {
+		if cells := strings.Split(strings.Trim(row, "|"), "|"); len(cells) == 6 {
+			for i := range cells {
+				cells[i] = strings.TrimSpace(cells[i])
+			}
+			documented[strings.ReplaceAll(cells[0], "`", "")] = strings.Join(cells[2:5], " ")
+		}
+	}
+	for _, s := range table.Suites {
+		if want := fmt.Sprintf("%d 0 %d", s.Passed, s.Skipped); documented[s.Name] != want {
+			t.Errorf("docs/compatibility.md says %q of %s, make suites expects %q", documented[s.Name], s.Name, want)
+		}
+		if s.LeftOut != nil && !strings.Contains(text, fmt.Sprintf("| %s: *%s* | %s |", s.Name, s.LeftOut.Title, s.LeftOut.Why)) {
+			t.Errorf("docs/compatibility.md does not say that %q of %s is left out, and why", s.LeftOut.Title, s.Name)
+		}
+	}
 }
