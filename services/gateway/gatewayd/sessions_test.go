@@ -25,7 +25,7 @@ var (
 )
 
 const (
-	atATime = 48 // sessions
+	atATime = 32 // sessions
 	// leftover bounds what all the sessions together may leave on the heap, in bytes.
 	leftover = 8 << 20
 )

@@ -334,7 +334,8 @@ func (b *Bridge) settleAt(ctx context.Context, path string, after uint64) error 
 }
 
 // merge puts fetched messages among those that wait in the channel, by sequence. When a fence has
-// answered, all that was stored before it has arrived there.
+// answered, all that was stored before it has arrived there. Questions wait for all that was fetched, since it may have been
+// stored before they were asked.
 func (b *Bridge) merge(fetched []stored) {
 	if len(fetched) == 0 {
 		return
@@ -344,7 +345,12 @@ func (b *Bridge) merge(fetched []stored) {
 		waiting = append(waiting, incoming{msg: <-b.live})
 	}
 	merged := make([]incoming, 0, len(waiting)+len(fetched))
+	var questions []incoming
 	for _, in := range waiting {
+		if b.isRequest(in.msg) {
+			questions = append(questions, in)
+			continue
+		}
 		sequence := sequenceOf(in.msg)
 		for len(fetched) > 0 && sequence != 0 && fetched[0].sequence < sequence {
 			merged = append(merged, incoming{fetched[0].msg, true})
@@ -355,7 +361,7 @@ func (b *Bridge) merge(fetched []stored) {
 	for _, m := range fetched {
 		merged = append(merged, incoming{m.msg, true})
 	}
-	b.backlog = merged
+	b.backlog = append(merged, questions...)
 }
 
 func sequenceOf(msg *nats.Msg) uint64 {
