@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 )
 
 // hint tells the person who started Natter what to do next.
 type hint struct {
 	data          string
+	chat          bool   // there is one, and its page
 	name, initial string // of the first admin, if this start made it
 	said          bool
 }
@@ -31,24 +33,46 @@ func (h *hint) print(w io.Writer, address, natsURL string) {
 	if h.initial != "" {
 		signIn = fmt.Sprintf("%s, password %s   (shown this once)", h.name, h.initial)
 	}
-	fmt.Fprintf(w, `
-  Natter is running. Ctrl-C stops it; what was said stays in %[1]s.
+	text := withChat
+	if !h.chat {
+		text = withoutChat
+	}
+	// In one write, so that who reads along sees all of it.
+	fmt.Fprint(w, strings.NewReplacer("DATA", h.data, "PAGE", page, "SIGN IN", signIn, "NATS-CLI", nats, "NATS-URL", natsURL).Replace(text))
+}
 
-  Chat        %[2]s
-  Tutorial    %[2]s/tutorial/
-  Admin       %[2]s/admin/
-  Sign in as  %[3]s
+const (
+	withChat = `
+  Natter is running. Ctrl-C stops it; what was said stays in DATA.
+
+  Chat        PAGE
+  Tutorial    PAGE/tutorial/
+  Admin       PAGE/admin/
+  Sign in as  SIGN IN
 
   Watch what browsers hear, in another terminal:
-    %[4]s sub 'natter.live.>'
+    NATS-CLI sub 'natter.live.>'
   Say something; it appears in the browser:
-    %[4]s pub natter.post._.room.lobby '["room message","lobby","hello from NATS"]'
+    NATS-CLI pub natter.post._.room.lobby '["room message","lobby","hello from NATS"]'
+` + theEnd
+	withoutChat = `
+  Natter is running. Ctrl-C stops it; what was said stays in DATA.
 
+  Clients     io("PAGE"): the namespace / is yours
+  Admin       PAGE/admin/
+  Sign in as  SIGN IN
+
+  Watch what clients say, in another terminal:
+    NATS-CLI sub 'natter.on.>'
+  Answer the event hello of every client, socket.emit("hello", ack):
+    NATS-CLI reply 'natter.on._.hello.>' '["hi"]'
+` + theEnd
+	theEnd = `
   No nats command? make nats builds .tools/nats.
-  In this mode anybody on this machine can speak on %[5]s.
+  In this mode anybody on this machine can speak on NATS-URL.
 
-`, h.data, page, signIn, nats, natsURL)
-}
+`
+)
 
 // rescue tells the password of the first admin if the start failed before print could: it is told once.
 func (h *hint) rescue(w io.Writer) {

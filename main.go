@@ -98,7 +98,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) error {
 }
 
 func serveOn(ctx context.Context, broker *embed.Server, cfg Config, log *slog.Logger) error {
-	signIn := &hint{data: cfg.Data}
+	signIn := &hint{data: cfg.Data, chat: cfg.Chat}
 
 	gatewayConfig, err := defaults[gatewayd.Config](gatewayd.Name)
 	if err != nil {

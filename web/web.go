@@ -26,7 +26,14 @@ func Files() fs.FS { return embedded }
 // Handler serves the pages, which load the client from a bundle, one of [Bundles] that makes a global io. It
 // answers 404 to what is no page, so that it can stand behind everything else on "/". It is safe for
 // concurrent use.
-func Handler(bundle string) http.Handler { return newPages(embedded, bundle) }
+func Handler(bundle string) http.Handler {
+	return newPages(embedded, bundle, "chat", "tutorial", "admin", "shared")
+}
+
+// HandlerWithoutChat is [Handler] without the chat and the tutorial's page, whose namespace somebody else has.
+func HandlerWithoutChat(bundle string) http.Handler {
+	return newPages(embedded, bundle, "admin", "shared")
+}
 
 // The bundles that the pages can load.
 const (
@@ -51,9 +58,19 @@ type page struct {
 
 type pages map[string]page // by URL path; a folder's index.html stands under the folder
 
-func newPages(files fs.FS, bundle string) pages {
+func newPages(files fs.FS, bundle string, folders ...string) pages {
 	all := pages{}
-	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+	for _, folder := range folders {
+		if err := all.add(files, folder, bundle); err != nil {
+			panic(err) // the files are compiled in: a mistake of the build, which every test of this package sees
+		}
+	}
+	return all
+}
+
+// add takes the files of a folder.
+func (p pages) add(files fs.FS, folder, bundle string) error {
+	return fs.WalkDir(files, folder, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
@@ -69,13 +86,9 @@ func newPages(files fs.FS, bundle string) pages {
 			body = bytes.ReplaceAll(body, []byte(`src="/socket.io/`+DefaultBundle), []byte(`src="/socket.io/`+bundle))
 		}
 		sum := sha256.Sum256(body)
-		all[urlPath(name)] = page{body, contentType, `"` + hex.EncodeToString(sum[:12]) + `"`}
+		p[urlPath(name)] = page{body, contentType, `"` + hex.EncodeToString(sum[:12]) + `"`}
 		return nil
 	})
-	if err != nil {
-		panic(err) // the files are compiled in: a mistake of the build, which every test of this package sees
-	}
-	return all
 }
 
 // urlPath says where a file is served: the chat page's files at the root, the others under their folder.

@@ -74,6 +74,16 @@ func TestPages(t *testing.T) {
 	}
 }
 
+func TestPagesWithoutChat(t *testing.T) {
+	t.Parallel()
+	h := HandlerWithoutChat(DefaultBundle)
+	for target, want := range map[string]int{"/": 404, "/main.js": 404, "/tutorial/": 404, "/tutorial": 404, "/admin/": 200, "/shared/base.css": 200} {
+		if r := get(t, h, target); r.StatusCode != want {
+			t.Errorf("%s: status %d, want %d", target, r.StatusCode, want)
+		}
+	}
+}
+
 func TestPagesAreRevalidated(t *testing.T) {
 	t.Parallel()
 	h := Handler(DefaultBundle)

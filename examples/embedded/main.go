@@ -1,7 +1,8 @@
-// Command embedded is a whole application with NATS inside: LISTEN=127.0.0.1:3000 go run ./examples/embedded
+// Command embedded is a whole application with NATS inside: go run ./examples/embedded, and open http://localhost:3000
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log"
@@ -19,10 +20,12 @@ import (
 func main() {
 	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	broker := must(embed.Start(embed.Options{StoreDir: "data"}))
-	gateway := must(gatewayd.New(gatewayd.Defaults(), nil, gatewayd.WithoutListener(), gatewayd.WithNATS(broker.InProcess())))
+	settings := gatewayd.Defaults()
+	settings.Chat = false // the namespace / is this program's
+	gateway := must(gatewayd.New(settings, nil, gatewayd.WithoutListener(), gatewayd.WithNATS(broker.InProcess())))
 	http.Handle("/socket.io/", gateway.Handler())
 	http.Handle("/", http.FileServer(http.Dir("public"))) // routes of one's own
-	go func() { log.Fatal(http.ListenAndServe(os.Getenv("LISTEN"), nil)) }()
+	go func() { log.Fatal(http.ListenAndServe(cmp.Or(os.Getenv("LISTEN"), "127.0.0.1:3000"), nil)) }()
 	app := must(sdk.New(must(nats.Connect("", broker.InProcess())), sdk.Options{Name: "app"}))
 	app.Of("/").On("shout", func(ctx context.Context, s *sdk.Socket, args sdk.Args) (sdk.Ack, error) {
 		return sdk.Ack{"heard"}, s.Broadcast().Emit(ctx, "shouted", s.Name(), args.String(0))

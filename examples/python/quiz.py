@@ -31,19 +31,17 @@ Message = collections.namedtuple("Message", "subject subscription reply headers 
 class Nats:
     def __init__(self, url):
         place = urllib.parse.urlsplit(url)
-        self.socket = socket.create_connection((place.hostname, place.port or 4222))
-        self.socket.settimeout(180)  # the server sends a PING every two minutes
-        self.stream = self.socket.makefile("rb")
+        self.stream = socket.create_connection((place.hostname, place.port or 4222), 180).makefile("rwb")  # PINGs: 120 s
         self.handlers = {}  # by subscription
         self.delayed = collections.deque()  # what came while request waited
         self.inbox = "_INBOX." + secrets.token_hex(11)
-        options = {"verbose": False, "pedantic": False, "protocol": 1, "headers": True, "no_responders": True,
-                   "lang": "python", "version": "1", "user": place.username, "pass": place.password}
-        self.send("CONNECT " + json.dumps({k: v for k, v in options.items() if v is not None}))
+        options = {"verbose": False, "pedantic": False, "headers": True, "no_responders": True}
+        self.send("CONNECT " + json.dumps(options | {"user": place.username or "", "pass": place.password or ""}))
         self.subscribe(self.inbox + ".*", lambda message: None)  # what is answered too late
 
     def send(self, line, data=None):
-        self.socket.sendall(line.encode() + b"\r\n" + (b"" if data is None else data + b"\r\n"))
+        self.stream.write(line.encode() + b"\r\n" + (b"" if data is None else data + b"\r\n"))
+        self.stream.flush()
 
     def subscribe(self, subject, handler, queue=""):
         subscription = str(len(self.handlers) + 1)
@@ -71,10 +69,9 @@ class Nats:
             elif verb == "-ERR":
                 raise ConnectionError(line.decode().strip())
             elif verb in ("MSG", "HMSG"):
-                sizes = [int(word) for word in words[-2 if verb == "HMSG" else -1:]]
-                subject, subscription, *reply = words[:-len(sizes)]
-                text = self.stream.read(sizes[-1] + 2)[:-2]
-                head = sizes[0] if verb == "HMSG" else 0
+                text = self.stream.read(int(words.pop()) + 2)[:-2]
+                head = int(words.pop()) if verb == "HMSG" else 0
+                subject, subscription, *reply = words
                 return Message(subject, subscription, "".join(reply), parse(text[:head]), text[head:])
         raise ConnectionError("NATS has closed the connection")
 
@@ -83,14 +80,13 @@ class Nats:
             message = self.delayed.popleft() if self.delayed else self.receive()
             try:
                 self.handlers[message.subscription](message)
-            except (RuntimeError, ValueError, KeyError) as error:  # the others are served on; a lost connection ends it
+            except (RuntimeError, ValueError, KeyError) as error:  # a lost connection ends it
                 print(f"{message.subject}: {error!r}", file=sys.stderr, flush=True)
 
 
-def parse(head):
-    """Headers by name; of several values of one the last counts."""
-    first, _, rest = head.decode(errors="replace").partition("\r\n")
-    headers = {name: value.strip() for name, _, value in (line.partition(":") for line in rest.split("\r\n") if line)}
+def parse(head):  # of several values of a header the last counts
+    first, *lines = head.decode(errors="replace").split("\r\n")
+    headers = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
     return headers | {"status": first.removeprefix("NATS/1.0").strip()[:3]}
 
 

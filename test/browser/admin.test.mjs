@@ -60,7 +60,10 @@ describe("the admin page", () => {
 
     await signIn(page, "admin", adminPassword);
     await page.locator("#users tr").filter({ hasText: "admin" }).first().waitFor();
-    await page.locator("#sockets tr").filter({ hasText: "this page" }).waitFor();
+    const self = page.locator("#sockets tr").filter({ hasText: "this page" });
+    await self.waitFor();
+    assert.deepEqual(await self.locator(".chip").allTextContents(), [], "the room of the person's own devices is no news");
+    assert.match(await self.locator(".who").getAttribute("title"), /^Socket \S+, user \S+$/);
 
     await page.reload();
     await page.locator("#users tr").first().waitFor();

@@ -175,6 +175,15 @@ describe("the chat page", () => {
     await ann.page.getByRole("button", { name: "Take it off the list" }).click();
     await ann.isIn(room);
   });
+});
+
+describe("the chat page where nothing was said to everyone", () => {
+  let site;
+  const t = suite();
+  before(async () => {
+    site = await open(t);
+  });
+  afterEach(() => site.leave());
 
   test("someone who is nowhere is told what to do", async () => {
     const ann = await site.chat("Ann", fresh("only"));

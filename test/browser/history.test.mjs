@@ -73,6 +73,36 @@ describe("history on the chat page", () => {
     await ann.sees("news");
   });
 
+  test("what was said to everyone stands in every room, in its place, also after a reload; what services say there besides does not", async () => {
+    const [room, other] = [fresh("announced"), fresh("elsewhere")];
+    const bob = await site.client("Bob", room);
+    const ann = await site.chat("Ann", room);
+    const backend = await site.natter.nats();
+    const said = (...event) => bob.timeout(10_000).emitWithAck(...event);
+    await said("room message", room, "before");
+    await ann.sees("before");
+    const noon = fresh("lunch is ready");
+    await backend.emit("/", "all", ["chat message", noon], { verb: "post" });
+    await ann.sees(noon);
+    for (let i = 0; i < 60; i++) await backend.emit("/", "all", ["news", `no chat message ${i}`], { verb: "post" });
+    await said("room message", room, "after");
+    await ann.sees("after");
+    assert.deepEqual((await ann.texts()).slice(-3), ["before", noon, "after"]);
+    await until(async () => (await said("history", { limit: 1 })).messages?.[0]?.event[1] === "no chat message 59", "history to have everything");
+
+    await ann.page.reload();
+    await ann.sees("after");
+    await until(async () => JSON.stringify((await ann.texts()).slice(-3)) === JSON.stringify(["before", noon, "after"]), "the same as before");
+    assert.ok(!(await ann.texts()).some((line) => line.includes("no chat message")));
+
+    const eve = await site.chat("Eve", other);
+    await eve.sees(noon);
+    await said("chat message", "late news");
+    await eve.sees("late news");
+    await ann.sees("late news");
+    assert.equal((await ann.texts()).filter((line) => line === noon).length, 1);
+  });
+
   test("a busy room does not fill the page without end, and nothing is lost by it", async () => {
     const room = fresh("busy");
     const ann = await site.chat("Ann", room);

@@ -24,8 +24,8 @@ describe("examples/embedded", () => {
     assert.equal(await (await fetch(url)).text(), "a page of its own");
 
     // They may come before the gateway is ready: they try again by themselves.
-    const enter = async (name, transport) => {
-      const socket = client(url, "/", { auth: { name }, transports: [transport] });
+    const enter = async (name, transport, auth) => {
+      const socket = client(url, "/", { auth: { name, ...auth }, transports: [transport] });
       t.after(() => socket.disconnect());
       await connected(socket);
       return socket;
@@ -35,12 +35,12 @@ describe("examples/embedded", () => {
     assert.equal(await ann.timeout(10_000).emitWithAck("shout", "hello"), "heard");
     assert.deepEqual((await heard).slice(0, 2), ["Ann", "hello"]);
 
-    // The chat's rules hold here too.
-    const said = next(ann, "chat message");
-    assert.equal((await bob.timeout(10_000).emitWithAck("chat message", "hi")).ok, true);
-    assert.equal((await said)[0], "hi");
-    // Nobody is beside it who would keep history.
-    assert.equal((await bob.timeout(10_000).emitWithAck("history", { limit: 1 })).code, "unavailable");
+    // The namespace is the program's: a token is nobody's business, and no event is taken for the chat's.
+    const cid = await enter("Cid", "websocket", { token: "of the program's own" });
+    const strange = next(cid, "shouted");
+    await ann.timeout(10_000).emitWithAck("shout", "again");
+    assert.equal((await strange)[1], "again");
+    await assert.rejects(cid.timeout(500).emitWithAck("join", "red"), /timed out/, "nobody handles join");
 
     const gone = Promise.all([next(ann, "disconnect"), next(bob, "disconnect")]);
     await embedded.stop();

@@ -235,7 +235,7 @@ describe("the end", { concurrency: 2 }, () => {
 describe("the all-in-one", { concurrency: 2 }, () => {
   test("starts again with its data, and Ctrl-C ends it cleanly", async (t) => {
     const natter = await start(t);
-    const [, first] = natter.stdout.match(/Sign in as +admin, password (\S+)/);
+    const [, first] = await until(() => natter.stdout.match(/Sign in as +admin, password (\S+)/), "the hint");
     const signed = await signIn(natter, "admin", first);
     assert.equal(signed.ok, true);
     const boss = await natter.connected("/admin", { auth: { token: signed.token } });
@@ -317,7 +317,7 @@ describe("logs", { concurrency: 2 }, () => {
 
   test("of the all-in-one, the same", async (t) => {
     const natter = await start(t, "--log-format", "json", "--log-level", "debug");
-    const [, first] = natter.stdout.match(/Sign in as +admin, password (\S+)/);
+    const [, first] = await until(() => natter.stdout.match(/Sign in as +admin, password (\S+)/), "the hint");
     const secrets = await talk(natter.url, { client: (...args) => natter.client(...args), connected: (...args) => natter.connected(...args) }, first);
     await natter.stop();
     json(natter.stderr);

@@ -78,7 +78,8 @@ export class SocketsView {
     const connected = new Date(socket.connected);
     const self = socket.id === this.connection.id;
     const name = socket.name || "Guest";
-    const rooms = socket.rooms ?? [];
+    // The room of a user's own devices says no more than who that is.
+    const rooms = (socket.rooms ?? []).filter((room) => room !== `user:${socket.user}`);
     const chips = rooms.slice(0, shownRooms).map((room) => h("span", { class: "chip", title: room }, h("bdi", {}, room)));
     const rest =
       rooms.length > shownRooms
@@ -93,7 +94,7 @@ export class SocketsView {
         { scope: "row" },
         h(
           "span",
-          { class: "who", title: `Socket ${socket.id}` },
+          { class: "who", title: socket.user ? `Socket ${socket.id}, user ${socket.user}` : `Socket ${socket.id}` },
           avatar({ name, key: socket.user ?? name }),
           h("bdi", {}, name),
           h("span", { class: "hint" }, note),

@@ -286,11 +286,19 @@ export class Chat extends EventTarget {
     this.#heard(room, item);
   }
 
-  /** What is said to everyone is shown where the person is. @param {unknown[]} args text, stamp */
+  /**
+   * What is said to everyone stands in every room, among what was said there, and is new where the person is.
+   *
+   * @param {unknown[]} args text, stamp
+   */
   #chatMessage(args) {
-    if (!this.active) return;
     const stamp = /** @type {Stamp} */ (args.find(isStamp) ?? { time: new Date().toISOString() });
-    this.#heard(this.active, this.active.timeline.add({ text: textOf(["", args[0]]), stamp, toAll: true }));
+    for (const room of this.rooms.values()) {
+      if (room.state !== "in" && room.state !== "joining") continue; // history brings it, when what else is missing comes
+      const item = room.timeline.add({ text: textOf(["", args[0]]), stamp, toAll: true });
+      if (room === this.active) this.#heard(room, item);
+      else room.trim();
+    }
   }
 
   /**
@@ -313,6 +321,7 @@ export class Chat extends EventTarget {
    * @param {Item} item
    */
   #count(room, item) {
+    if (item.toAll && room !== this.active) return;
     if (item.own || (room === this.active && document.visibilityState === "visible")) return;
     room.unread++;
     room.mark ??= item.key;
@@ -328,10 +337,12 @@ export class Chat extends EventTarget {
 
   /** @param {import("../shared/types.js").Changed} changed */
   #changed({ id, room: name, time, event }) {
-    const room = name === null ? this.active : this.rooms.get(String(name));
-    if (!room?.timeline.change(String(id), String(time), event && textOf(event))) return;
-    if (this.editing?.item.id === id && !event) this.edit(undefined);
-    this.#tell("room", { room });
+    for (const room of this.rooms.values()) {
+      if (name !== null && name !== room.name) continue;
+      if (!room.timeline.change(String(id), String(time), event && textOf(event))) continue;
+      if (this.editing?.item.id === id && !event) this.edit(undefined);
+      this.#tell("room", { room });
+    }
   }
 
   /** @param {{room?: string, id?: string}} fact */

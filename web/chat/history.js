@@ -1,5 +1,5 @@
 /**
- * Pages of a room's history: the newest when it is entered, what was missed while there was no connection,
+ * Pages of a room's history, with what was said to everyone meanwhile: the newest when it is entered, what was missed while there was no connection,
  * and older ones on demand.
  */
 import { RequestError } from "../shared/connection.js";
@@ -37,11 +37,13 @@ export async function catchUp(connection, room) {
       before = page.messages[0]?.stamp.id ?? before;
       if (known === undefined || !page.more) {
         room.more = page.more;
+        room.reach = before;
         break;
       }
       if (known && compareIds(before, known) <= 0) break; // room.more stays as it was for the older ones
       if (pages + 1 === gapPages) {
         room.timeline.dropBefore(before);
+        room.reach = before;
         room.more = true;
         break;
       }
@@ -76,9 +78,13 @@ export async function settle(connection, room) {
 export async function loadOlder(connection, room) {
   if (room.loading || !room.more || room.state !== "in") return;
   await loading(connection, room, async () => {
-    const page = await ask(connection, room, room.timeline.oldest ?? "");
-    add(room, page);
-    room.more = page.more;
+    for (let pages = 0; pages < gapPages; pages++) {
+      const page = await ask(connection, room, room.reach || room.timeline.oldest || "");
+      const items = add(room, page);
+      room.reach = page.messages[0]?.stamp.id ?? room.reach;
+      room.more = page.more;
+      if (items.length > 0 || !page.more) break;
+    }
   });
 }
 
@@ -102,24 +108,44 @@ async function loading(connection, room, work) {
 }
 
 /**
+ * @typedef {HistoryPage["messages"][number] & {toAll: boolean}} Said
+ */
+
+/**
+ * A page of what was said in the room and to everyone. It ends where the shorter reach of the two does, so that
+ * nothing is missing in it.
+ *
  * @param {Connection} connection
  * @param {Room} room
  * @param {string} before
- * @returns {Promise<HistoryPage>}
+ * @returns {Promise<{messages: Said[], more: boolean}>}
  */
 async function ask(connection, room, before) {
-  const request = { room: room.name, limit: pageSize, ...(before ? { before } : {}) };
-  const page = await connection.request("history", request);
-  return { messages: Array.isArray(page.messages) ? page.messages : [], more: page.more === true };
+  const request = { limit: pageSize, ...(before ? { before } : {}) };
+  const pages = await Promise.all([connection.request("history", { ...request, room: room.name }), connection.request("history", request)]);
+  /** @type {Said[]} */
+  let messages = [];
+  let from = "";
+  pages.forEach((page, i) => {
+    const found = /** @type {HistoryPage["messages"]} */ (Array.isArray(page.messages) ? page.messages : []);
+    const oldest = found[0]?.stamp.id;
+    if (page.more === true && oldest && (!from || compareIds(oldest, from) > 0)) from = oldest;
+    messages.push(...found.map((message) => ({ ...message, toAll: i === 1 })));
+  });
+  messages = messages.filter(({ stamp }) => !from || compareIds(stamp.id ?? "", from) >= 0);
+  messages.sort((a, b) => compareIds(a.stamp.id ?? "", b.stamp.id ?? ""));
+  return { messages, more: pages.some((page) => page.more === true) };
 }
 
 /**
  * @param {Room} room
- * @param {HistoryPage} page
+ * @param {{messages: Said[]}} page
  */
 function add(room, page) {
-  const items = page.messages.map(({ event, stamp, redacted, edited, deleted }) =>
-    room.timeline.add({ text: textOf(event), stamp, redacted, edited, deleted }),
+  // To everyone, services may say much that is no chat message; live it is not shown either.
+  const shown = page.messages.filter(({ toAll, event }) => !toAll || event[0] === "chat message");
+  const items = shown.map(({ event, stamp, redacted, edited, deleted, toAll }) =>
+    room.timeline.add({ text: textOf(event), stamp, redacted, edited, deleted, toAll }),
   );
   return items.filter((item) => item !== undefined);
 }

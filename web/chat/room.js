@@ -23,6 +23,8 @@ export class Room {
   loaded = false;
   /** Whether there are older messages than those here. */
   more = false;
+  /** How far back history was read, an id: not all of it is shown. Empty: to the oldest message here. */
+  reach = "";
   loading = false;
   /** Why history could not be had. */
   historyProblem = "";
@@ -59,6 +61,7 @@ export class Room {
     const oldest = items.length > mostKept ? items.slice(-fewestKept).find((item) => item.id)?.id : undefined;
     if (!oldest || this.loading) return;
     this.timeline.dropBefore(oldest);
+    this.reach = "";
     this.more = true;
     this.settled = undefined;
   }

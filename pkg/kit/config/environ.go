@@ -23,7 +23,7 @@ func (l *loader) readEnviron() (map[string]text, error) {
 	for _, kv := range l.environ {
 		name, value, _ := strings.Cut(kv, "=")
 		if flag, ok := known[name]; ok {
-			found[flag] = text{value: value, from: "environment variable " + name}
+			found[flag] = text{value: value, from: "environment variable " + name, source: name}
 			continue
 		}
 		if strings.HasPrefix(name, prefix) && !isServiceLink(name, value) {

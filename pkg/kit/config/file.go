@@ -153,14 +153,14 @@ func (f *yamlFile) text(n ast.Node, s setting) {
 		f.fail(n, "%s: is set already: %s", s.path(), before.from)
 		return
 	}
-	f.l.texts[s.flag] = text{value: value, from: f.at(n) + ": " + s.path()}
+	f.l.texts[s.flag] = text{value: value, from: f.at(n) + ": " + s.path(), source: f.at(n)}
 }
 
 // switchOn is what a group does to the setting of its name, unless it sets that itself: cookie: {path: /} has a
 // cookie.
 func (f *yamlFile) switchOn(n ast.Node, s setting) {
 	if _, found := f.l.texts[s.flag]; !found {
-		f.l.texts[s.flag] = text{value: "true", from: f.at(n) + ": " + s.path()}
+		f.l.texts[s.flag] = text{value: "true", from: f.at(n) + ": " + s.path(), source: f.at(n)}
 	}
 }
 

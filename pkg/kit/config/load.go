@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"runtime/debug"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -38,8 +39,9 @@ type loader struct {
 
 // text is a value before it is parsed, and where it comes from.
 type text struct {
-	value string
-	from  string
+	value  string
+	from   string // for errors that begin with it
+	source string // for errors that name the setting themselves: gateway.yaml:3
 }
 
 // Load fills cfg, a pointer to a struct, for the program called name, described
@@ -51,7 +53,8 @@ type text struct {
 // default tags.
 //
 // The error is ErrDone after --help and --version. Any other is worded for the
-// person who starts the program, in one line per mistake.
+// person who starts the program, in one line per mistake. A line of Validate that begins with a setting's key in
+// the file and a colon ends with the place where it was set.
 func Load(name, about string, args []string, cfg any, opts ...Option) error {
 	l := &loader{name: name, version: buildVersion(), environ: os.Environ(), stdout: os.Stdout, texts: map[string]text{}}
 	for _, opt := range opts {
@@ -60,7 +63,7 @@ func Load(name, about string, args []string, cfg any, opts ...Option) error {
 	if err := l.parse(about, args, cfg); err != nil {
 		return err
 	}
-	return validate(reflect.ValueOf(cfg))
+	return l.sources(validate(reflect.ValueOf(cfg)))
 }
 
 // parse is Load without Validate.
@@ -77,13 +80,16 @@ func (l *loader) parse(about string, args []string, cfg any) error {
 	parser, err := kong.New(&builtin{}, kong.Embed(cfg), kong.Name(l.name), kong.Description(about), kong.NoDefaultHelp(),
 		kong.FlagNamer(kebab), kong.Writers(l.stdout, io.Discard), kong.Exit(func(int) {}),
 		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 110}),
-		kong.ValueFormatter(l.describe), kong.Help(l.help), kong.Bind(l), kong.WithBeforeResolve(l.readSources))
+		kong.ValueFormatter(l.describe), kong.Help(l.help), kong.Bind(l),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decodeDuration)), kong.WithBeforeResolve(l.readSources))
 	if err != nil {
 		return fmt.Errorf("config: %T: %w", cfg, err)
 	}
-	if _, err := parser.Parse(args); err != nil {
+	ctx, err := parser.Parse(args)
+	if err != nil {
 		return l.explain(err)
 	}
+	l.given(ctx)
 	return nil
 }
 

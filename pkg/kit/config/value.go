@@ -32,6 +32,9 @@ func check(flag *kong.Flag, t text) error {
 	if wanted == "" {
 		return fmt.Errorf("%s: %s is not valid: %w", t.from, shown, err)
 	}
+	if target.Type() == reflect.TypeFor[time.Duration]() {
+		wanted += meantTime(t.value)
+	}
 	return fmt.Errorf("%s: %s is not valid: want %s", t.from, shown, wanted)
 }
 
@@ -61,7 +64,7 @@ func want(t reflect.Type, choices []string) string {
 	}
 	switch t {
 	case reflect.TypeFor[time.Duration]():
-		return "a duration with a unit such as 250ms, 25s or 5m"
+		return wantTime
 	case reflect.TypeFor[Bytes]():
 		return wantBytes
 	}

@@ -47,6 +47,7 @@ type Settings struct {
 	AddTrailingSlash  bool          `default:"true" negatable:"" help:"Take the path with a slash at its end alone; off, without it too." socketio:"addTrailingSlash"`
 	ServeClient       bool          `default:"true" negatable:"" help:"Serve the client bundles under the path." socketio:"serveClient"`
 	ClientDir         string        `default:"web/node_modules/socket.io-client/dist" help:"Folder dist of the npm package socket.io-client." placeholder:"DIR"`
+	Chat              bool          `default:"true" negatable:"" help:"Have the chat in the namespace /: its rules, its middleware auth, its pages. Off, / is yours: everybody may enter, and every event goes to services, unless namespaces says otherwise."`
 	WebDir            string        `help:"Folder with pages of your own, served at /; where it has none, the built-in ones are." placeholder:"DIR"`
 	Parser            string        `default:"default" help:"How clients and gateways write packets: default, or msgpack for clients with socket.io-msgpack-parser; the same for all of them." placeholder:"NAME" socketio:"parser"`
 	Transports        []string      `default:"polling,websocket" help:"What clients may connect by: polling, websocket, webtransport." socketio:"transports"`
@@ -81,7 +82,7 @@ type Settings struct {
 
 	MaxCarried int `default:"10000" help:"Requests, WebSockets and WebTransport streams that reached another gateway than their session, carried at a time each way; 0: clients must stay at their gateway."`
 
-	Recovery        bool `yaml:"connectionStateRecovery" default:"true" negatable:"" help:"Let clients that come back go on as the same socket, at any gateway, and send them what they missed." socketio:"connectionStateRecovery"`
+	Recovery        bool `yaml:"connectionStateRecovery" default:"true" negatable:"" help:"Let clients that come back go on as the same socket, at any gateway, and send them what they missed. Every event that wants no ack then has one argument more, the offset, behind all others. A Socket.IO server has it off by default." socketio:"connectionStateRecovery"`
 	RecoveryOptions `embed:"" prefix:"recovery-" yaml:"connectionStateRecovery"`
 
 	Lease            time.Duration `default:"10s" help:"A gateway not heard of for so long counts as gone."`
@@ -107,7 +108,7 @@ func Defaults() Config {
 	return cfg
 }
 
-// DefaultNamespaces are declared when the settings declare none: a chat that needs no back end, and an
+// DefaultNamespaces are declared when the settings declare none and have the chat: a chat that needs no back end, and an
 // admin namespace for those to whom the auth service gives the role.
 func DefaultNamespaces() map[string]contract.Namespace {
 	return map[string]contract.Namespace{
@@ -131,6 +132,22 @@ func DefaultNamespaces() map[string]contract.Namespace {
 		},
 		"/admin": {Use: []string{"auth"}, Role: "admin"},
 	}
+}
+
+// namespaces are those that the gateway declares. Without the chat there is a bare namespace / at least, so that rules of
+// a chat that ran before do not stay.
+func (s Settings) namespaces() map[string]contract.Namespace {
+	all := maps.Clone(s.Namespaces)
+	if len(all) == 0 {
+		all = DefaultNamespaces()
+		if !s.Chat {
+			all["/"] = contract.Namespace{}
+		}
+	}
+	if _, named := all["/"]; !named && !s.Chat {
+		all["/"] = contract.Namespace{}
+	}
+	return all
 }
 
 // Validate reports settings that cannot work.
@@ -168,6 +185,9 @@ func (s Settings) Validate() error {
 		name            string
 		value, min, max int64
 	}{
+		{"maxHttpBufferSize", int64(s.MaxHTTPBufferSize), 1, math.MaxInt32},
+		{"maxQueueBytes", int64(s.MaxQueueBytes), 1, 1 << 40},
+		{"maxQueueMessages", int64(s.MaxQueueMessages), 1, 1 << 30},
 		{"maxNamespaces", int64(s.MaxNamespaces), 1, 1024},
 		{"maxRooms", int64(s.MaxRooms), 0, 1_000_000},
 		{"maxCarried", int64(s.MaxCarried), 0, 1_000_000},
@@ -184,8 +204,11 @@ func (s Settings) Validate() error {
 		value    time.Duration
 		min, max time.Duration
 	}{
+		{"pingInterval", s.PingInterval, time.Millisecond, 24 * time.Hour},
+		{"pingTimeout", s.PingTimeout, time.Millisecond, 24 * time.Hour},
+		{"upgradeTimeout", s.UpgradeTimeout, time.Millisecond, time.Hour},
 		{"connectTimeout", s.ConnectTimeout, 100 * time.Millisecond, time.Hour},
-		{"recoveryWindow", s.RecoveryWindow, time.Second, 24 * time.Hour},
+		{"connectionStateRecovery.maxDisconnectionDuration", s.RecoveryWindow, time.Second, 24 * time.Hour},
 		{"lease", s.Lease, time.Second, time.Hour},
 		{"ackTimeout", s.AckTimeout, 100 * time.Millisecond, time.Hour},
 		{"roomLinger", s.RoomLinger, 0, time.Hour},
@@ -195,7 +218,7 @@ func (s Settings) Validate() error {
 		}
 	}
 	if s.DuplicateWindow != 0 && (s.DuplicateWindow < time.Second || s.DuplicateWindow > s.streamAge()) {
-		errs = append(errs, fmt.Errorf("duplicateWindow: %s is neither 0 nor from 1s to %s, for which the stream keeps messages with this recoveryWindow, pingInterval and pingTimeout", s.DuplicateWindow, s.streamAge()))
+		errs = append(errs, fmt.Errorf("duplicateWindow: %s is neither 0 nor from 1s to %s, for which the stream keeps messages with this connectionStateRecovery.maxDisconnectionDuration, pingInterval and pingTimeout", s.DuplicateWindow, s.streamAge()))
 	}
 	if s.StreamMaxBytes < 0 || s.StreamMaxBytes > 0 && s.StreamMaxBytes < 1<<20 {
 		errs = append(errs, fmt.Errorf("streamMaxBytes: %d is neither 0 nor at least 1MiB", s.StreamMaxBytes))
@@ -208,8 +231,16 @@ func (s Settings) Validate() error {
 			errs = append(errs, fmt.Errorf("namespaces: %w", err))
 		}
 	}
-	errs = append(errs, s.validatePath(), s.CookieOptions.validate(), s.transport().Validate())
+	errs = append(errs, s.validatePath(), s.CookieOptions.validate(), s.validateTransport())
 	return errors.Join(errs...)
+}
+
+// validateTransport is the transport's word on its part of the settings, without saying that it is the transport's.
+func (s Settings) validateTransport() error {
+	if err := s.transport().Validate(); err != nil {
+		return errors.New(strings.ReplaceAll(err.Error(), transport.ErrOptions.Error()+": ", ""))
+	}
+	return nil
 }
 
 // streamMargin is how long the main stream keeps messages beyond the recovery window and a heartbeat.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -19,35 +20,41 @@ import (
 func TestSettingsThatCannotWorkAreNamed(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*gatewayd.Config){
-		"prefix":                   func(c *gatewayd.Config) { c.Prefix = "a.b" },
-		"replicas":                 func(c *gatewayd.Config) { c.Replicas = 6 },
-		"listen":                   func(c *gatewayd.Config) { c.Listen = "3000" },
-		"gatewayId":                func(c *gatewayd.Config) { c.GatewayID = "a.b" },
-		"maxNamespaces":            func(c *gatewayd.Config) { c.MaxNamespaces = 0 },
-		"maxRooms":                 func(c *gatewayd.Config) { c.MaxRooms = -1 },
-		"maxPendingAcks":           func(c *gatewayd.Config) { c.MaxPendingAcks = 0 },
-		"workers":                  func(c *gatewayd.Config) { c.Workers = -1 },
-		"maxConnections":           func(c *gatewayd.Config) { c.MaxConnections = -1 },
-		"connectTimeout":           func(c *gatewayd.Config) { c.ConnectTimeout = 0 },
-		"recoveryWindow":           func(c *gatewayd.Config) { c.RecoveryWindow = 0 },
-		"lease":                    func(c *gatewayd.Config) { c.Lease = time.Millisecond },
-		"ackTimeout":               func(c *gatewayd.Config) { c.AckTimeout = 0 },
-		"roomLinger":               func(c *gatewayd.Config) { c.RoomLinger = -1 },
-		"path":                     func(c *gatewayd.Config) { c.Path = "socket.io" },
-		`path: "/"`:                func(c *gatewayd.Config) { c.Path = "/" },
-		`path: "/a/{b}"`:           func(c *gatewayd.Config) { c.Path = "/a/{b}" },
-		`path: "/a//b/"`:           func(c *gatewayd.Config) { c.Path = "/a//b/" },
-		`path: "/auth/"`:           func(c *gatewayd.Config) { c.Path = "/auth/" },
-		`cookie "a b"`:             func(c *gatewayd.Config) { c.Cookie = "a b" },
-		"cookie.maxAge":            func(c *gatewayd.Config) { c.CookieOptions.MaxAge = time.Millisecond },
-		"cookie.sameSite: \"x\"":   func(c *gatewayd.Config) { c.CookieOptions.SameSite = "x" },
-		"cookie.sameSite: none":    func(c *gatewayd.Config) { c.CookieOptions.SameSite = "none" },
-		"cookie \"lb\"":            func(c *gatewayd.Config) { c.Cookie, c.CookieOptions.Partitioned = "lb", true },
-		"CORS origin":              func(c *gatewayd.Config) { c.CORS.Origin = []string{"example.com"} },
-		"CORS preflight status 99": func(c *gatewayd.Config) { c.CORS.OptionsSuccessStatus = 99 },
-		"transport":                func(c *gatewayd.Config) { c.Transports = []string{"pigeon"} },
-		"allowEIO3":                func(c *gatewayd.Config) { c.AllowEIO3, c.Parser = true, "msgpack" },
-		"parser":                   func(c *gatewayd.Config) { c.Parser = "json" },
+		"prefix":         func(c *gatewayd.Config) { c.Prefix = "a.b" },
+		"replicas":       func(c *gatewayd.Config) { c.Replicas = 6 },
+		"listen":         func(c *gatewayd.Config) { c.Listen = "3000" },
+		"gatewayId":      func(c *gatewayd.Config) { c.GatewayID = "a.b" },
+		"maxNamespaces":  func(c *gatewayd.Config) { c.MaxNamespaces = 0 },
+		"maxRooms":       func(c *gatewayd.Config) { c.MaxRooms = -1 },
+		"maxPendingAcks": func(c *gatewayd.Config) { c.MaxPendingAcks = 0 },
+		"workers":        func(c *gatewayd.Config) { c.Workers = -1 },
+		"maxConnections": func(c *gatewayd.Config) { c.MaxConnections = -1 },
+		"connectTimeout": func(c *gatewayd.Config) { c.ConnectTimeout = 0 },
+		"connectionStateRecovery.maxDisconnectionDuration: 0s": func(c *gatewayd.Config) { c.RecoveryWindow = 0 },
+		"lease":                         func(c *gatewayd.Config) { c.Lease = time.Millisecond },
+		"ackTimeout":                    func(c *gatewayd.Config) { c.AckTimeout = 0 },
+		"roomLinger":                    func(c *gatewayd.Config) { c.RoomLinger = -1 },
+		"path":                          func(c *gatewayd.Config) { c.Path = "socket.io" },
+		`path: "/"`:                     func(c *gatewayd.Config) { c.Path = "/" },
+		`path: "/a/{b}"`:                func(c *gatewayd.Config) { c.Path = "/a/{b}" },
+		`path: "/a//b/"`:                func(c *gatewayd.Config) { c.Path = "/a//b/" },
+		`path: "/auth/"`:                func(c *gatewayd.Config) { c.Path = "/auth/" },
+		`cookie: "a b"`:                 func(c *gatewayd.Config) { c.Cookie = "a b" },
+		"cookie.maxAge":                 func(c *gatewayd.Config) { c.CookieOptions.MaxAge = time.Millisecond },
+		"cookie.sameSite: \"x\"":        func(c *gatewayd.Config) { c.CookieOptions.SameSite = "x" },
+		"cookie.sameSite: none":         func(c *gatewayd.Config) { c.CookieOptions.SameSite = "none" },
+		"cookie: \"lb\"":                func(c *gatewayd.Config) { c.Cookie, c.CookieOptions.Partitioned = "lb", true },
+		"cors.origin: \"example.com\"":  func(c *gatewayd.Config) { c.CORS.Origin = []string{"example.com"} },
+		"cors.optionsSuccessStatus: 99": func(c *gatewayd.Config) { c.CORS.OptionsSuccessStatus = 99 },
+		"transports: \"pigeon\"":        func(c *gatewayd.Config) { c.Transports = []string{"pigeon"} },
+		"pingInterval: 0s":              func(c *gatewayd.Config) { c.PingInterval = 0 },
+		"pingTimeout: -1s":              func(c *gatewayd.Config) { c.PingTimeout = -time.Second },
+		"upgradeTimeout: 2h0m0s":        func(c *gatewayd.Config) { c.UpgradeTimeout = 2 * time.Hour },
+		"maxHttpBufferSize: 0":          func(c *gatewayd.Config) { c.MaxHTTPBufferSize = 0 },
+		"maxQueueBytes: 0":              func(c *gatewayd.Config) { c.MaxQueueBytes = 0 },
+		"maxQueueMessages: 0":           func(c *gatewayd.Config) { c.MaxQueueMessages = 0 },
+		"allowEIO3":                     func(c *gatewayd.Config) { c.AllowEIO3, c.Parser = true, "msgpack" },
+		"parser":                        func(c *gatewayd.Config) { c.Parser = "json" },
 		"namespaces": func(c *gatewayd.Config) {
 			c.Namespaces = map[string]contract.Namespace{"/": {Events: map[string]contract.Rule{"x": {Action: "fly"}}}}
 		},
@@ -60,8 +67,42 @@ func TestSettingsThatCannotWorkAreNamed(t *testing.T) {
 			t.Fatalf("the defaults: %v", err)
 		}
 		change(&cfg)
-		if _, err := gatewayd.New(cfg, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := gatewayd.New(cfg, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), name) || strings.HasPrefix(err.Error(), "transport:") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestMistakesNameTheSettingAsItWasWritten: by its key in the file, with the line, variable or flag that it came from.
+func TestMistakesNameTheSettingAsItWasWritten(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		yaml, env, flag, want string // FILE stands for the file's path
+	}{
+		{yaml: "connectionStateRecovery:\n  maxDisconnectionDuration: 1ms", want: "connectionStateRecovery.maxDisconnectionDuration: 1ms is not from 1s to 24h0m0s (FILE:2)"},
+		{flag: "--recovery-window=1ms", want: "connectionStateRecovery.maxDisconnectionDuration: 1ms is not from 1s to 24h0m0s (--recovery-window)"},
+		{yaml: "transports: [polling, pigeon]", want: `transports: "pigeon" is not one of polling, websocket, webtransport (FILE:1)`},
+		{flag: "--transports=pigeon", want: `transports: "pigeon" is not one of polling, websocket, webtransport (--transports)`},
+		{yaml: "cors: {origin: example.com}", want: `cors.origin: "example.com" is not scheme://host[:port], with *. before the host for all below it or * for any port; or * (FILE:1)`},
+		{env: "NATTER_GATEWAY_CORS_ORIGIN=a.example,b.example", want: `cors.origin: "b.example" is not scheme://host[:port], with *. before the host for all below it or * for any port; or * (NATTER_GATEWAY_CORS_ORIGIN)`},
+		{yaml: "pingTimeout: 20000", want: `FILE:1: pingTimeout: "20000" is not valid: want a duration with a unit such as 250ms, 25s or 5m: did you mean 20s, which is 20000 milliseconds?`},
+		{flag: "--ping-interval=3", want: `--ping-interval: "3" is not valid: want a duration with a unit such as 250ms, 25s or 5m: did you mean 3s?`},
+	} {
+		file := filepath.Join(t.TempDir(), "gateway.yaml")
+		if err := os.WriteFile(file, []byte(c.yaml), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args, env := []string{"--config", file}, []string{}
+		if c.flag != "" {
+			args = append(args, c.flag)
+		}
+		if c.env != "" {
+			env = append(env, c.env)
+		}
+		var cfg gatewayd.Config
+		err := config.Load(gatewayd.Name, gatewayd.About, args, &cfg, config.Environ(env))
+		if err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), file, "FILE"), c.want) {
+			t.Errorf("%s %s %s: got  %v\nwant %s", c.yaml, c.env, c.flag, err, c.want)
 		}
 	}
 }
@@ -82,6 +123,41 @@ func TestAllowEIO3(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, cfg.AllowEIO3, err)
 		}
 	}
+}
+
+// TestWithoutTheChat the namespace / is bare, also where the chat's rules stood before: a token is nobody's business but
+// the services', and every event is theirs.
+func TestWithoutTheChat(t *testing.T) {
+	t.Parallel()
+	for name, own := range map[string]map[string]contract.Namespace{"alone": nil, "with others": {"/other": {}}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := deploy(t)
+			d.gateway(func(c *gatewayd.Config) { c.Namespaces = nil }).stop()
+			g := d.gateway(func(c *gatewayd.Config) { c.Chat, c.Namespaces = false, own })
+			if len(own) > 1 {
+				t.Errorf("the settings were changed: %v", own)
+			}
+			d.serve("natter.on._.join.>", func(m *nats.Msg) string { return string(m.Data) })
+			if ack := g.dial().enter("/", `{"token":"of their own"}`).request(`"join"`, `"red"`); ack != `["join","red"]` {
+				t.Errorf("the service acked %s", ack)
+			}
+			if res, _ := g.do("GET", "/", ""); res.StatusCode != 404 {
+				t.Errorf("the chat's page: %d", res.StatusCode)
+			}
+		})
+	}
+	t.Run("its own", func(t *testing.T) {
+		t.Parallel()
+		d := deploy(t)
+		g := d.gateway(func(c *gatewayd.Config) {
+			c.Chat = false
+			c.Namespaces = map[string]contract.Namespace{"/": {Events: map[string]contract.Rule{"join": {Action: contract.ActionRefuse}}}}
+		})
+		if ack := g.dial().enter("/", "").request(`"join"`, `"red"`); !strings.Contains(ack, "forbidden") {
+			t.Errorf("the rule of the settings is not in force: %s", ack)
+		}
+	})
 }
 
 // TestGatewaysAnnounceTheContract asks as nats micro ls does.

@@ -3,7 +3,9 @@
 //
 // A program may also have a gateway inside, beside its own routes and handlers (examples/embedded is one):
 //
-//	gateway, err := gatewayd.New(gatewayd.Defaults(), log, gatewayd.WithoutListener(), gatewayd.WithNATS(broker.InProcess()))
+//	settings := gatewayd.Defaults()
+//	settings.Chat = false // the namespace / is the program's own
+//	gateway, err := gatewayd.New(settings, log, gatewayd.WithoutListener(), gatewayd.WithNATS(broker.InProcess()))
 //	mux.Handle("/socket.io/", gateway.Handler())
 //	err = gateway.Run(ctx)
 //
@@ -82,9 +84,7 @@ func New(cfg Config, log *slog.Logger, opts ...Option) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(cfg.Namespaces) == 0 {
-		cfg.Namespaces = DefaultNamespaces()
-	}
+	cfg.Namespaces = cfg.namespaces()
 	s := &Service{cfg: cfg, subjects: subjects, id: cfg.GatewayID, ready: make(chan struct{})}
 	if s.id == "" {
 		s.id = strings.ToLower(rand.Text()[:10]) // 50 random bits

@@ -57,7 +57,7 @@ func TestSocketIONamesInTheFile(t *testing.T) {
 			plain := struct {
 				S gatewayd.Settings `embed:""`
 			}{}
-			if err := config.Load("x", "", args, &plain, config.Environ(nil)); err != nil && !strings.Contains(err.Error(), "CORS") {
+			if err := config.Load("x", "", args, &plain, config.Environ(nil)); err != nil && !strings.Contains(err.Error(), "cors.") {
 				t.Fatalf("%s: %v", yaml, err)
 			}
 			all.Settings = plain.S

@@ -11,13 +11,16 @@ import (
 )
 
 // pages serves the built-in pages, with the client that speaks the gateway's parser, and before them those of a
-// folder, if it is named. A folder without an index.html is not listed.
-func pages(dir, parserName string) http.Handler {
+// folder, if it is named. A folder without an index.html is not listed. Without the chat, its pages are not there.
+func pages(dir, parserName string, chat bool) http.Handler {
 	bundle := web.DefaultBundle
 	if parserName == "msgpack" {
 		bundle = web.MsgpackBundle
 	}
 	builtIn := web.Handler(bundle)
+	if !chat {
+		builtIn = web.HandlerWithoutChat(bundle)
+	}
 	if dir == "" {
 		return builtIn
 	}

@@ -20,7 +20,7 @@ func TestPagesOfOnesOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h := pages(filepath.Join(dir, "site"), "default")
+	h := pages(filepath.Join(dir, "site"), "default", true)
 	for path, want := range map[string]string{
 		"/":              "my page",
 		"/sub/a.txt":     "a file",

@@ -146,6 +146,7 @@ func TestGatewayStartedAgainWithItsID(t *testing.T) {
 	s, pid := first.connectKept("/", "")
 	d.say(nil, 0, 1)
 	last := s.wantSaid("0")
+	d.data("/", d.do("/", []string{s.id}, `["data",{"seat":3}]`))
 	first.stop()
 	// A gateway that was killed could not write that the client left.
 	kv, err := d.js.KeyValue(t.Context(), contract.Subjects{}.Names().Sessions)
@@ -171,10 +172,18 @@ func TestGatewayStartedAgainWithItsID(t *testing.T) {
 	lives := d.listen("natter.on._.*.>")
 	second := d.gateway(named)
 	wait(t, "the session to wait for its client", func() bool { s, _ := d.session(pid); return !s.Left.IsZero() })
-	if msg := recv(t, "the end of the socket", lives); !strings.Contains(string(msg.Data), "disconnecting") {
-		t.Fatalf("services heard %s", msg.Data)
-	}
-	if again := second.back("/", pid, last); again.kept() != pid {
+	again := second.back("/", pid, last)
+	if again.kept() != pid {
 		t.Fatal("did not go on")
+	}
+	again.emit(`"hello"`)
+	for _, event := range []string{"disconnecting", "disconnect", "connect", "hello"} {
+		msg := recv(t, event, lives)
+		if !strings.HasPrefix(string(msg.Data), `["`+event+`"`) {
+			t.Fatalf("services heard %s, want %s", msg.Data, event)
+		}
+		if data := msg.Header.Get(contract.HeaderData); event != "connect" && data != `{"seat":3}` {
+			t.Errorf("%s brings the data %q", event, data)
+		}
 	}
 }

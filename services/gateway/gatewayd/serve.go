@@ -53,7 +53,7 @@ func (s *Service) routes(p *parts) http.Handler {
 		mux.Handle(strings.TrimSuffix(path, "/"), socketio)
 	}
 	mux.Handle(loginPath, signIn(p.bridge.Login, s.log))
-	mux.Handle("/", pages(s.cfg.WebDir, s.cfg.Parser))
+	mux.Handle("/", pages(s.cfg.WebDir, s.cfg.Parser, s.cfg.Chat))
 	return mux
 }
 

@@ -155,7 +155,11 @@ func TestStartsInAnyOrder(t *testing.T) {
 		}
 		return nil
 	})
+	if f.log.has("storing what is posted") == nil {
+		t.Error("it says that it stores, and there is no stream")
+	}
 	f.makeMain()
+	f.until("a log line", func() error { return f.log.has("storing what is posted") })
 	f.say(contract.To("red"), `["m",1]`)
 	f.awaitRoom("red", 1)
 }

@@ -77,7 +77,8 @@ func (s *Socket) admit(ctx context.Context) error {
 	name := s.name
 	for {
 		start := time.Now()
-		s.user, s.name, s.roles, s.data, s.greetings = "", name, nil, nil, nil
+		s.user, s.name, s.roles, s.greetings = "", name, nil, nil
+		s.SetData(nil)
 		if err := s.admitOnce(ctx); err != nil {
 			return err
 		}

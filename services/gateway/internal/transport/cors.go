@@ -31,28 +31,28 @@ func (c CORS) validate() error {
 	for _, o := range c.Origins {
 		if o == "*" {
 			if c.Credentials {
-				errs = append(errs, errors.New(`CORS origin "*" with credentials would let every site act for its visitors: list the origins`))
+				errs = append(errs, errors.New(`cors.origin: "*" with cors.credentials would let every site act for its visitors: list the origins`))
 			}
 			continue
 		}
 		pattern := parseOrigin(o)
 		plain := pattern.scheme + "://" + pattern.host
 		if u, err := url.Parse(plain); err != nil || pattern.scheme == "" || u.Hostname() == "" || u.Scheme+"://"+u.Host != plain || strings.Contains(plain, "*") {
-			errs = append(errs, fmt.Errorf("CORS origin %q must be scheme://host[:port], with *. before the host for all below it or * for any port; or *", o))
+			errs = append(errs, fmt.Errorf("cors.origin: %q is not scheme://host[:port], with *. before the host for all below it or * for any port; or *", o))
 		}
 	}
-	for name, values := range map[string][]string{"method": c.Methods, "allowed header": c.AllowedHeaders, "exposed header": c.ExposedHeaders} {
+	for name, values := range map[string][]string{"methods": c.Methods, "allowedHeaders": c.AllowedHeaders, "exposedHeaders": c.ExposedHeaders} {
 		for _, v := range values {
 			if strings.Trim(v, tokenCharacters) != "" || v == "" {
-				errs = append(errs, fmt.Errorf("CORS %s %q has characters that it cannot have", name, v))
+				errs = append(errs, fmt.Errorf("cors.%s: %q has characters that it cannot have", name, v))
 			}
 		}
 	}
 	if c.MaxAge < 0 {
-		errs = append(errs, fmt.Errorf("CORS max age %s must not be negative", c.MaxAge))
+		errs = append(errs, fmt.Errorf("cors.maxAge: %s is negative", c.MaxAge))
 	}
 	if c.Status != 0 && (c.Status < 200 || c.Status > 299) {
-		errs = append(errs, fmt.Errorf("CORS preflight status %d must be from 200 to 299", c.Status))
+		errs = append(errs, fmt.Errorf("cors.optionsSuccessStatus: %d is not from 200 to 299", c.Status))
 	}
 	return errors.Join(errs...)
 }

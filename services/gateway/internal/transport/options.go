@@ -124,8 +124,8 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// Validate names every setting that makes no sense, with its value and what is valid. Unset
-// fields are valid.
+// Validate names every setting that makes no sense, as Socket.IO calls it where that has it, with its value and what is
+// valid. Unset fields are valid.
 func (o Options) Validate() error {
 	o = o.WithDefaults()
 	var errs []error
@@ -133,17 +133,17 @@ func (o Options) Validate() error {
 		errs = append(errs, fmt.Errorf("%w: "+format, append([]any{ErrOptions}, args...)...))
 	}
 	if !strings.HasPrefix(o.Path, "/") {
-		fail("path %q must start with a slash", o.Path)
+		fail("path: %q must start with a slash", o.Path)
 	}
 	for _, d := range []struct {
 		name  string
 		value time.Duration
 	}{
-		{"ping interval", o.PingInterval}, {"ping timeout", o.PingTimeout}, {"upgrade timeout", o.UpgradeTimeout},
-		{"write timeout", o.WriteTimeout}, {"close timeout", o.CloseTimeout},
+		{"pingInterval", o.PingInterval}, {"pingTimeout", o.PingTimeout}, {"upgradeTimeout", o.UpgradeTimeout},
+		{"writeTimeout", o.WriteTimeout}, {"closeTimeout", o.CloseTimeout},
 	} {
 		if d.value < time.Millisecond {
-			fail("%s %v must be at least 1ms", d.name, d.value)
+			fail("%s: %v is less than 1ms", d.name, d.value)
 		}
 	}
 	for _, n := range []struct {
@@ -151,26 +151,26 @@ func (o Options) Validate() error {
 		value int64
 		least int64
 	}{
-		{"max payload", o.MaxPayload, 1}, {"max queue bytes", int64(o.MaxQueueBytes), 1},
-		{"max queue messages", int64(o.MaxQueueMessages), 1}, {"max connections", int64(o.MaxConnections), 0},
-		{"per message deflate", int64(o.PerMessageDeflate), 0},
+		{"maxHttpBufferSize", o.MaxPayload, 1}, {"maxQueueBytes", int64(o.MaxQueueBytes), 1},
+		{"maxQueueMessages", int64(o.MaxQueueMessages), 1}, {"maxConnections", int64(o.MaxConnections), 0},
+		{"perMessageDeflate", int64(o.PerMessageDeflate), 0},
 	} {
 		if n.value < n.least {
-			fail("%s %d must be at least %d", n.name, n.value, n.least)
+			fail("%s: %d is less than %d", n.name, n.value, n.least)
 		}
 	}
 	for _, t := range o.Transports {
 		if !slices.Contains(transports, t) {
-			fail("transport %q must be one of %s", t, strings.Join(transports, ", "))
+			fail("transports: %q is not one of %s", t, strings.Join(transports, ", "))
 		}
 	}
 	if o.Cookie != nil {
 		if err := o.Cookie.Valid(); err != nil {
-			fail("cookie %q: %w", o.Cookie.Name, err)
+			fail("cookie: %q: %w", o.Cookie.Name, err)
 		}
 	}
 	if strings.ContainsFunc(o.Name, func(r rune) bool { return !strings.ContainsRune(nameCharacters, r) }) || len(o.Name) > maxName {
-		fail("name %q must be at most %d characters of A-Z a-z 0-9 _ -", o.Name, maxName)
+		fail("name: %q must be at most %d characters of A-Z a-z 0-9 _ -", o.Name, maxName)
 	}
 	if o.Carrier != nil && o.Name == "" {
 		fail("a carrier needs a name of this server, for others to carry to")

@@ -152,6 +152,8 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 		return err
 	}
 	in.stands(nil)
+	names := in.Subjects.Names()
+	in.Log.Info("storing what is posted", "stream", names.Posts, "from", names.Stream, "waiting", consumer.CachedInfo().NumPending)
 	looked := time.Now()
 	for ctx.Err() == nil {
 		msgs, err := pull(ctx, consumer, in.Batch)
