@@ -13,7 +13,7 @@ const numbers = (from, to) => Array.from({ length: to - from }, (_, i) => from +
 describe("what a client missed", { concurrency: true }, () => {
   for (const transport of ["websocket", "polling"]) {
     test(`comes once and in order, though connections break while it comes: ${transport}`, async (t) => {
-      const natter = await start(t, "--recovery");
+      const natter = await start(t);
       const services = await natter.nats();
       const network = await breaking(t, natter.place.port);
       const ann = client(network.url, "/", { transports: [transport] });
@@ -45,7 +45,7 @@ describe("what a client missed", { concurrency: true }, () => {
   }
 
   test("comes once and in order, when its process was stopped for longer than heartbeats last, as by a laptop that sleeps", async (t) => {
-    const natter = await start(t, "--recovery", ...fastHeartbeat);
+    const natter = await start(t, ...fastHeartbeat);
     const services = await natter.nats();
     const gone = [];
     await services.on("/", "disconnect", ([reason]) => void gone.push(reason));

@@ -26,7 +26,7 @@ describe("the examples of docs/contract.md", () => {
     home = await mkdtemp(join(tmpdir(), "natter-nats-cli-"));
     t.after(() => rm(home, { recursive: true, force: true }));
     // The password is the one that the document says.
-    natter = await start(t, "--recovery", "--admin-password", "correct horse");
+    natter = await start(t, "--admin-password", "correct horse");
     backend = await natter.nats();
   });
 

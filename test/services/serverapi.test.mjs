@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { afterEach, before, describe, test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
-import { collect, connected, next, suite, timeout, until } from "../harness.mjs";
+import { collect, connected, next, said, suite, timeout, until } from "../harness.mjs";
 import { Process } from "../process.mjs";
 import { ask, bin, running } from "./deployment.mjs";
 
@@ -34,7 +34,7 @@ describe("the server API over two gateways", () => {
     await Promise.all(["one", "two"].map(backend));
     control = await enter("/control", { gateway: g1 });
     reports = [];
-    control.on("report", (...report) => reports.push(report));
+    control.on("report", (...report) => reports.push(said(control, "report", report)));
   });
 
   // Nobody of one test is there in the next.

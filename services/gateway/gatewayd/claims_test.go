@@ -11,15 +11,15 @@ import (
 	"github.com/natter-io/natter/services/gateway/gatewayd"
 )
 
-// claim is a client that asks to go on as a socket, together with others.
-type claim struct {
+// claimant is a client that asks to go on as a socket, together with others.
+type claimant struct {
 	client *client
 	*socket
 	id string // as whom it was let in; "" if it was not
 }
 
 // decided says whether the client was answered, or its connection closed.
-func (c *claim) decided() bool {
+func (c *claimant) decided() bool {
 	select {
 	case answer := <-c.entry:
 		var a struct{ SID string }
@@ -36,7 +36,7 @@ func (c *claim) decided() bool {
 func TestOneOfManyClaimsGoesOn(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	gws := d.gateways(3, recovering)
+	gws := d.gateways(3)
 	s, pid := gws[0].connectKept("/", "")
 	id, holder := s.id, s
 	n := 0
@@ -49,20 +49,20 @@ func TestOneOfManyClaimsGoesOn(t *testing.T) {
 	}
 	last := say()
 	for round := range 12 {
-		all := make([]*claim, 9)
+		all := make([]*claimant, 9)
 		for i := range all {
-			all[i] = &claim{client: gws[i%3].dial()}
+			all[i] = &claimant{client: gws[i%3].dial()}
 		}
 		for _, c := range all { // at the same time, as far as that can be
 			c.socket = c.client.ask("/", fmt.Sprintf(`{"pid":%q,"offset":%q}`, pid, last))
 		}
 		wait(t, "every client to be answered", func() bool {
-			return !slices.ContainsFunc(all, func(c *claim) bool { return !c.decided() })
+			return !slices.ContainsFunc(all, func(c *claimant) bool { return !c.decided() })
 		})
 		// From now on the number of those who go on can only fall.
-		var on []*claim
+		var on []*claimant
 		wait(t, "one to go on, and one only", func() bool {
-			on = slices.DeleteFunc(slices.Clone(all), func(c *claim) bool { return c.id != id || c.isOver() })
+			on = slices.DeleteFunc(slices.Clone(all), func(c *claimant) bool { return c.id != id || c.isOver() })
 			return len(on) == 1
 		})
 		holder.wantOver()
@@ -92,11 +92,11 @@ func TestOneOfManyClaimsGoesOn(t *testing.T) {
 func TestClaimThatIsLateGivesWay(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	home := d.gateway(recovering)
+	home := d.gateway()
 	s, pid := home.connectKept("/", "")
 	between := newGate(t, d.nats.URL(), "PUB $KV."+contract.Subjects{}.Names().Sessions+".session."+pid)
-	slow := d.gateway(recovering, func(c *gatewayd.Config) { c.NATS.URL = between.url() })
-	quick := d.gateway(recovering)
+	slow := d.gateway(func(c *gatewayd.Config) { c.NATS.URL = between.url() })
+	quick := d.gateway()
 	d.say(nil, 0, 1)
 	last := s.wantSaid("0")
 	first := slow.back("/", pid, last)

@@ -105,7 +105,7 @@ func TestUsersAndGuestsAreKnownAgain(t *testing.T) {
 		}
 		return `{"ok":true,"user":"u1"}`
 	})
-	gws := d.gateways(2, recovering, func(c *gatewayd.Config) {
+	gws := d.gateways(2, func(c *gatewayd.Config) {
 		c.Namespaces["/guarded"] = contract.Namespace{Use: []string{"auth"}, Events: map[string]contract.Rule{"say": {Action: contract.ActionEmit, To: "all", Args: 1, ID: "args[1]"}}}
 	})
 	say := func(s *socket) string { return s.request(`"say"`, `"hi"`, `"1"`) }

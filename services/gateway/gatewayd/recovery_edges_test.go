@@ -76,7 +76,7 @@ func (s *socket) isOver() bool {
 func TestClaimThatDoesNotGetInIsGivenBack(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(recovering)
+	g := d.gateway()
 	s, pid := g.connectKept("/", "")
 	d.say(nil, 0, 1)
 	last := s.wantSaid("0")
@@ -96,7 +96,7 @@ func TestClaimThatDoesNotGetInIsGivenBack(t *testing.T) {
 func TestOrdersThatTookEffectAreNotRepeated(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	gws := d.gateways(2, recovering)
+	gws := d.gateways(2)
 	s, pid := gws[0].connectKept("/", "")
 	d.say([]string{s.id}, 0, 1)
 	last := s.wantSaid("0")
@@ -123,7 +123,7 @@ func TestOrdersThatTookEffectAreNotRepeated(t *testing.T) {
 func TestOffsetOfTheFutureStartsAfresh(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(recovering)
+	g := d.gateway()
 	s, pid := g.connectKept("/", "")
 	d.say(nil, 0, 1)
 	last := s.wantSaid("0")
@@ -146,7 +146,7 @@ func TestOffsetOfTheFutureStartsAfresh(t *testing.T) {
 func TestTooMuchMissedStartsAfresh(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(recovering, func(c *gatewayd.Config) { c.MaxQueueMessages = 20 })
+	g := d.gateway(func(c *gatewayd.Config) { c.MaxQueueMessages = 20 })
 	s, pid := g.connectKept("/", "")
 	d.say(nil, 0, 1)
 	last := s.wantSaid("0")
@@ -167,7 +167,7 @@ func TestGatewayStartedAgainWithItsID(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
 	named := func(c *gatewayd.Config) { c.GatewayID, c.RecoveryWindow = "named", time.Minute }
-	first := d.gateway(recovering, named)
+	first := d.gateway(named)
 	s, pid := first.connectKept("/", "")
 	d.say(nil, 0, 1)
 	last := s.wantSaid("0")
@@ -176,7 +176,7 @@ func TestGatewayStartedAgainWithItsID(t *testing.T) {
 	// A gateway that was killed could not write that the client left.
 	d.rewriteSession(pid, func(saved map[string]any) { delete(saved, "left") })
 	lives := d.listen("natter.on._.*.>")
-	second := d.gateway(recovering, named)
+	second := d.gateway(named)
 	wait(t, "the session to wait for its client", func() bool { s, _ := d.session(pid); return !s.Left.IsZero() })
 	again := second.back("/", pid, last)
 	if again.kept() != pid {

@@ -16,7 +16,7 @@ import (
 func TestClientThatHeardNothingGoesOn(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	gws := d.gateways(2, recovering)
+	gws := d.gateways(2)
 	d.say(nil, 100, 102) // before it came
 	s, pid := gws[0].connectKept("/", "")
 	d.do("/", []string{s.id}, `["join","blue"]`)
@@ -39,7 +39,7 @@ func TestClientThatHeardNothingGoesOn(t *testing.T) {
 func TestClientThatHeardNothingOfAnotherStreamStartsAfresh(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(recovering)
+	g := d.gateway()
 	s, pid := g.connectKept("/", "")
 	g.drop(s)
 	d.rewriteSession(pid, func(saved map[string]any) { saved["epoch"] = "another" })
@@ -53,7 +53,7 @@ func TestClientThatHeardNothingOfAnotherStreamStartsAfresh(t *testing.T) {
 func TestVolatileEventsDoNotTakeTheOffsetBack(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	gws := d.gateways(2, recovering)
+	gws := d.gateways(2)
 	s, pid := gws[0].connectKept("/", "")
 	s.join("red")
 	d.say([]string{"red"}, 0, 1)
@@ -86,7 +86,7 @@ func TestGreetingsKeepTheOffset(t *testing.T) {
 	d.admit("/guarded", func(contract.Entry) string {
 		return `{"ok":true,"user":"u1","rooms":["staff"],"emit":[{"event":["welcome","stranger"]}]}`
 	})
-	gws := d.gateways(2, recovering)
+	gws := d.gateways(2)
 	s, pid := gws[0].connectKept("/guarded", "")
 	last := s.wantSaid(`"stranger"`)
 	gws[0].drop(s)
@@ -114,7 +114,7 @@ func TestGreetingsKeepTheOffset(t *testing.T) {
 func TestSessionIsStoredWhenItCanBeAgain(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(recovering)
+	g := d.gateway()
 	s, pid := g.connectKept("/", "")
 	stream, err := d.js.Stream(t.Context(), "KV_"+contract.Subjects{}.Names().Sessions)
 	if err != nil {
@@ -152,8 +152,8 @@ func TestLeavingIsAckedOnceItIsStored(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
 	link := natstest.Proxy(t, d.nats.URL())
-	a := d.gateway(recovering, func(c *gatewayd.Config) { c.NATS.URL = link.URL() })
-	b := d.gateway(recovering)
+	a := d.gateway(func(c *gatewayd.Config) { c.NATS.URL = link.URL() })
+	b := d.gateway()
 	s, pid := a.connectKept("/", "")
 	s.join("red", "blue")
 	d.say(nil, 0, 1)

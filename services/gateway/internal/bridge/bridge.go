@@ -98,6 +98,10 @@ type Bridge struct {
 	doubted    chan struct{} // wakes the reader to a doubt
 	reconnects uint64        // of the connection, as far as the reader knows
 
+	// handing is held while an event with an offset is handed to the hub, so that none with an earlier one comes after it.
+	// Held while the hub's queues are waited for; the hub's workers do not take it.
+	handing sync.Mutex
+
 	epoch *epoch
 	ready chan struct{} // closed when the streams are there for the first time
 	who   chan struct{} // bounds clients' concurrent questions to all gateways

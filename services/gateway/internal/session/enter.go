@@ -287,7 +287,7 @@ func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err e
 		s.keep(nil)
 	}
 	if s.found.Left && s.announces() { // else nobody was told that it left
-		for _, room := range srv.hub.Rooms(s) {
+		for _, room := range s.client.srv.hub.Rooms(s) {
 			s.announce(contract.EventJoined, room)
 		}
 	}
