@@ -31,7 +31,7 @@ var (
 func hostilePosts() []hostile {
 	tooLong := strings.Repeat("x", contract.MaxUser+1)
 	var rooms []string
-	for i := range 12_000 {
+	for i := range 6_000 {
 		rooms = append(rooms, fmt.Sprintf("%04x", i))
 	}
 	return []hostile{
@@ -68,7 +68,7 @@ func hostilePosts() []hostile {
 		{"an attachment of negative length", room, `["m"]`, []string{contract.HeaderAttachments, "-1"}, "skipped"},
 		{"an attachment that is longer than all", room, `["m"]`, []string{contract.HeaderAttachments, "99999999999999999999"}, "skipped"},
 		{"a room over and over", "natter.post._.many", `["over"]`, []string{contract.HeaderRooms, "red" + strings.Repeat(",red", 12_000)}, "stored"},
-		{"12,000 rooms", wide, `["wide","needle"]`, []string{contract.HeaderRooms, strings.Join(rooms, ",")}, "stored"},
+		{"6,000 rooms", wide, `["wide","needle"]`, []string{contract.HeaderRooms, strings.Join(rooms, ",")}, "stored"},
 	}
 }
 
@@ -129,7 +129,7 @@ func TestHostilePosts(t *testing.T) {
 		}
 	}
 	f.wantRoom("red", red)
-	for _, name := range []string{"0000", "1388", "2edf"} { // first, middle and last of the rooms
+	for _, name := range []string{"0000", "0bb8", "176f"} { // first, middle and last of the rooms
 		msg, err := f.nc.RequestWithContext(f.ctx(), "natter.history.search", fmt.Appendf(nil, `{"namespace":"/%s","rooms":[%q],"text":"needle"}`, longNamespace, name))
 		if err != nil || !strings.Contains(string(msg.Data), `["wide","needle"]`) {
 			t.Errorf("a search in one of many rooms: %.200s, %v", msg.Data, err)
