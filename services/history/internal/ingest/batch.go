@@ -24,7 +24,11 @@ func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg) error {
 	}
 	holding, release := context.WithCancel(context.WithoutCancel(ctx))
 	var holder sync.WaitGroup
-	holder.Go(func() { in.hold(holding, posts) })
+	held := make([]jetstream.Msg, len(posts)) // of their own: what else is in a post changes meanwhile
+	for i := range posts {
+		held[i] = posts[i].msg
+	}
+	holder.Go(func() { in.hold(holding, held) })
 	err := in.save(ctx, posts)
 	release()
 	holder.Wait()
@@ -100,11 +104,11 @@ func (in *Ingester) giveBack(posts []post) {
 	}
 }
 
-// hold tells JetStream again and again that the posts are being worked on.
-func (in *Ingester) hold(ctx context.Context, posts []post) {
+// hold tells JetStream again and again that messages are being worked on.
+func (in *Ingester) hold(ctx context.Context, msgs []jetstream.Msg) {
 	for sleep(ctx, in.AckWait/3) {
-		for _, p := range posts {
-			if err := p.msg.InProgress(); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
+		for _, msg := range msgs {
+			if err := msg.InProgress(); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
 				break // without a connection they are delivered again, which changes nothing
 			}
 		}
