@@ -41,7 +41,7 @@ type Config struct {
 // Settings are what a gateway does, wherever it runs. Those that Socket.IO has bear Socket.IO's names.
 type Settings struct {
 	Listen    string `default:"127.0.0.1:3000" help:"Address for clients: host:port; :port listens on all interfaces."`
-	GatewayID string `help:"This gateway's id, the first part of socket ids; drawn at random if empty. No two gateways may share one." placeholder:"ID"`
+	GatewayID string `help:"This gateway's id, the first part of socket ids; drawn at random if empty. No two gateways may share one: a second one does not start." placeholder:"ID"`
 
 	Path              string        `default:"/socket.io/" help:"Prefix of the requests that are Socket.IO's." socketio:"path"`
 	AddTrailingSlash  bool          `default:"true" negatable:"" help:"Take the path with a slash at its end alone; off, without it too." socketio:"addTrailingSlash"`
@@ -134,20 +134,22 @@ func DefaultNamespaces() map[string]contract.Namespace {
 	}
 }
 
-// namespaces are those that the gateway declares. Without the chat there is a bare namespace / at least, so that rules of
-// a chat that ran before do not stay.
-func (s Settings) namespaces() map[string]contract.Namespace {
-	all := maps.Clone(s.Namespaces)
+// namespaces are those that the gateway declares, and the names of those among them that nobody has stated. Without the chat
+// there is a bare namespace / at least, so that rules of a chat that ran before do not stay.
+func (s Settings) namespaces() (all map[string]contract.Namespace, builtIn []string) {
+	all = maps.Clone(s.Namespaces)
 	if len(all) == 0 {
 		all = DefaultNamespaces()
+		builtIn = slices.Sorted(maps.Keys(all))
 		if !s.Chat {
 			all["/"] = contract.Namespace{}
+			builtIn = slices.DeleteFunc(builtIn, func(name string) bool { return name == "/" })
 		}
 	}
 	if _, named := all["/"]; !named && !s.Chat {
 		all["/"] = contract.Namespace{}
 	}
-	return all
+	return all, builtIn
 }
 
 // Validate reports settings that cannot work.

@@ -84,7 +84,6 @@ func New(cfg Config, log *slog.Logger, opts ...Option) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.Namespaces = cfg.namespaces()
 	s := &Service{cfg: cfg, subjects: subjects, id: cfg.GatewayID, ready: make(chan struct{})}
 	if s.id == "" {
 		s.id = strings.ToLower(rand.Text()[:10]) // 50 random bits
@@ -228,6 +227,7 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
+	namespaces, builtIn := s.cfg.namespaces()
 	p := &parts{hub: hub.New[*session.Socket](workers, hubQueue)}
 	m := newMetrics(s.health.Registry(),
 		func() float64 { return float64(p.transport.Len()) },
@@ -238,7 +238,9 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 	p.bridge, err = bridge.New(nc, p.hub, func() uint64 { return sessions.NextAck() }, bridge.Options{
 		Gateway:    s.id,
 		Subjects:   s.subjects,
-		Namespaces: s.cfg.Namespaces,
+		Namespaces: namespaces,
+		BuiltIn:    builtIn,
+		Unique:     s.cfg.GatewayID == "",
 		Storage:    s.storage(),
 		StreamAge:  s.cfg.streamAge(),
 		Duplicates: s.cfg.duplicates(),

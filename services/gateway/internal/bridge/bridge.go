@@ -31,6 +31,8 @@ type Options struct {
 	Gateway    string // this gateway's id
 	Subjects   contract.Subjects
 	Namespaces map[string]contract.Namespace // those that this gateway's configuration declares
+	BuiltIn    []string                      // those among them that nobody has stated: they yield to what living gateways go by
+	Unique     bool                          // the id was drawn: nobody else can have it
 	Storage    provision.Storage
 
 	StreamAge  time.Duration // how long the main stream keeps messages
@@ -153,8 +155,14 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 	return b, nil
 }
 
-// Run serves until the context ends. It returns early only if the first subscriptions fail.
+// Run serves until the context ends. It returns early only if another gateway has this one's id ([ErrTaken]), or the first
+// subscriptions fail.
 func (b *Bridge) Run(ctx context.Context) error {
+	if !b.opts.Unique {
+		if err := b.alone(ctx); err != nil {
+			return err
+		}
+	}
 	defer b.hearOfDrops()()
 	subs, err := b.subscribe()
 	defer func() {
@@ -335,13 +343,18 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	if err != nil {
 		return err
 	}
-	if err := b.spaces.declare(limited, spaces); err != nil {
+	// The lease comes before the namespaces, so that of two gateways that start together one at least sees the other.
+	if _, err := provision.Repeat(limited, func(ctx context.Context) (any, error) { return nil, b.gateways.hold(ctx, leases) }); err != nil {
+		return err
+	}
+	peers, err := b.hasPeers(limited, leases)
+	if err != nil {
+		return err
+	}
+	if err := b.spaces.declare(limited, spaces, peers); err != nil {
 		return err
 	}
 	if err := b.spaces.load(limited, spaces); err != nil {
-		return err
-	}
-	if _, err := provision.Repeat(limited, func(ctx context.Context) (any, error) { return nil, b.gateways.hold(ctx, leases) }); err != nil {
 		return err
 	}
 	if b.opts.Recovery {

@@ -2,18 +2,22 @@ package bridge
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
 )
 
 // gateways knows how many gateways are alive. Each holds a key in a bucket and renews it; one that was not
 // heard of for the length of a lease is gone.
 type gateways struct {
-	opts Options
+	opts     Options
+	instance string // tells this process from another one with the same id
+	twins    rate.Sometimes
 
 	mu     sync.Mutex
 	leases jetstream.KeyValue
@@ -21,7 +25,7 @@ type gateways struct {
 }
 
 func newGateways(opts Options) *gateways {
-	return &gateways{opts: opts, heard: make(map[string]time.Time)}
+	return &gateways{opts: opts, instance: rand.Text(), twins: rate.Sometimes{Interval: time.Minute}, heard: make(map[string]time.Time)}
 }
 
 // count is how many gateways there are, this one included.
@@ -64,9 +68,15 @@ func (g *gateways) alive(id string) bool {
 	return ok && time.Since(at) <= g.opts.Lease
 }
 
+// lease is the value of a gateway's key.
+type lease struct {
+	Renewed  time.Time `json:"renewed"`
+	Instance string    `json:"instance"`
+}
+
 // hold takes or renews this gateway's lease.
 func (g *gateways) hold(ctx context.Context, leases jetstream.KeyValue) error {
-	value, err := json.Marshal(map[string]time.Time{"renewed": time.Now().UTC()})
+	value, err := json.Marshal(lease{Renewed: time.Now().UTC(), Instance: g.instance})
 	if err != nil {
 		return err
 	}
@@ -115,6 +125,7 @@ func (g *gateways) follow(ctx context.Context, leases jetstream.KeyValue) {
 }
 
 func (g *gateways) hear(entry jetstream.KeyValueEntry) {
+	g.lookForTwin(entry)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if entry.Operation() == jetstream.KeyValuePut {
@@ -122,4 +133,15 @@ func (g *gateways) hear(entry jetstream.KeyValueEntry) {
 	} else {
 		delete(g.heard, entry.Key())
 	}
+}
+
+// lookForTwin warns of another process with this one's id, which was not to be heard when this one started.
+func (g *gateways) lookForTwin(entry jetstream.KeyValueEntry) {
+	var l lease
+	if entry.Key() != g.opts.Gateway || entry.Operation() != jetstream.KeyValuePut || json.Unmarshal(entry.Value(), &l) != nil || l.Instance == "" || l.Instance == g.instance {
+		return
+	}
+	g.twins.Do(func() {
+		g.opts.Log.Warn("another gateway with this one's id is running: each answers for the other's sockets; stop one, and give it a --gateway-id of its own")
+	})
 }

@@ -115,16 +115,18 @@ func (n *namespaces) set(name string, ns *contract.Namespace) {
 }
 
 // declare writes the namespaces of this gateway's own configuration, where they differ. What services have
-// registered stays, and which of them takes the sockets if the configuration does not say.
-func (n *namespaces) declare(ctx context.Context, kv jetstream.KeyValue) error {
+// registered stays, and which of them takes the sockets if the configuration does not say. If there are other gateways,
+// what is built in yields to what they go by; what somebody has stated does not, and the log tells of both.
+func (n *namespaces) declare(ctx context.Context, kv jetstream.KeyValue, peers bool) error {
 	for _, name := range slices.Sorted(maps.Keys(n.opts.Namespaces)) {
-		ns := n.opts.Namespaces[name]
 		key, err := contract.EncodeNamespace(name)
 		if err != nil {
 			return err
 		}
 		for {
-			_, err := provision.Repeat(ctx, func(ctx context.Context) (any, error) { return nil, declareOne(ctx, kv, key, ns) })
+			_, err := provision.Repeat(ctx, func(ctx context.Context) (any, error) {
+				return nil, n.declareOne(ctx, kv, name, key, peers)
+			})
 			if err == nil {
 				break
 			}
@@ -137,7 +139,8 @@ func (n *namespaces) declare(ctx context.Context, kv jetstream.KeyValue) error {
 }
 
 // declareOne fails with ErrKeyExists when somebody else wrote at the same time.
-func declareOne(ctx context.Context, kv jetstream.KeyValue, key string, ns contract.Namespace) error {
+func (n *namespaces) declareOne(ctx context.Context, kv jetstream.KeyValue, name, key string, peers bool) error {
+	ns := n.opts.Namespaces[name]
 	entry, err := kv.Get(ctx, key)
 	if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
 		return err
@@ -152,6 +155,11 @@ func declareOne(ctx context.Context, kv jetstream.KeyValue, key string, ns contr
 				return nil
 			}
 		}
+		if peers && slices.Contains(n.opts.BuiltIn, name) {
+			n.opts.Log.Warn("running gateways have another configuration of a namespace than the built-in one, which stays in force for this gateway too; start this one with the same settings: --no-chat, or the same namespaces: in its file",
+				"namespace", name)
+			return nil
+		}
 	}
 	value, err := json.Marshal(ns)
 	if err != nil {
@@ -159,8 +167,10 @@ func declareOne(ctx context.Context, kv jetstream.KeyValue, key string, ns contr
 	}
 	if entry == nil {
 		_, err = kv.Create(ctx, key, value)
-	} else {
-		_, err = kv.Update(ctx, key, value, entry.Revision())
+		return err
+	}
+	if _, err = kv.Update(ctx, key, value, entry.Revision()); err == nil && peers {
+		n.opts.Log.Warn("this gateway's settings have replaced the configuration of a namespace, for the gateways that run already too; run all of them with the same settings", "namespace", name)
 	}
 	return err
 }

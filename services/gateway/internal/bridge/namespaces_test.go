@@ -48,7 +48,7 @@ func TestNamespacesAreAskedForAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := newNamespaces(o, nil)
-	if err := n.declare(t.Context(), bucket); err != nil {
+	if err := n.declare(t.Context(), bucket, false); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.load(t.Context(), &deaf{KeyValue: bucket}); err != nil {
