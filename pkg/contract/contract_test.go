@@ -194,6 +194,23 @@ func TestNamespaceValidation(t *testing.T) {
 	}
 }
 
+// What nobody understands may have been meant to keep clients out.
+func TestNamespaceWithUnknownFieldsIsRefused(t *testing.T) {
+	for value, want := range map[string]string{
+		`{"use":["auth"],"rol":"admin"}`:                                  "rol",
+		`{"events":{"x":{"action":"refuse","member":true}}}`:              "member",
+		`{"use":["auth"]} {"role":"admin"}`:                               "behind",
+		`{"use":["auth"]}]`:                                               "behind",
+		`{"use":["auth"]`:                                                 "EOF",
+		`{"use":["auth"],"registered":["bouncer"],"role":"admin"}` + "\n": "",
+	} {
+		_, n, err := ParseNamespace("x", []byte(value))
+		if want == "" && (err != nil || n.Role != "admin") || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %+v, %v", value, n, err)
+		}
+	}
+}
+
 func FuzzTokenRoundTrip(f *testing.F) {
 	for _, s := range []string{"", "red", ">", "*", "a.b", "🎉", "=", "=41"} {
 		f.Add(s)

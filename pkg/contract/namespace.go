@@ -1,7 +1,9 @@
 package contract
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -188,12 +190,18 @@ func (n Namespace) Validate(name string) error {
 	return nil
 }
 
-// ParseNamespace reads a value of the bucket [Names.Namespaces] whose key is the namespace's token.
+// ParseNamespace reads a value of the bucket [Names.Namespaces] whose key is the namespace's token. A field that nobody knows
+// makes it fail: what was misspelt, such as a role, would not be demanded.
 func ParseNamespace(key string, value []byte) (name string, n Namespace, err error) {
 	if name, err = DecodeNamespace(key); err != nil {
 		return "", Namespace{}, err
 	}
-	if err = json.Unmarshal(value, &n); err != nil {
+	d := json.NewDecoder(bytes.NewReader(value))
+	d.DisallowUnknownFields()
+	if err = d.Decode(&n); err == nil && d.InputOffset() < int64(len(bytes.TrimRight(value, " \t\r\n"))) {
+		err = errors.New("there is more behind the JSON object")
+	}
+	if err != nil {
 		return "", Namespace{}, fmt.Errorf("namespace %s: %w", name, err)
 	}
 	return name, n, n.Validate(name)
