@@ -90,6 +90,7 @@ type Bridge struct {
 	// Of the reader of live messages.
 	backlog    []incoming    // to be read before live
 	first      [1]incoming   // what next returns
+	beat       beat          // the last live message
 	caught     uint64        // all that was stored up to here was heard, or is in the backlog
 	position   atomic.Uint64 // the highest sequence that was handed to the hub; others read it
 	doubt      atomic.Bool   // something may have been missed
