@@ -88,14 +88,14 @@ type Bridge struct {
 	requests chan *nats.Msg // ask and list
 
 	// Of the reader of live messages.
-	backlog    []incoming    // to be read before live
-	first      [1]incoming   // what next returns
-	beat       beat          // the last live message
-	caught     uint64        // all that was stored up to here was heard, or is in the backlog
-	position   atomic.Uint64 // the highest sequence that was handed to the hub; others read it
-	doubt      atomic.Bool   // something may have been missed
-	doubted    chan struct{} // wakes the reader to a doubt
-	reconnects uint64        // of the connection, as far as the reader knows
+	backlog  []incoming       // to be read before live
+	first    [1]incoming      // what next returns
+	beat     beat             // the last live message
+	caught   uint64           // all that was stored up to here was heard, or is in the backlog
+	position atomic.Uint64    // the highest sequence that was handed to the hub; others read it
+	doubt    atomic.Bool      // something may have been missed
+	doubted  chan struct{}    // wakes the reader to a doubt
+	broke    chan nats.Status // the connection has
 
 	epoch *epoch
 	ready chan struct{} // closed when the streams are there for the first time
@@ -127,9 +127,8 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 		ready:    make(chan struct{}),
 		who:      make(chan struct{}, maxWho),
 		later:    make(chan struct{}, maxLater),
-
-		reconnects: nc.Stats().Reconnects,
-		asked:      make(chan struct{}, maxAllow),
+		broke:    nc.StatusChanged(nats.RECONNECTING),
+		asked:    make(chan struct{}, maxAllow),
 	}
 	for _, s := range []*rate.Sometimes{&b.lately.store, &b.lately.use, &b.lately.allow, &b.lately.skip, &b.lately.ack, &b.lately.repair, &b.lately.room} {
 		*s = rate.Sometimes{First: 10, Interval: time.Second}
@@ -151,6 +150,7 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 // Run serves until the context ends. It returns early only if the first subscriptions fail.
 func (b *Bridge) Run(ctx context.Context) error {
 	defer b.hearOfDrops()()
+	defer b.nc.RemoveStatusListener(b.broke)
 	subs, err := b.subscribe()
 	defer func() {
 		unsubscribe(subs)

@@ -35,9 +35,12 @@ func (b *Bridge) readLive(ctx context.Context) {
 		if !ok {
 			return
 		}
-		// Whoever looks after the connection hears of this too, but maybe later than of what came over the new one.
-		if n := b.nc.Stats().Reconnects; n != b.reconnects {
-			b.reconnects = n
+		// Whoever looks after the connection hears of this too, but maybe later than of what came over the new one. It is in the
+		// channel before that connection is made.
+		if len(b.broke) > 0 {
+			for len(b.broke) > 0 {
+				<-b.broke
+			}
 			b.suspect("reconnected")
 		}
 		current := b.epoch.wait(ctx)
