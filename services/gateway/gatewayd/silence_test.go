@@ -29,7 +29,7 @@ const silences = "natter_gateway_doubts_total"
 func TestWhatWasLostInASilenceComesBeforeWhatEndsIt(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	gws := d.gateways(2, recovering, games)
+	gws := d.gateways(2, games)
 	fences := d.listen(contract.Subjects{}.Fence())
 	for range 5 { // gateways look after patterns with each sweep, which begins with a fence
 		recv(t, "a fence", fences)
@@ -73,7 +73,7 @@ func TestWhatWasLostInASilenceComesBeforeWhatEndsIt(t *testing.T) {
 func TestAnOrderThatWasLostInASilenceComesFirst(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(recovering)
+	g := d.gateway()
 	s, _ := g.connectKept("/", "")
 	s.join("red")
 	d.say([]string{"red"}, 0, 1)
@@ -91,7 +91,7 @@ func TestAnOrderThatWasLostInASilenceComesFirst(t *testing.T) {
 func TestAGapTellsOfWhatOtherRoomsLost(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(recovering)
+	g := d.gateway()
 	s, _ := g.connectKept("/", "")
 	s.join("red", "blue")
 	d.say([]string{"red"}, 0, 1)
@@ -109,7 +109,7 @@ func TestAGapTellsOfWhatOtherRoomsLost(t *testing.T) {
 func TestNothingIsAskedIfNobodyElseSpoke(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(recovering)
+	g := d.gateway()
 	s, _ := g.connectKept("/", "")
 	s.join("red")
 	d.say([]string{"red"}, 0, 1)
@@ -130,7 +130,7 @@ func TestNothingIsAskedIfNobodyElseSpoke(t *testing.T) {
 func TestDeliveryWaitsWhileTheStreamCannotBeRead(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(recovering)
+	g := d.gateway()
 	s, _ := g.connectKept("/", "")
 	s.join("red", "blue")
 	d.say([]string{"red"}, 0, 1)
@@ -169,7 +169,7 @@ func TestAnOrderToJoinManyRoomsCostsOneFence(t *testing.T) {
 	t.Parallel()
 	const n = 400
 	d := deploy(t)
-	g := d.gateway(recovering, func(c *gatewayd.Config) { c.MaxRooms = n })
+	g := d.gateway(func(c *gatewayd.Config) { c.MaxRooms = n })
 	s, _ := g.connectKept("/", "")
 	fences := d.listen(contract.Subjects{}.Fence())
 	rooms := make([]string, n)
