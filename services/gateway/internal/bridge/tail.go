@@ -188,7 +188,10 @@ func (t *tail) serveAll(ctx context.Context, group []*reading) {
 	}
 }
 
-// serve sees to it that the cache has what the group wants.
+// serve sees to it that the cache has what the group wants. That is in memory once, however many want it, and the cache is trimmed
+// afterwards: so it is at most what the stream holds for the rooms and sockets of this gateway, of the few minutes that it keeps
+// (streamMaxBytes bounds it in bytes). The reader of live messages cannot do with less, since it may pass nothing over; what is
+// too much for a client's queue its session refuses.
 func (t *tail) serve(ctx context.Context, group []*reading) error {
 	after := make(map[string][3]uint64)
 	var upTo uint64
