@@ -76,7 +76,7 @@ describe("an ordered namespace", () => {
   });
 
   test("an instance that stops loses nothing that was acked, and hears all that it was told", async (t) => {
-    const d = await running(t, { gateways: 2 });
+    const d = await running(t, { gateways: 2, flags: { gateway: ["--no-recovery"] } }); // each socket belongs to one instance
     const first = await instance(t, d);
     const sockets = await writers(d, 6);
     const acked = new Map(); // by socket id: the length of the text that was confirmed
@@ -93,6 +93,7 @@ describe("an ordered namespace", () => {
       }
     });
     await until(() => acked.size === 6 && [...acked.values()].every((n) => n > 20), "all to type");
+    const before = new Map(sockets.map((socket) => [socket, socket.id]));
     const gone = Promise.all(sockets.map((socket) => next(socket, "disconnect", 30_000)));
     const second = await instance(t, d);
     await first.stop();
