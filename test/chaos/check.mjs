@@ -96,7 +96,8 @@ function heard(log, messages, accuse) {
       message.seq ??= seq;
       if (message.seq !== seq || (places.get(seq) ?? m) !== m) accuse("phantom", `${m} at ${c} has the id ${id}, which is not its own`);
       places.set(seq, m);
-      // What a client missed it hears before it is told that it is connected: of a life that begins thereby, too.
+      // What a client missed it hears as soon as it is connected: nothing is heard between two connections.
+      if (life && !life.connected) accuse("disorder", `${m} at ${c}, before it was connected`);
       const own = life?.socket === socket ? life : undefined;
       if (!own || !own.wanted.has(room)) accuse("phantom", `${m} at ${c}, which is not in ${room}`);
       else own.order.push({ t, message, seq });
@@ -119,10 +120,10 @@ function listened(life, messages, accuse) {
   }
 }
 
-// restarted judges that a client has begun another life: one that heard something has something to go on with.
+// restarted judges that a client has begun another life.
 function restarted(c, before, life, window, accuse) {
   const { left, socket } = before.at(-1);
-  if (before.every(({ order }) => order.length === 0) || life.began - left > window) return;
+  if (life.began - left > window) return;
   accuse("afresh", `${c} as ${life.socket} after ${socket}, away for ${Math.round(life.began - left)} ms`);
 }
 

@@ -37,6 +37,31 @@ func (d *deployment) session(pid string) (s savedSession, writes uint64) {
 	return s, entry.Revision()
 }
 
+// rewriteSession changes what is stored under a private id.
+func (d *deployment) rewriteSession(pid string, change func(saved map[string]any)) {
+	d.t.Helper()
+	kv, err := d.js.KeyValue(d.t.Context(), contract.Subjects{}.Names().Sessions)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	entry, err := kv.Get(d.t.Context(), "session."+pid)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var saved map[string]any
+	if err := json.Unmarshal(entry.Value(), &saved); err != nil {
+		d.t.Fatal(err)
+	}
+	change(saved)
+	data, err := json.Marshal(saved)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if _, err := kv.Put(d.t.Context(), "session."+pid, data); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 func (s *socket) isOver() bool {
 	select {
 	case <-s.over:
@@ -149,26 +174,7 @@ func TestGatewayStartedAgainWithItsID(t *testing.T) {
 	d.data("/", d.do("/", []string{s.id}, `["data",{"seat":3}]`))
 	first.stop()
 	// A gateway that was killed could not write that the client left.
-	kv, err := d.js.KeyValue(t.Context(), contract.Subjects{}.Names().Sessions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	entry, err := kv.Get(t.Context(), "session."+pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var saved map[string]any
-	if err := json.Unmarshal(entry.Value(), &saved); err != nil {
-		t.Fatal(err)
-	}
-	delete(saved, "left")
-	data, err := json.Marshal(saved)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := kv.Put(t.Context(), "session."+pid, data); err != nil {
-		t.Fatal(err)
-	}
+	d.rewriteSession(pid, func(saved map[string]any) { delete(saved, "left") })
 	lives := d.listen("natter.on._.*.>")
 	second := d.gateway(named)
 	wait(t, "the session to wait for its client", func() bool { s, _ := d.session(pid); return !s.Left.IsZero() })

@@ -195,18 +195,6 @@ func (b *Bridge) withOffset(extra [][]byte, epoch string, offset uint64) [][]byt
 	return append(extra, strconv.AppendQuote(nil, contract.MessageID(epoch, offset)))
 }
 
-// InTurn calls f while no event is being handed to the hub, with the offset of those that were.
-func (b *Bridge) InTurn(f func(offset string)) {
-	b.handing.Lock()
-	defer b.handing.Unlock()
-	epoch := b.epoch.latest()
-	if !b.opts.Recovery || epoch == "" {
-		f("")
-		return
-	}
-	f(contract.MessageID(epoch, b.position.Load()))
-}
-
 // skip notes a message that nobody can make sense of. JetStream acked it before anyone could object.
 func (b *Bridge) skip(kind contract.Kind, subject string, sequence uint64, reason error) {
 	b.opts.Metrics.Skipped(kind)
@@ -342,6 +330,9 @@ func sequenceOf(msg *nats.Msg) uint64 {
 	return s.Sequence
 }
 
+// Epoch is the incarnation of the stream that sequences are of.
+func (b *Bridge) Epoch() string { return b.epoch.latest() }
+
 // Position is the stream's sequence until which everything has been handed to the hub, and orders have taken effect.
 func (b *Bridge) Position() uint64 { return b.position.Load() }
 
@@ -379,15 +370,17 @@ func (b *Bridge) volatileEvent(msg *nats.Msg) error {
 	}
 	b.handing.Lock()
 	defer b.handing.Unlock()
-	position := b.position.Load()
-	extra = b.withOffset(extra, b.epoch.latest(), position)
+	epoch, read := b.epoch.latest(), b.position.Load()
 	err = b.meant(sel, func(sel hub.Selection) error {
-		m, err := b.encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, msg.Data, extra...)
+		encode := func(offset uint64) (*transport.Message, error) {
+			return b.encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, msg.Data, b.withOffset(slices.Clip(extra), epoch, offset)...)
+		}
+		m, err := encode(read)
 		if err != nil {
 			return err
 		}
 		b.hub.Each(sel, func(s *session.Socket) {
-			if !s.DeliverVolatile(position, m) {
+			if !s.DeliverVolatile(read, m, encode) {
 				b.opts.Metrics.Missed()
 			}
 		})
