@@ -26,17 +26,18 @@ const patience = 10 * time.Second
 // counters counts what the parts under test report.
 type counters struct{ dropped, late int }
 
-func (*counters) Delivered(contract.Kind) {}
-func (*counters) Skipped(contract.Kind)   {}
-func (*counters) Duplicate()              {}
-func (*counters) Doubted(string)          {}
-func (*counters) Repaired(int)            {}
-func (c *counters) Dropped(string)        { c.dropped++ }
-func (c *counters) StoredAgain()          {}
-func (c *counters) Missed()               {}
-func (c *counters) LateReply()            { c.late++ }
-func (*counters) Rooms(int)               {}
-func (*counters) Gateways(int)            {}
+func (*counters) Delivered(contract.Kind)    {}
+func (*counters) Skipped(contract.Kind)      {}
+func (*counters) Duplicate()                 {}
+func (*counters) Doubted(string)             {}
+func (*counters) Repaired(int)               {}
+func (c *counters) Dropped(string)           { c.dropped++ }
+func (c *counters) StoredAgain()             {}
+func (c *counters) Missed()                  {}
+func (c *counters) LateReply()               { c.late++ }
+func (*counters) Rooms(int)                  {}
+func (*counters) Gateways(int)               {}
+func (*counters) Copies(time.Duration, bool) {}
 
 func options(m Metrics) Options {
 	return Options{Queue: 16, MaxPending: 2, Log: slog.New(slog.DiscardHandler), Metrics: m}

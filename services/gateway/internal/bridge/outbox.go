@@ -101,7 +101,7 @@ func (o *outbox) add(from string, p *post) error {
 func (o *outbox) publish(p *post) bool {
 	b := o.bridge
 	epoch := b.epoch.get()
-	if epoch == "" {
+	if epoch == "" || b.copies.holds(p.msg.Subject) {
 		return false
 	}
 	if p.attempt > 0 {
