@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -141,6 +142,7 @@ func (s *speaker) wantAllCopied() {
 
 // TestPostsAreCopiedBeforeHistoryIsThere is about a gateway that was started first.
 func TestPostsAreCopiedBeforeHistoryIsThere(t *testing.T) {
+	t.Parallel()
 	server := natstest.Run(t)
 	running(t, server)
 	s := newSpeaker(t, server)
@@ -156,6 +158,7 @@ func TestPostsAreCopiedBeforeHistoryIsThere(t *testing.T) {
 // TestAFullAccountLosesNoPostThatWasAcknowledged fills the account, says more for longer than the main stream keeps messages, and
 // then gives it more room.
 func TestAFullAccountLosesNoPostThatWasAcknowledged(t *testing.T) {
+	t.Parallel()
 	server := natstest.Run(t, natstest.WithOptions(func(o *embed.Options) { o.MaxStore = 4 << 20 }))
 	b := running(t, server)
 	s := newSpeaker(t, server)
@@ -202,8 +205,9 @@ func TestAFullAccountLosesNoPostThatWasAcknowledged(t *testing.T) {
 	}
 }
 
-// TestAPostsStreamThatIsAwayLosesNothing deletes it, and has it made again only later.
+// TestPostsStreamIsMadeAgain deletes it.
 func TestPostsStreamIsMadeAgain(t *testing.T) {
+	t.Parallel()
 	server := natstest.Run(t)
 	running(t, server)
 	s := newSpeaker(t, server)
@@ -218,4 +222,71 @@ func TestPostsStreamIsMadeAgain(t *testing.T) {
 		return !errors.Is(err, jetstream.ErrStreamNotFound)
 	})
 	s.wantAllCopied()
+}
+
+// TestPostsAreKeptWhileTheirStreamIsAway stops the server of a cluster that has the posts stream, for longer than the main
+// stream keeps messages.
+func TestPostsAreKeptWhileTheirStreamIsAway(t *testing.T) {
+	t.Parallel()
+	nodes := natstest.Cluster(t, 3)
+	node := func(name string) *natstest.Server {
+		return nodes[slices.IndexFunc(nodes, func(n *natstest.Server) bool { return n.Name() == name })]
+	}
+	js, err := jetstream.New(nodes.Connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	leader := func(stream string) (name string) {
+		until(t, "the leader of "+stream, func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			s, err := js.Stream(ctx, stream)
+			if err == nil {
+				name = s.CachedInfo().Cluster.Leader
+			}
+			return name != ""
+		})
+		return name
+	}
+	st := provision.Storage{Replicas: 1, Log: slog.New(slog.DiscardHandler)}
+	if _, err := provision.Main(t.Context(), js, contract.Subjects{}, shortAge, shortAge, st); err != nil {
+		t.Fatal(err)
+	}
+	home := leader("NATTER")
+	until(t, "a server of its own for the posts stream", func() bool {
+		if _, err := provision.Posts(t.Context(), js, contract.Subjects{}, 0, st); err != nil {
+			t.Fatal(err)
+		}
+		if leader("NATTER_POSTS") != home {
+			return true
+		}
+		if err := js.DeleteStream(t.Context(), "NATTER_POSTS"); err != nil {
+			t.Fatal(err)
+		}
+		return false
+	})
+	away := node(leader("NATTER_POSTS"))
+	b := running(t, node(home))
+	s := newSpeaker(t, node(home))
+	if err := s.say("natter.post._.all", []byte(`["before"]`)); err != nil {
+		t.Fatal(err)
+	}
+	s.wantAllCopied()
+
+	away.Shutdown()
+	// It takes longer than this age if the cluster must elect a leader first.
+	until(t, "the main stream to keep everything", func() bool { return s.stream("NATTER").Config.MaxAge == 0 })
+	since := time.Now()
+	until(t, "the end of patience, and of the age", func() bool {
+		_ = s.say("natter.post._.all", []byte(`["meanwhile"]`))
+		return b.copies.holding.Load() && time.Since(since) > 2*shortAge
+	})
+	if len(s.acked) < 100 {
+		t.Errorf("%d were acknowledged", len(s.acked))
+	}
+
+	away.Restart()
+	s.wantAllCopied()
+	until(t, "the age that the main stream had", func() bool { return s.stream("NATTER").Config.MaxAge == shortAge })
+	until(t, "clients to be heard again", func() bool { return !b.copies.holding.Load() })
 }
