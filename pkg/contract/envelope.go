@@ -106,6 +106,7 @@ const (
 	CodeConflict     = "conflict"     // it exists already, or changed meanwhile
 	CodeUnavailable  = "unavailable"  // a part of the system does not answer; try again
 	CodeRateLimited  = "rate_limited"
+	CodeInternal     = "internal" // it failed; back ends say so in development alone
 )
 
 // Status is a code as HTTP numbers it, also in the error headers of NATS micro services.

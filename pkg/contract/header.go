@@ -16,6 +16,11 @@ const (
 	HeaderUser = "Natter-User"
 	// HeaderName is the sender's name: the account's, or what the client chose.
 	HeaderName = "Natter-Name"
+	// HeaderData are the data of the socket that said it, compact JSON in ASCII; missing if it has none. In events of [On],
+	// but for connect, whose payload has them. See [FormatData].
+	HeaderData = "Natter-Data"
+	// HeaderDataSize stands in place of [HeaderData] if the data are too large for a header: their size in bytes.
+	HeaderDataSize = "Natter-Data-Size"
 	// HeaderPattern is the pattern whose configuration the namespace has, written as a namespace's token; missing if
 	// the namespace has its own.
 	HeaderPattern = "Natter-Pattern"
@@ -49,6 +54,12 @@ const (
 	HeaderExpected = "Natter-Expected"
 	// HeaderPart is "<part>/<parts>" in an answer that is too large for one message, e.g. "1/3".
 	HeaderPart = "Natter-Part"
+	// HeaderLeftOut says in an answer to an ask or a list how many elements are missing in it, since each is larger than
+	// NATS's max_payload.
+	HeaderLeftOut = "Natter-Left-Out"
+	// HeaderPeers lists in an answer to an ask or a list the ids of the other gateways that are to answer, separated by
+	// commas; missing if there are none, or more than [MaxPeers].
+	HeaderPeers = "Natter-Peers"
 	// HeaderServer is the id of the instance of a back end that says something to the others, or answers it.
 	HeaderServer = "Natter-Server"
 	// HeaderError is an error's code in an answer that carries a [Refusal].

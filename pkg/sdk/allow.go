@@ -53,7 +53,7 @@ func (r *run) allowRequest(msg *nats.Msg) {
 		log.Warn("a request to connect that cannot be read was ignored", "error", err, "reply", msg.Reply)
 		return
 	}
-	err := r.guard(msg.Subject, func(ctx context.Context) error {
+	err := r.guard(func(ctx context.Context) error {
 		for _, f := range r.filters {
 			if err := f(ctx, request.Handshake); err != nil {
 				return err
@@ -67,8 +67,7 @@ func (r *run) allowRequest(msg *nats.Msg) {
 	case errors.As(err, &refusal):
 		answer.Message = refusal.Message
 	case err != nil:
-		r.server.stats.failed.Add(1)
-		log.Error("AllowRequest failed, the client is turned away for now", "address", request.Handshake.Address, "error", err)
+		r.failed("AllowRequest failed, the client is turned away for now", err, "subject", msg.Subject, "address", request.Handshake.Address)
 		return
 	}
 	data, err := encodeJSON(answer)

@@ -86,7 +86,7 @@ func (a Args) Bind(pointers ...any) error {
 	if len(pointers) > len(a.values) {
 		return &Refusal{
 			Code:    contract.CodeInvalid,
-			Message: fmt.Sprintf("%d arguments are wanted, %d were given", len(pointers), len(a.values)),
+			Message: fmt.Sprintf("%s wanted, %d given", count(len(pointers), "argument"), len(a.values)),
 		}
 	}
 	for i, p := range pointers {
@@ -99,6 +99,14 @@ func (a Args) Bind(pointers ...any) error {
 		}
 	}
 	return nil
+}
+
+// count is "1 argument", "2 arguments".
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 // explain says what is wrong with an argument without the names of Go types.

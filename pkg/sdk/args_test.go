@@ -62,7 +62,7 @@ func TestBindRefuses(t *testing.T) {
 	}
 	var b []byte
 	for want, pointers := range map[string][]any{
-		"4 arguments are wanted, 3 were given": {&s, &page, &b, &n},
+		"4 arguments wanted, 3 given":          {&s, &page, &b, &n},
 		"argument 0 cannot be a string":        {&n},
 		"argument 1: limit cannot be a string": {&s, &page},
 		"argument 0 cannot be read":            {nil},

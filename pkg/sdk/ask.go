@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,12 +24,13 @@ type Answer struct {
 }
 
 // EmitWithAck says an event to the clients and gathers their acks, in no order. It returns when all have
-// answered, or with [ErrTimeout] and the answers that came in time. Nobody there is no error: no answers.
+// answered, or with [ErrTimeout] and the answers that came in time. Nobody there is no error: no answers. The clients of a
+// gateway that NATS does not reach are not waited for.
 //
 // It waits for [Broadcast.Timeout], or [Options.AckTimeout]. It is not stored: only who is connected is asked.
 //
-// Errors: [ErrTimeout], [ErrNoGateway], those of the context, encoding and connection; answers may be returned
-// beside each.
+// Errors: [ErrTimeout], [ErrLeftOut], [ErrNoGateway], those of the context, encoding and connection; answers may be
+// returned beside each.
 func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
 	msg, err := b.message(ctx, contract.Ask, event, args)
 	if err != nil {
@@ -66,23 +69,23 @@ func (b Broadcast) EmitWithAck(ctx context.Context, event string, args ...any) (
 	return answers, nil
 }
 
-// FetchSockets returns the sockets, in no order, of all gateways. Their [Socket.Info] is complete.
+// FetchSockets returns the sockets, in no order, of all gateways that NATS reaches: one that was killed is not waited for.
 //
-// Errors: [ErrTimeout] with the sockets of the gateways that answered in time, [ErrNoGateway], and those of the
-// context and the connection.
-func (b Broadcast) FetchSockets(ctx context.Context) ([]*Socket, error) {
+// Errors: [ErrTimeout] with the sockets of the gateways that answered in time, [ErrLeftOut] with the others,
+// [ErrNoGateway], and those of the context and the connection.
+func (b Broadcast) FetchSockets(ctx context.Context) ([]*RemoteSocket, error) {
 	msg, err := b.addressed(contract.List)
 	if err != nil {
 		return nil, fmt.Errorf("fetch sockets: %w", err)
 	}
-	var sockets []*Socket
+	var sockets []*RemoteSocket
 	err = b.gather(ctx, msg, func(reply *nats.Msg) error {
 		var part []contract.SocketInfo
 		if err := json.Unmarshal(reply.Data, &part); err != nil {
 			return fmt.Errorf("answer of gateway %s: %w", contract.Last(contract.Header(reply.Header), contract.HeaderGateway), err)
 		}
 		for _, info := range part {
-			sockets = append(sockets, newSocket(b.server, cmp.Or(info.Namespace, b.namespace), info))
+			sockets = append(sockets, newRemoteSocket(b.server, cmp.Or(info.Namespace, b.namespace), info))
 		}
 		return nil
 	})
@@ -117,7 +120,8 @@ func (b Broadcast) Count(ctx context.Context) (int, error) {
 	return count, nil
 }
 
-// gather asks every gateway, which are told to answer a little before the time is over here.
+// gather asks every gateway, which are told to answer a little before the time is over here. Gateways that NATS does not
+// reach are not waited for.
 func (b Broadcast) gather(ctx context.Context, msg *nats.Msg, each func(*nats.Msg) error) error {
 	timeout := b.timeout
 	if timeout <= 0 {
@@ -135,12 +139,26 @@ func (b Broadcast) gather(ctx context.Context, msg *nats.Msg, each func(*nats.Ms
 	}
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	err := gather.All(limited, b.server.nc, msg, each)
+	probe := func(gateway string) (string, error) { return b.server.subjects.ListNobody(b.namespace, gateway) }
+	leftOut := make(map[string]int) // by gateway: an answer in parts says it in each
+	err := b.server.gatherer.All(limited, msg, probe, func(reply *nats.Msg) error {
+		h := contract.Header(reply.Header)
+		if n, _ := strconv.Atoi(contract.Last(h, contract.HeaderLeftOut)); n > 0 {
+			leftOut[contract.Last(h, contract.HeaderGateway)] = n
+		}
+		return each(reply)
+	})
 	if errors.Is(err, gather.ErrIncomplete) {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return fmt.Errorf("%w: %w", ctx.Err(), err)
 		}
 		return fmt.Errorf("%w: %w", ErrTimeout, err)
+	}
+	if err != nil || len(leftOut) == 0 {
+		return err
+	}
+	for _, gateway := range slices.Sorted(maps.Keys(leftOut)) {
+		err = errors.Join(err, fmt.Errorf("%w: gateway %s left out %d", ErrLeftOut, gateway, leftOut[gateway]))
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 // part is one message of a gateway's answer.
 type part struct {
 	gateway, expected, part string
+	leftOut                 string
 	payload                 string
 }
 
@@ -34,7 +36,7 @@ func (g *gateway) answer(kind contract.Kind, gateways int, requests chan<- *nats
 			reply.Data = []byte(p.payload)
 			for key, value := range map[string]string{
 				contract.HeaderGateway: p.gateway, contract.HeaderGateways: strconv.Itoa(gateways), contract.HeaderExpected: p.expected,
-				contract.HeaderPart: p.part,
+				contract.HeaderPart: p.part, contract.HeaderLeftOut: p.leftOut,
 			} {
 				if value != "" {
 					reply.Header.Set(key, value)
@@ -187,6 +189,38 @@ func TestFetchSockets(t *testing.T) {
 		equal(t, "count", count, 7)
 		request := receive(t, requests)
 		equal(t, "request", request.Subject+" "+request.Header.Get(contract.HeaderCount), "natter.list._.all 1")
+	})
+	t.Run("a gateway that is gone", func(t *testing.T) {
+		g := &gateway{t: t, nc: g.nc, js: g.js}
+		sub, err := g.nc.Subscribe("natter.list._.all", func(m *nats.Msg) {
+			reply := nats.NewMsg(m.Reply)
+			reply.Data = []byte(first.payload)
+			reply.Header = nats.Header{contract.HeaderGateway: {"gw1"}, contract.HeaderGateways: {"2"}, contract.HeaderPeers: {"gone"}, contract.HeaderExpected: {"1"}}
+			if err := m.RespondMsg(reply); err != nil {
+				t.Error(err)
+			}
+		})
+		must(t, err)
+		must(t, g.nc.Flush())
+		t.Cleanup(func() { _ = sub.Unsubscribe() })
+		all := server.Timeout(patience)
+		sockets, err := all.FetchSockets(deadline(t))
+		if err != nil || len(sockets) != 1 {
+			t.Errorf("%d sockets, error %v, want those of the gateway that is there", len(sockets), err)
+		}
+		if count, err := all.Count(deadline(t)); err != nil || count != 1 {
+			t.Errorf("counted %d, error %v", count, err)
+		}
+	})
+	t.Run("left out", func(t *testing.T) {
+		g := &gateway{t: t, nc: g.nc, js: g.js}
+		large := second
+		large.leftOut = "2"
+		g.answer(contract.List, 2, requests, first, large)
+		sockets, err := server.FetchSockets(deadline(t))
+		if !errors.Is(err, sdk.ErrLeftOut) || !strings.Contains(err.Error(), "gateway gw2 left out 2") || len(sockets) != 2 {
+			t.Errorf("%d sockets, error %v, want 2 and %v", len(sockets), err, sdk.ErrLeftOut)
+		}
 	})
 	t.Run("partial", func(t *testing.T) {
 		g := &gateway{t: t, nc: g.nc, js: g.js}

@@ -174,12 +174,9 @@ func (b Broadcast) Disconnect(ctx context.Context, closeConnection bool) error {
 // it. In the same order as Join: FetchSockets of the same server finds it then. Errors: those of Emit, and
 // [ErrDataTooLarge].
 func (b Broadcast) SetData(ctx context.Context, data any) error {
-	text, err := encodeJSON(data)
+	text, err := encodeData(data)
 	if err != nil {
-		return fmt.Errorf("data: %w", err)
-	}
-	if len(text) > contract.MaxData {
-		return fmt.Errorf("data: %w: %d bytes of JSON, at most %d are allowed", ErrDataTooLarge, len(text), contract.MaxData)
+		return err
 	}
 	return b.do(ctx, "data", json.RawMessage(text))
 }
@@ -248,7 +245,7 @@ func (b Broadcast) message(ctx context.Context, kind contract.Kind, event string
 	if b.sender != nil && kind != contract.Ask { // a question has no stamp
 		b.sender.sign(msg)
 	}
-	b.told(ctx, kind, event, args)
+	b.told(ctx, kind, event, text, attachments)
 	return msg, nil
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"runtime/debug"
 
 	"github.com/nats-io/nats.go"
 
@@ -110,10 +108,7 @@ func (r *run) handle(j job) {
 		r.room(j, args)
 		return
 	}
-	h := contract.Header(j.msg.Header)
-	socket := newSocket(r.server, j.what.Namespace, contract.SocketInfo{
-		ID: j.what.Socket, User: contract.Last(h, contract.HeaderUser), Name: contract.Last(h, contract.HeaderName),
-	})
+	socket := newSocket(r.server, j.what.Namespace, j.what.Socket, contract.Header(j.msg.Header))
 	if lifecycle(j.what.Event) {
 		r.live(j, n, socket, args)
 		return
@@ -140,10 +135,10 @@ func (r *run) event(j job, n *Namespace, socket *Socket, args Args) {
 
 // answer calls handlers and acks with what the first of them answers.
 func (r *run) answer(j job, each func(call func(h func(context.Context) (Ack, error)))) {
-	var answer Ack
+	var answer, detail Ack
 	each(func(h func(context.Context) (Ack, error)) {
 		var ack Ack
-		err := r.guard(j.msg.Subject, func(ctx context.Context) (err error) {
+		err := r.guard(func(ctx context.Context) (err error) {
 			ack, err = h(ctx)
 			return err
 		})
@@ -152,14 +147,22 @@ func (r *run) answer(j job, each func(call func(h func(context.Context) (Ack, er
 		case errors.As(err, &refusal):
 			ack = refusal.ack()
 		case err != nil:
-			r.server.stats.failed.Add(1)
-			r.server.log.Error("handler failed", "subject", j.msg.Subject, "error", err)
+			r.failed("handler failed", err, "subject", j.msg.Subject)
+			if detail == nil {
+				detail = r.detail(j, err)
+			}
 			return
 		}
 		if answer == nil {
 			answer = ack
 		}
 	})
+	if answer == nil {
+		answer = detail
+	}
+	if answer == nil && j.msg.Reply != "" && r.server.opts.ErrorDetail {
+		r.server.log.Warn("somebody waits for an ack and no handler here gave one: return an Ack, sdk.Ack{} if it has no arguments", "subject", j.msg.Subject)
+	}
 	r.reply(j, answer)
 }
 
@@ -168,10 +171,12 @@ func (r *run) reply(j job, answer Ack) {
 	if answer == nil || j.msg.Reply == "" {
 		return
 	}
-	if err := r.ack(j, answer); err != nil {
-		r.server.stats.failed.Add(1)
-		r.server.log.Error("ack was not sent", "subject", j.msg.Subject, "error", err)
-		return
+	err := r.ack(j, answer)
+	if err != nil {
+		r.failed("ack was not sent", err, "subject", j.msg.Subject)
+		if detail := r.detail(j, err); detail == nil || r.ack(j, detail) != nil {
+			return
+		}
 	}
 	r.server.stats.acks.Add(1)
 }
@@ -203,47 +208,32 @@ func (r *run) live(j job, n *Namespace, socket *Socket, args Args) {
 			return
 		}
 		c.SocketInfo.ID = j.what.Socket
-		socket.info, socket.recovered = c.SocketInfo, c.Recovered
+		connected := &ConnectedSocket{newRemoteSocket(r.server, socket.namespace, c.SocketInfo), c.Recovered}
 		for _, h := range n.connect {
-			r.tell(j.msg.Subject, func(ctx context.Context) { h(ctx, socket) })
+			r.tell(j.msg.Subject, func(ctx context.Context) { h(ctx, connected) })
 		}
 		return
 	}
-	handlers := n.disconnect
-	if j.what.Event == contract.EventDisconnecting {
-		handlers = n.disconnecting
-		_ = json.Unmarshal(args.Raw(1), &socket.info.Rooms) // without them the event still holds
-	}
 	reason := args.String(0)
-	for _, h := range handlers {
-		r.tell(j.msg.Subject, func(ctx context.Context) { h(ctx, socket, reason) })
+	if j.what.Event == contract.EventDisconnect {
+		for _, h := range n.disconnect {
+			r.tell(j.msg.Subject, func(ctx context.Context) { h(ctx, socket, reason) })
+		}
+		return
+	}
+	var rooms []string
+	_ = json.Unmarshal(args.Raw(1), &rooms) // without them the event still holds
+	for _, h := range n.disconnecting {
+		r.tell(j.msg.Subject, func(ctx context.Context) { h(ctx, socket, reason, rooms) })
 	}
 }
 
 func (r *run) tell(subject string, h func(context.Context)) {
-	err := r.guard(subject, func(ctx context.Context) error {
+	err := r.guard(func(ctx context.Context) error {
 		h(ctx)
 		return nil
 	})
 	if err != nil {
-		r.server.stats.failed.Add(1)
-		r.server.log.Error("handler failed", "subject", subject, "error", err)
+		r.failed("handler failed", err, "subject", subject)
 	}
-}
-
-// errPanic is what a panic of a handler becomes.
-var errPanic = errors.New("panic")
-
-// guard gives a handler its deadline and survives its panic.
-func (r *run) guard(subject string, h func(context.Context) error) (err error) {
-	ctx, cancel := context.WithTimeout(r.ctx, r.server.opts.HandlerTimeout)
-	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			r.server.stats.panics.Add(1)
-			r.server.log.Error("handler panicked", "subject", subject, "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("%w: %v", errPanic, p)
-		}
-	}()
-	return h(ctx)
 }

@@ -14,6 +14,17 @@ var (
 	// ErrTimeout says that the time was over before everything had come. The answers that came are returned
 	// beside it.
 	ErrTimeout = errors.New("timed out")
+	// ErrLeftOut says that a gateway left something out of its answer, since it alone is larger than NATS's max_payload: a
+	// socket with a very large handshake, or an ack. The rest is returned beside it.
+	ErrLeftOut = errors.New("larger than max_payload")
+	// ErrNoSocket says that a socket is not there: its client is gone, or its gateway.
+	ErrNoSocket = errors.New("no such socket")
+	// ErrDataElsewhere says that a socket's data are too large to come with its events, over contract.MaxDataHeader bytes:
+	// [Socket.Fetch] has them.
+	ErrDataElsewhere = contract.ErrDataElsewhere
+	// ErrNoAuth says that services are not told what clients give as auth, since the namespace's configuration does not have
+	// HandshakeAuth: it holds what proves who they are.
+	ErrNoAuth = errors.New("services are not told auth (handshakeAuth) in the namespace")
 	// ErrNoStream says that the stream of emits does not exist. A gateway makes it when it starts.
 	ErrNoStream = errors.New("no stream for emits")
 	// ErrNotStored says that JetStream did not confirm a message. It may or may not have been stored; to say
@@ -40,7 +51,7 @@ var (
 //
 // A middleware that returns one makes the client's connect_error, with message and data. A handler that
 // returns one acks {"ok":false,"code":…,"message":…}, with "data" if there is any. Any other error stays
-// inside: it is logged, and the client hears nothing.
+// inside: it is logged, and the client hears nothing, unless [Options.ErrorDetail].
 type Refusal struct {
 	Code    string // one of the contract's codes, such as contract.CodeInvalid; "": contract.CodeForbidden
 	Message string

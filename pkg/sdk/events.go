@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 
@@ -22,7 +23,7 @@ func (n *Namespace) UseEvents(m EventMiddleware) {
 
 // letOn runs the middlewares for events. Of what they do not let on it says what is acked, nil for nothing.
 func (r *run) letOn(j job, n *Namespace, socket *Socket, args Args) (on bool, refused Ack) {
-	err := r.guard(j.msg.Subject, func(ctx context.Context) error {
+	err := r.guard(func(ctx context.Context) error {
 		for _, m := range n.eventUses {
 			if err := m(ctx, socket, j.what.Event, args); err != nil {
 				return err
@@ -37,9 +38,8 @@ func (r *run) letOn(j job, n *Namespace, socket *Socket, args Args) (on bool, re
 	case errors.As(err, &refusal):
 		return false, refusal.ack()
 	}
-	r.server.stats.failed.Add(1)
-	r.server.log.Error("middleware for events failed", "subject", j.msg.Subject, "error", err)
-	return false, nil
+	r.failed("middleware for events failed", err, "subject", j.msg.Subject)
+	return false, r.detail(j, err)
 }
 
 // Outgoing is an event that this server says to clients. Its slices belong to the sender: do not change them.
@@ -50,7 +50,7 @@ type Outgoing struct {
 	Except    []string
 	Gateway   string // the only one that is meant: [Broadcast.Local]
 	Event     string
-	Args      []any
+	Args      Args // as clients hear them, to be read as those of a [Handler]
 }
 
 // OnAnyOutgoing adds a listener for what this server says to clients, in any namespace, as socket.onAnyOutgoing does
@@ -72,9 +72,19 @@ func (s *Server) listeners() []func(context.Context, Outgoing) {
 	return nil
 }
 
-// told tells the listeners what is about to be said.
-func (b Broadcast) told(ctx context.Context, kind contract.Kind, event string, args []any) {
-	for _, listener := range b.server.listeners() {
-		listener(ctx, Outgoing{Kind: kind, Namespace: b.namespace, Rooms: b.rooms, Except: b.except, Gateway: b.gateway, Event: event, Args: args})
+// told tells the listeners what is about to be said: an event array, as it was encoded.
+func (b Broadcast) told(ctx context.Context, kind contract.Kind, event string, text []byte, attachments [][]byte) {
+	listeners := b.server.listeners()
+	if len(listeners) == 0 {
+		return
+	}
+	var values []json.RawMessage
+	if err := json.Unmarshal(text, &values); err != nil {
+		return // it was encoded here
+	}
+	for _, listener := range listeners {
+		listener(ctx, Outgoing{
+			Kind: kind, Namespace: b.namespace, Rooms: b.rooms, Except: b.except, Gateway: b.gateway, Event: event, Args: Args{values[1:], attachments},
+		})
 	}
 }

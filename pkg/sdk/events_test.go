@@ -44,7 +44,7 @@ func TestEventMiddleware(t *testing.T) {
 		ran <- "handler"
 		return sdk.Ack{"sold"}, nil
 	})
-	ns.OnConnect(func(context.Context, *sdk.Socket) { ran <- "connect" })
+	ns.OnConnect(func(context.Context, *sdk.ConnectedSocket) { ran <- "connect" })
 	start(t, server)
 	must(t, g.nc.Flush())
 
@@ -80,23 +80,35 @@ func TestAnyOutgoing(t *testing.T) {
 	server := newServer(t, srv.Connect(t))
 	ctx := deadline(t)
 	var said []string
+	var binary []byte
 	server.OnAnyOutgoing(func(ctx context.Context, o sdk.Outgoing) {
-		said = append(said, fmt.Sprintln(o.Kind, o.Namespace, o.Rooms, o.Except, o.Event, o.Args, ctx != nil))
+		said = append(said, fmt.Sprintln(o.Kind, o.Namespace, o.Rooms, o.Except, o.Event, raws(o.Args), ctx != nil))
+		binary = append(binary, o.Args.Bytes(0)...)
 	})
 	g.answer(contract.Ask, 1, nil, part{gateway: "gw1", payload: `[]`})
 	must(t, server.Emit(ctx, "a", 1, "x"))
 	_, err := server.Of("/shop").To("red").Except("blue").Post(ctx, "b")
 	must(t, err)
-	must(t, server.Volatile().Emit(ctx, "c"))
+	must(t, server.Volatile().Emit(ctx, "c", []byte("bin")))
 	_, err = server.EmitWithAck(ctx, "d", true)
 	must(t, err)
 	if err := server.Emit(ctx, "connect"); !errors.Is(err, sdk.ErrReservedEvent) {
 		t.Errorf("%v", err)
 	}
 	want := []string{
-		"emit / [] [] a [1 x] true\n", "post /shop [red] [blue] b [] true\n", "volatile / [] [] c [] true\n", "ask / [] [] d [true] true\n",
+		"emit / [] [] a [1 \"x\"] true\n", "post /shop [red] [blue] b [] true\n", "volatile / [] [] c [{\"_placeholder\":true,\"num\":0}] true\n", "ask / [] [] d [true] true\n",
 	}
 	if !slices.Equal(said, want) {
 		t.Errorf("said %q, want %q", said, want)
 	}
+	equal(t, "binary", string(binary), "bin")
+}
+
+// raws are arguments as JSON.
+func raws(args sdk.Args) []string {
+	all := make([]string, args.Len())
+	for i := range all {
+		all[i] = string(args.Raw(i))
+	}
+	return all
 }

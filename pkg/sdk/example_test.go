@@ -62,7 +62,7 @@ func Example() {
 	// Output:
 	// {"ok":true,"user":"u1","name":"Ann","rooms":["polite"]}
 	// [{"ok":true}]
-	// [{"ok":false,"code":"invalid","message":"1 arguments are wanted, 0 were given"}]
+	// [{"ok":false,"code":"invalid","message":"1 argument wanted, 0 given"}]
 }
 
 // say requests and prints the reply.

@@ -53,7 +53,7 @@ func (r *run) decide(msg *nats.Msg, n *Namespace) {
 		return
 	}
 	var a contract.Admission
-	err := r.guard(msg.Subject, func(ctx context.Context) (err error) {
+	err := r.guard(func(ctx context.Context) (err error) {
 		a.OK, err = n.exists(ctx, c)
 		return err
 	})
@@ -69,7 +69,6 @@ func (r *run) decide(msg *nats.Msg, n *Namespace) {
 		err = msg.Respond(answer)
 	}
 	if err != nil {
-		r.server.stats.failed.Add(1)
-		log.Error("whether a namespace exists was not answered, the client waits", "namespace", c.entry.Namespace, "socket", c.entry.ID, "error", err)
+		r.failed("whether a namespace exists was not answered, the client waits", err, "subject", msg.Subject, "namespace", c.entry.Namespace, "socket", c.entry.ID)
 	}
 }

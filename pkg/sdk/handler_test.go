@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -56,7 +57,7 @@ func TestAck(t *testing.T) {
 		ack, ackAttachments         string
 	}{
 		{event: "sum", payload: `["sum",1,2]`, ack: `[3,"<ok>"]`},
-		{event: "sum", payload: `["sum",1]`, ack: `[{"ok":false,"code":"invalid","message":"2 arguments are wanted, 1 were given"}]`},
+		{event: "sum", payload: `["sum",1]`, ack: `[{"ok":false,"code":"invalid","message":"2 arguments wanted, 1 given"}]`},
 		{event: "sum", payload: `["sum",1,"x"]`, ack: `[{"ok":false,"code":"invalid","message":"argument 1 cannot be a string"}]`},
 		{event: "empty", payload: `["empty"]`, ack: `[]`},
 		{event: "refuse", payload: `["refuse"]`, ack: `[{"ok":false,"code":"forbidden","message":"not you","data":{"left":0}}]`},
@@ -131,7 +132,7 @@ func TestOnlyWhatIsHandledIsSubscribed(t *testing.T) {
 	newGateway(t, srv)
 	server := newServer(t, srv.Connect(t))
 	server.Of("/").On("delete user", func(context.Context, *sdk.Socket, sdk.Args) (sdk.Ack, error) { return nil, nil })
-	server.Of("/").OnConnect(func(context.Context, *sdk.Socket) {})
+	server.Of("/").OnConnect(func(context.Context, *sdk.ConnectedSocket) {})
 	server.Of("/admin").Use(func(context.Context, *sdk.Client) error { return nil })
 	server.Of("/all").OnAny(func(context.Context, *sdk.Socket, string, sdk.Args) (sdk.Ack, error) { return nil, nil })
 	server.Of("/all").OnDisconnect(func(context.Context, *sdk.Socket, string) {})
@@ -161,7 +162,7 @@ func TestLife(t *testing.T) {
 	server := newServer(t, srv.Connect(t))
 	ns := server.Of("/")
 	said := make(chan string, 16)
-	ns.OnConnect(func(_ context.Context, s *sdk.Socket) {
+	ns.OnConnect(func(_ context.Context, s *sdk.ConnectedSocket) {
 		said <- fmt.Sprint("connect ", s.ID(), s.Info().Rooms, s.Info().Roles, string(s.Info().Data), s.Recovered())
 	})
 	ns.OnAny(func(_ context.Context, s *sdk.Socket, event string, args sdk.Args) (sdk.Ack, error) {
@@ -172,8 +173,8 @@ func TestLife(t *testing.T) {
 		said <- "x" + args.String(0)
 		return nil, nil
 	})
-	ns.OnDisconnecting(func(_ context.Context, s *sdk.Socket, reason string) {
-		said <- fmt.Sprint("disconnecting ", reason, s.Info().Rooms)
+	ns.OnDisconnecting(func(_ context.Context, s *sdk.Socket, reason string, rooms []string) {
+		said <- fmt.Sprint("disconnecting ", reason, rooms)
 	})
 	ns.OnDisconnect(func(_ context.Context, s *sdk.Socket, reason string) { said <- "disconnect " + reason })
 	start(t, server)
@@ -280,4 +281,32 @@ func TestRestart(t *testing.T) {
 	must(t, receive(t, emitted))
 	eventually(t, "an answer afterwards", ping)
 	eventually(t, "the namespace registered again", func() bool { return g.namespace("/") == "{}" })
+}
+
+// The server's own methods are those of the main namespace.
+func TestServerIsTheMainNamespace(t *testing.T) {
+	srv := natstest.Run(t)
+	g := newGateway(t, srv)
+	log := &lines{}
+	server := newServer(t, srv.Connect(t), func(o *sdk.Options) { o.Log = slog.New(slog.NewTextHandler(log, nil)) })
+	connected := make(chan string, 1)
+	server.Use(func(_ context.Context, c *sdk.Client) error { c.Join("lobby"); return nil })
+	server.OnConnect(func(_ context.Context, s *sdk.ConnectedSocket) { connected <- s.Namespace() })
+	server.On("ping", func(context.Context, *sdk.Socket, sdk.Args) (sdk.Ack, error) { return sdk.Ack{"pong"}, nil })
+	server.On("connection", func(context.Context, *sdk.Socket, sdk.Args) (sdk.Ack, error) { return nil, nil })
+	start(t, server)
+	equal(t, "namespace", g.namespace("/"), `{"registered":["orders"]}`)
+	if a := g.enter("/", "orders", `{}`, patience); a == nil || !a.OK || !slices.Equal(a.Rooms, []string{"lobby"}) {
+		t.Errorf("admission %+v", a)
+	}
+	g.say("/", "connect", socketID("gw1", 1), `["connect",{"rooms":[],"handshake":{},"recovered":false}]`)
+	equal(t, "connected in", receive(t, connected), "/")
+	equal(t, "ack", string(g.request(g.event("/", "ping", socketID("gw1", 1), `["ping"]`)).Data), `["pong"]`)
+	equal(t, "warnings of an event connection", len(log.about("OnConnect")), 1)
+	defer func() {
+		if recover() == nil {
+			t.Error("a handler could be added after Start")
+		}
+	}()
+	server.On("late", nil)
 }

@@ -78,7 +78,7 @@ func (r *run) admit(msg *nats.Msg, u *use, namespace string) {
 		return
 	}
 	c.entry.Namespace = namespace
-	err := r.guard(msg.Subject, func(ctx context.Context) error {
+	err := r.guard(func(ctx context.Context) error {
 		for _, m := range u.chain {
 			if err := m(ctx, c); err != nil {
 				return err
@@ -87,9 +87,12 @@ func (r *run) admit(msg *nats.Msg, u *use, namespace string) {
 		return nil
 	})
 	answer, err := c.answer(err)
+	if err != nil && r.server.opts.ErrorDetail {
+		r.failed("middleware failed, the client is refused", err, "subject", msg.Subject, "socket", c.entry.ID)
+		answer, err = c.answer(&Refusal{Message: err.Error()})
+	}
 	if err != nil {
-		r.server.stats.failed.Add(1)
-		log.Error("middleware failed, the client waits", "socket", c.entry.ID, "error", err)
+		r.failed("middleware failed, the client waits", err, "subject", msg.Subject, "socket", c.entry.ID)
 		return
 	}
 	if err := msg.Respond(answer); err != nil {

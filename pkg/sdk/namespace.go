@@ -33,8 +33,8 @@ type Namespace struct {
 	eventUses     []EventMiddleware
 	events        map[string][]Handler
 	any           []AnyHandler
-	connect       []func(context.Context, *Socket)
-	disconnecting []func(context.Context, *Socket, string)
+	connect       []func(context.Context, *ConnectedSocket)
+	disconnecting []func(context.Context, *Socket, string, []string)
 	disconnect    []func(context.Context, *Socket, string)
 	rooms         []func(context.Context, RoomEvent)
 	exists        Decider // of a function
@@ -76,6 +76,9 @@ func (n *Namespace) On(event string, h Handler) {
 			n.server.invalid = append(n.server.invalid,
 				fmt.Errorf("%w: %s: %q: use OnConnect, OnDisconnecting or OnDisconnect", ErrReservedEvent, n.name, event))
 		}
+		if event == "connection" {
+			n.server.log.Warn(`a handler for an event "connection" that clients say: OnConnect is told who has entered`, "namespace", n.name)
+		}
 		n.events[event] = append(n.events[event], h)
 	})
 }
@@ -85,13 +88,14 @@ func (n *Namespace) OnAny(h AnyHandler) {
 	n.add("any event", "any", func() { n.any = append(n.any, h) })
 }
 
-// OnConnect adds a handler for sockets that have entered. Their [Socket.Info] is complete.
-func (n *Namespace) OnConnect(h func(ctx context.Context, s *Socket)) {
+// OnConnect adds a handler for sockets that have entered.
+func (n *Namespace) OnConnect(h func(ctx context.Context, s *ConnectedSocket)) {
 	n.add("connect", "connect", func() { n.connect = append(n.connect, h) })
 }
 
-// OnDisconnecting adds a handler for sockets that leave; the rooms in their [Socket.Info] are those they were in.
-func (n *Namespace) OnDisconnecting(h func(ctx context.Context, s *Socket, reason string)) {
+// OnDisconnecting adds a handler for sockets that leave, with the rooms that they are still in, but for that of their own
+// id.
+func (n *Namespace) OnDisconnecting(h func(ctx context.Context, s *Socket, reason string, rooms []string)) {
 	n.add("disconnecting", "disconnecting", func() { n.disconnecting = append(n.disconnecting, h) })
 }
 

@@ -33,6 +33,12 @@ type Options struct {
 	PublishTimeout time.Duration
 	// StopTimeout is how long Run waits for running handlers when it ends. Default 10 s.
 	StopTimeout time.Duration
+	// ErrorDetail is for development: what is otherwise logged alone, and keeps the client waiting, is told to clients too. The
+	// error or panic of a handler, or of a middleware for events, is acked as {"ok":false,"code":"internal","message":…}, that
+	// of a middleware refuses the client with its message, and an ack that clients wait for and no handler gives is
+	// logged. In production errors tell strangers what is inside, and such an ack ends the retries of a client that would
+	// have come through.
+	ErrorDetail bool
 	// NoMicro leaves out the NATS micro service, for a program that announces its own.
 	NoMicro bool
 	// Log is where the server reports what has no caller to return an error to. Default slog.Default().

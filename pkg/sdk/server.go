@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/gather"
 )
 
 // mainNamespace is where a Socket.IO server's own methods say things.
@@ -24,6 +25,7 @@ const mainNamespace = "/"
 // may be called from any goroutine. Handlers are registered before [Server.Start].
 type Server struct {
 	nc       *nats.Conn
+	gatherer *gather.Gatherer
 	js       jetstream.JetStream
 	opts     Options
 	subjects contract.Subjects
@@ -66,7 +68,7 @@ func New(nc *nats.Conn, opts Options) (*Server, error) {
 		return nil, fmt.Errorf("sdk: JetStream: %w", err)
 	}
 	return &Server{
-		nc: nc, js: js, opts: opts, subjects: subjects, id: nuid.Next(),
+		nc: nc, gatherer: gather.New(nc), js: js, opts: opts, subjects: subjects, id: nuid.Next(),
 		log:        opts.Log.With("service", opts.Name),
 		namespaces: make(map[string]*Namespace),
 	}, nil
@@ -104,6 +106,18 @@ func (s *Server) Of(name string, config ...contract.Namespace) *Namespace {
 	}
 	return n
 }
+
+// Use is [Namespace.Use] of the main namespace, which it declares, as io.use in Socket.IO.
+func (s *Server) Use(m Middleware) { s.Of(mainNamespace).Use(m) }
+
+// OnConnect is [Namespace.OnConnect] of the main namespace, which it declares, as io.on("connection") in Socket.IO.
+func (s *Server) OnConnect(h func(ctx context.Context, s *ConnectedSocket)) {
+	s.Of(mainNamespace).OnConnect(h)
+}
+
+// On is [Namespace.On] of the main namespace, which it declares: an event of a client. What Socket.IO has io.on for is
+// [Server.OnConnect] and [Server.OnServerSide].
+func (s *Server) On(event string, h Handler) { s.Of(mainNamespace).On(event, h) }
 
 // all is every socket of the main namespace, which is not declared by saying something to it.
 func (s *Server) all() Broadcast { return Broadcast{server: s, namespace: mainNamespace} }
@@ -145,7 +159,7 @@ func (s *Server) EmitWithAck(ctx context.Context, event string, args ...any) ([]
 }
 
 // FetchSockets is [Broadcast.FetchSockets] of the main namespace.
-func (s *Server) FetchSockets(ctx context.Context) ([]*Socket, error) {
+func (s *Server) FetchSockets(ctx context.Context) ([]*RemoteSocket, error) {
 	return s.all().FetchSockets(ctx)
 }
 

@@ -14,64 +14,46 @@ import (
 
 // Socket is a client in a namespace, as a service sees it. It is a name, not a connection: the client may be
 // gone, and what is said to it then reaches nobody. Its methods may be called from any goroutine.
+//
+// It has what came with the event that it is handed for. For what did not, such as its rooms, ask the gateway: see
+// [Socket.Fetch].
 type Socket struct {
 	server    *Server
 	namespace string
-	info      contract.SocketInfo
-	recovered bool
+	id        string
+	user      string
+	name      string
+	data      *socketData
 	timeout   time.Duration
 }
 
-func newSocket(server *Server, namespace string, info contract.SocketInfo) *Socket {
-	return &Socket{server: server, namespace: namespace, info: info}
-}
-
 // ID is the socket's id, <gateway>.<id>.
-func (s *Socket) ID() string { return s.info.ID }
+func (s *Socket) ID() string { return s.id }
 
 // Namespace is the name of the namespace the socket is in.
 func (s *Socket) Namespace() string { return s.namespace }
 
 // User is the id of the user whom a middleware verified, "" for a guest.
-func (s *Socket) User() string { return s.info.User }
+func (s *Socket) User() string { return s.user }
 
 // Name is the user's name, or the one a guest chose: do not decide by it.
-func (s *Socket) Name() string { return s.info.Name }
+func (s *Socket) Name() string { return s.name }
 
-// Info is what the gateway said of the socket. It is complete in OnConnect and from FetchSockets. In handlers
-// of events only ID, User and Name are set, and in OnDisconnecting also Rooms: fetch the socket if you need
-// more.
-func (s *Socket) Info() contract.SocketInfo { return s.info }
-
-// Recovered says, in OnConnect, whether the client resumed a session that was interrupted.
-func (s *Socket) Recovered() bool { return s.recovered }
-
-// Rooms are those that the socket was in, without the room of its own id, as far as [Socket.Info] has them.
-func (s *Socket) Rooms() []string { return s.info.Rooms }
-
-// Handshake is what the gateway knows of the client's connection, as far as [Socket.Info] has it.
-func (s *Socket) Handshake() contract.Handshake { return s.info.Handshake }
-
-// Auth decodes what the client gave as auth, if the namespace's configuration has services told: HandshakeAuth. Without
-// it, and in handlers of events, it is {}. Its error is a [Refusal].
-func (s *Socket) Auth(pointer any) error { return decodeAuth(s.info.Handshake.Auth, pointer) }
-
-// Data decodes the socket's data, as far as [Socket.Info] has them; null if it has none. Its error is encoding/json's.
-func (s *Socket) Data(pointer any) error {
-	if len(s.info.Data) == 0 {
-		return json.Unmarshal([]byte("null"), pointer)
-	}
-	return json.Unmarshal(s.info.Data, pointer)
-}
+// Data decodes the socket's data, socket.data in Socket.IO, as encoding/json does; null if it has none. It has them in
+// every handler, as they were when the client said the event, or as [Socket.SetData] has set them since. What a handler
+// sets with SetData is there for the socket's next event, unless the client had said that already.
+//
+// Errors: those of encoding/json; [ErrDataElsewhere] if they are too large to come with events.
+func (s *Socket) Data(pointer any) error { return s.data.decode(pointer) }
 
 // self is this socket as a target.
 func (s *Socket) self() Broadcast {
-	return Broadcast{server: s.server, namespace: s.namespace, rooms: []string{s.info.ID}, timeout: s.timeout}
+	return Broadcast{server: s.server, namespace: s.namespace, rooms: []string{s.id}, timeout: s.timeout}
 }
 
 // others is the rest of the namespace, told that this socket says it.
 func (s *Socket) others() Broadcast {
-	return Broadcast{server: s.server, namespace: s.namespace, except: []string{s.info.ID}, sender: s, timeout: s.timeout}
+	return Broadcast{server: s.server, namespace: s.namespace, except: []string{s.id}, sender: s, timeout: s.timeout}
 }
 
 // To is a broadcast to rooms in the name of this socket, which does not hear it: stamps and history name it and
@@ -89,7 +71,7 @@ func (s *Socket) Broadcast() Broadcast { return s.others() }
 
 // Local is everybody else in the namespace at the gateway that holds this socket, in its name.
 func (s *Socket) Local() Broadcast {
-	gateway, _, _ := strings.Cut(s.info.ID, ".")
+	gateway, _, _ := strings.Cut(s.id, ".")
 	return s.others().Local(gateway)
 }
 
@@ -120,7 +102,7 @@ func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (Ar
 		return Args{}, err
 	}
 	if len(answers) == 0 {
-		return Args{}, fmt.Errorf("emit %q with ack: %w: the socket %s is not there", event, ErrNoGateway, s.info.ID)
+		return Args{}, fmt.Errorf("emit %q with ack: %w: the socket %s is not there", event, ErrNoGateway, s.id)
 	}
 	return answers[0].Args, nil
 }
@@ -135,8 +117,19 @@ func (s *Socket) Leave(ctx context.Context, rooms ...string) error {
 	return s.self().Leave(ctx, rooms...)
 }
 
-// SetData is [Broadcast.SetData] of this socket. What [Socket.Info] has of it here does not change.
-func (s *Socket) SetData(ctx context.Context, data any) error { return s.self().SetData(ctx, data) }
+// SetData is [Broadcast.SetData] of this socket. From then on [Socket.Data] of this Socket has them too, in all handlers of
+// the event.
+func (s *Socket) SetData(ctx context.Context, data any) error {
+	text, err := encodeData(data)
+	if err != nil {
+		return err
+	}
+	if err := s.self().do(ctx, "data", json.RawMessage(text)); err != nil {
+		return err
+	}
+	s.data.set(text, nil)
+	return nil
+}
 
 // Disconnect is [Broadcast.Disconnect] of this socket.
 func (s *Socket) Disconnect(ctx context.Context, closeConnection bool) error {
@@ -145,11 +138,11 @@ func (s *Socket) Disconnect(ctx context.Context, closeConnection bool) error {
 
 // sign names the socket as the sender.
 func (s *Socket) sign(msg *nats.Msg) {
-	msg.Header.Set(contract.HeaderSocket, s.info.ID)
-	if s.info.User != "" {
-		msg.Header.Set(contract.HeaderUser, s.info.User)
+	msg.Header.Set(contract.HeaderSocket, s.id)
+	if s.user != "" {
+		msg.Header.Set(contract.HeaderUser, s.user)
 	}
-	if s.info.Name != "" {
-		msg.Header.Set(contract.HeaderName, s.info.Name)
+	if s.name != "" {
+		msg.Header.Set(contract.HeaderName, s.name)
 	}
 }

@@ -66,7 +66,7 @@ func TestTakenSocketsAreHeard(t *testing.T) {
 	heard := make(chan string, 100)
 	for _, name := range []string{"/game-1", "/game-*"} {
 		ns := server.Of(name, inOrder)
-		ns.OnConnect(func(_ context.Context, s *sdk.Socket) { heard <- "connect " + s.Namespace() })
+		ns.OnConnect(func(_ context.Context, s *sdk.ConnectedSocket) { heard <- "connect " + s.Namespace() })
 		ns.On("move", func(_ context.Context, s *sdk.Socket, args sdk.Args) (sdk.Ack, error) {
 			heard <- args.String(0) + " " + s.Namespace()
 			return sdk.Ack{}, nil

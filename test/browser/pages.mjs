@@ -11,7 +11,7 @@ const artifacts = new URL("../artifacts/", import.meta.url).pathname;
 
 // open starts what the tests of a describe need: the product and a browser.
 export async function open(t, ...flags) {
-  const natter = await start(t, "--recovery", "--admin-password", adminPassword, ...flags);
+  const natter = await start(t, "--admin-password", adminPassword, ...flags);
   return new Site(natter, await browser(t));
 }
 

@@ -137,7 +137,7 @@ func (b *backend) control(n *sdk.Namespace) {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		outgoing = append(outgoing, []any{o.Kind, o.Namespace, o.Event, len(o.Args)})
+		outgoing = append(outgoing, []any{o.Kind, o.Namespace, o.Event, o.Args.Len()})
 	})
 	// Of all instances, since any of them may have said something.
 	b.server.OnServerSide("outgoing", func(context.Context, string, sdk.Args) (sdk.Ack, error) {

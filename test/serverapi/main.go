@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -47,9 +48,31 @@ func run(ctx context.Context, url, instance string) error {
 	if err := server.Start(ctx); err != nil {
 		return err
 	}
+	detailed, err := develop(ctx, nc)
+	if err != nil {
+		return err
+	}
 	fmt.Println("ready")
 	<-ctx.Done()
-	return server.Stop(context.Background())
+	return errors.Join(server.Stop(context.Background()), detailed.Stop(context.Background()))
+}
+
+// develop is a service in development: it tells clients what failed.
+func develop(ctx context.Context, nc *nats.Conn) (*sdk.Server, error) {
+	server, err := sdk.New(nc, sdk.Options{Name: "develop", ErrorDetail: true, NoMicro: true})
+	if err != nil {
+		return nil, err
+	}
+	n := server.Of("/develop")
+	n.Use(func(_ context.Context, c *sdk.Client) error {
+		if c.Handshake().Query["fail"] != "" {
+			return errors.New("the users cannot be read")
+		}
+		return nil
+	})
+	n.On("fail", func(context.Context, *sdk.Socket, sdk.Args) (sdk.Ack, error) { return nil, errors.New("database down") })
+	n.On("panic", func(context.Context, *sdk.Socket, sdk.Args) (sdk.Ack, error) { panic("boom") })
+	return server, server.Start(ctx)
 }
 
 // backend is one instance.

@@ -62,7 +62,7 @@ export async function deployment(t, { gateways = 1, flags = {}, env = {}, natsAr
     history: service("history", historyHealth, history),
     gateways: Array.from({ length: gateways }, (_, i) => {
       const [port, health] = ports.slice(2 * i);
-      const gateway = service("gateway", health, ["--listen", `127.0.0.1:${port}`, "--gateway-id", `g${i + 1}`, "--no-recovery", "--lease", `${lease}ms`], `gateway g${i + 1}`);
+      const gateway = service("gateway", health, ["--listen", `127.0.0.1:${port}`, "--gateway-id", `g${i + 1}`, "--lease", `${lease}ms`], `gateway g${i + 1}`);
       gateway.url = `http://127.0.0.1:${port}`;
       return gateway;
     }),

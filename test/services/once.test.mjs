@@ -62,7 +62,7 @@ async function company(t, d) {
 describe("each message once, though a process is killed", { concurrency: 2 }, () => {
   test("the leader of a stream with three copies", async (t) => {
     const [c1, c2, c3, p2, p3] = await freePorts(5);
-    const flags = { gateway: ["--recovery"], auth: [], history: [] };
+    const flags = { gateway: [], auth: [], history: [] };
     const routes = [c1, c2, c3].map((port) => `nats://127.0.0.1:${port}`).join();
     const args = (n, port, cluster, dir) =>
       ["-js", "-a", "127.0.0.1", "-p", port, "-sd", join(dir, `nats-${n}`), "-n", `n${n}`, "--cluster_name", "c", "--cluster", `nats://127.0.0.1:${cluster}`, "--routes", routes].map(String);
@@ -123,7 +123,7 @@ describe("each message once, though a process is killed", { concurrency: 2 }, ()
     }],
   ]) {
     test(what, async (t) => {
-      const d = await running(t, { gateways: 2, flags: { gateway: ["--recovery"] } });
+      const d = await running(t, { gateways: 2 });
       const c = await company(t, d);
       const acks = await talk(c.ann, () => kill(d, c));
       await until(() => c.ann.connected && c.bob.connected, "both to be connected", patience);
@@ -132,7 +132,7 @@ describe("each message once, though a process is killed", { concurrency: 2 }, ()
   }
 
   test("a gateway, of a guest that cannot be recovered, since it never heard anything", async (t) => {
-    const d = await running(t, { gateways: 2, flags: { gateway: ["--recovery"] } });
+    const d = await running(t, { gateways: 2 });
     const services = await dial(t, { servers: d.natsUrl });
     await services.request("$KV.NATTER_NAMESPACES.box", JSON.stringify({
       events: { drop: { action: "post", to: "all", args: 1, id: "args[1]", except: "sender" } },

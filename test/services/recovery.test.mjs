@@ -7,7 +7,6 @@ import { proxy } from "./proxy.mjs";
 import { ask, dial, running } from "./deployment.mjs";
 
 const patience = 30_000;
-const flags = { gateway: ["--recovery"] };
 const said = (heard) => heard.all.map((args) => args[1]);
 const numbers = (from, to) => Array.from({ length: to - from }, (_, i) => from + i);
 
@@ -33,7 +32,7 @@ async function back(socket, before) {
 describe("a client comes back", { concurrency: 2 }, () => {
   for (const transports of [["websocket"], ["polling"], ["polling", "websocket"]]) {
     test(`when its gateway was killed: ${transports.join(", then ")}`, async (t) => {
-      const d = await running(t, { gateways: 2, flags });
+      const d = await running(t, { gateways: 2 });
       const { socket: ann, holder, lose } = await roaming(t, d, { transports });
       assert.equal((await ask(ann, "join", "red")).ok, true);
       const heard = collect(ann, "room message");
@@ -60,7 +59,7 @@ describe("a client comes back", { concurrency: 2 }, () => {
   }
 
   test("when NATS was killed, and when its gateway was meanwhile", async (t) => {
-    const d = await running(t, { gateways: 2, flags });
+    const d = await running(t, { gateways: 2 });
     const { socket: ann, lose } = await roaming(t, d, { transports: ["websocket"] });
     const heard = collect(ann, "n");
     const services = await dial(t, { servers: d.natsUrl, reconnect: true, maxReconnectAttempts: -1, reconnectTimeWait: 100 });
@@ -85,7 +84,7 @@ describe("a client comes back", { concurrency: 2 }, () => {
   });
 
   test("when all of Natter was killed and started again", async (t) => {
-    const natter = await start(t, "--recovery");
+    const natter = await start(t);
     const ann = await natter.connected("/", { transports: ["websocket"] });
     assert.equal((await ask(ann, "join", "red")).ok, true);
     const heard = collect(ann, "room message");

@@ -4,7 +4,8 @@
 
 import assert from "node:assert/strict";
 import { afterEach, before, describe, test } from "node:test";
-import { collect, connected, next, suite, timeout, until } from "../harness.mjs";
+import { isDeepStrictEqual } from "node:util";
+import { collect, connected, next, said, suite, timeout, until } from "../harness.mjs";
 import { Process } from "../process.mjs";
 import { ask, bin, running } from "./deployment.mjs";
 
@@ -33,7 +34,7 @@ describe("the server API over two gateways", () => {
     await Promise.all(["one", "two"].map(backend));
     control = await enter("/control", { gateway: g1 });
     reports = [];
-    control.on("report", (...report) => reports.push(report));
+    control.on("report", (...report) => reports.push(said(control, "report", report)));
   });
 
   // Nobody of one test is there in the next.
@@ -158,7 +159,7 @@ describe("the server API over two gateways", () => {
         // Two EVENTs come before CONNECT: the client kept them.
         assert.deepEqual(packets.slice(0, 3), [2, 2, 0]);
         const [, , , details] = await reported("connect", "/static", socket.id);
-        assert.deepEqual([details.rooms, details.data, details.auth], [["early"], { from: "middleware" }, {}]);
+        assert.deepEqual([details.rooms, details.data, details.auth], [["early"], { from: "middleware" }, null]);
         leave(socket);
       }
     });
@@ -181,6 +182,15 @@ describe("the server API over two gateways", () => {
   });
 
   describe("events", () => {
+    test("that fail are told in development, and so are middlewares", async () => {
+      for (const socket of await both("/develop")) {
+        assert.deepEqual(await ask(socket, "fail"), { ok: false, code: "internal", message: "fail: database down" });
+        assert.deepEqual(await ask(socket, "panic"), { ok: false, code: "internal", message: "panic: panic: boom" });
+        leave(socket);
+      }
+      assert.equal((await refused("/develop", { query: { fail: "1" } })).message, "the users cannot be read");
+    });
+
     test("reach catch-all listeners in both directions", async () => {
       await ask(control, "outgoing");
       for (const socket of await both("/static")) {
@@ -266,6 +276,12 @@ describe("the server API over two gateways", () => {
       const [reader, sleeper] = await both("/static", { transports: ["websocket"], perMessageDeflate: false });
       const read = collect(reader, "news");
       const slept = collect(sleeper, "news");
+      const [mine, others] = [collect(sleeper, "now"), next(reader, "now")];
+      await ask(sleeper, "volatile broadcast", "to others", "now");
+      assert.deepEqual(await others, ["to others"]);
+      await ask(reader, "volatile broadcast", "to me too", "now");
+      await mine.of(1);
+      assert.deepEqual(mine.all, [["to me too"]]);
       const missed = async () => Number((await (await fetch(`${g2.health}/metrics`)).text()).match(/^natter_gateway_volatile_missed_total (\d+)$/m)[1]);
       const before = await missed();
       const connection = sleeper.io.engine.transport.ws._socket;
@@ -301,6 +317,32 @@ describe("the server API over two gateways", () => {
       assert.deepEqual(Object.keys(await fetch({ local: "g2" })), [b.id]);
       assert.deepEqual(Object.keys(await fetch({ except: ["blue"] })), [b.id]);
       leave(a, b);
+    });
+
+    test("have their data in every handler", async () => {
+      for (const gateway of [g1, g2]) {
+        reports.length = 0;
+        const socket = await enter("/static", { gateway });
+        const seen = (where, value) => reported("data", where, socket.id, value);
+        assert.deepEqual(await ask(socket, "data"), { from: "middleware" });
+        await seen("middleware", { from: "middleware" });
+        await seen("catch-all", { from: "middleware" });
+        const value = { user: { name: "Zoë 🎉" }, n: [1, null, 2.5] };
+        assert.deepEqual(await ask(socket, "set data", value), value, "what is set is there at once");
+        // Its gateway hears of it from the stream, the handler's ack may be quicker.
+        await until(async () => isDeepStrictEqual(await ask(socket, "data"), value), "the data to come with the events");
+        const large = "x".repeat(10_000);
+        await ask(socket, "set data", large);
+        await until(async () => (await ask(socket, "data")) === "elsewhere", "to be told that they are too large");
+        const [mine, rooms, fetched, query] = await new Promise((resolve) => socket.emit("fetch me", "red", (...all) => resolve(all)));
+        assert.deepEqual([mine, rooms, fetched, query.EIO], [true, ["red"], large, "4"]);
+        await order("data", { namespace: "/static", rooms: ["red"] }, { seat: 3 });
+        assert.deepEqual((await order("fetch", { namespace: "/static", rooms: ["red"] })).map((info) => info.data), [{ seat: 3 }]);
+        assert.deepEqual(await ask(socket, "data"), { seat: 3 });
+        const { id } = socket;
+        leave(socket);
+        await reported("data", "disconnect", id, { seat: 3 });
+      }
     });
 
     test("join, leave, are given data and are disconnected, by room", async () => {

@@ -1,14 +1,14 @@
 // Package gather collects the answers of all gateways to one request, the asker's half of the subjects
 // natter.ask and natter.list. It knows when they are complete: every answer says how many gateways there
-// are. It does not know what the answers say.
+// are, and which. It does not know what the answers say.
 package gather
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -29,89 +29,91 @@ var (
 // maxPending bounds the answers that wait for each; beyond it NATS drops and the result is incomplete.
 const maxPending = 4096
 
+// Probe is a subject that the gateway alone hears, and answers when it is asked there: see [contract.Subjects.ListNobody].
+type Probe func(gateway string) (subject string, err error)
+
+// All is [Gatherer.All] without a probe: it waits for every gateway that holds a lease, those too that were killed.
+func All(ctx context.Context, nc *nats.Conn, request *nats.Msg, each func(*nats.Msg) error) error {
+	return New(nc).All(ctx, request, nil, each)
+}
+
+// Gatherer asks gateways, and remembers which of them NATS did not reach. It may be used from any goroutine.
+type Gatherer struct {
+	nc     *nats.Conn
+	absent absences
+}
+
+// New makes a gatherer on the connection.
+func New(nc *nats.Conn) *Gatherer { return &Gatherer{nc: nc} }
+
 // All publishes the request and hands each answer to each, serially, until every gateway has answered
 // or the context ends. The request's deadline for gateways goes into [contract.HeaderTimeout] and is the
 // caller's to set, a little shorter than the context's.
 //
+// Gateways that keep it waiting are asked on the probe's subject, unless it is nil. One of which NATS says for [gone] that
+// nobody is there has been killed or has lost NATS, and is not waited for, as if its lease had ended; one that is
+// there is waited for. A subscriber to all subjects, such as nats sub 'natter.>', hides who is gone.
+//
 // It returns nil when the answers are complete, else an error that wraps [ErrNoGateway], [ErrIncomplete],
 // [ErrRefused], the error of each, or one of the connection.
-func All(ctx context.Context, nc *nats.Conn, request *nats.Msg, each func(*nats.Msg) error) error {
+func (g *Gatherer) All(ctx context.Context, request *nats.Msg, probe Probe, each func(*nats.Msg) error) error {
 	answers := make(chan *nats.Msg, maxPending)
-	request.Reply = nc.NewInbox()
-	sub, err := nc.ChanSubscribe(request.Reply, answers)
+	inbox := g.nc.NewInbox()
+	sub, err := g.nc.ChanSubscribe(inbox+".>", answers)
 	if err != nil {
 		return fmt.Errorf("subscribing to the answers: %w", err)
 	}
 	defer sub.Unsubscribe() //nolint:errcheck // fails only on a closed connection, where nothing is left to undo
-	if err := nc.PublishMsg(request); err != nil {
+	request.Reply = inbox + ".answer"
+	if err := g.nc.PublishMsg(request); err != nil {
 		return fmt.Errorf("publishing on %s: %w", request.Subject, err)
 	}
 	var seen tally
+	doubts := &doubts{gatherer: g, probe: probe, inbox: inbox + ".probe."}
+	wait := time.NewTimer(patience)
+	defer wait.Stop()
 	for !seen.complete() {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w: %s: %s", ErrIncomplete, request.Subject, &seen)
+		case <-wait.C:
+			if err := doubts.ask(seen.missing()); err != nil {
+				return err
+			}
+			wait.Reset(doubts.pause())
 		case msg, ok := <-answers:
 			if !ok {
 				return fmt.Errorf("waiting for answers: %w", nats.ErrConnectionClosed)
 			}
-			if len(msg.Data) == 0 && msg.Header.Get("Status") == "503" {
+			if gateway, ok := strings.CutPrefix(msg.Subject, doubts.inbox); ok {
+				if doubts.answered(gateway, msg) {
+					seen.goneIs(gateway)
+				}
+				wait.Reset(doubts.pause())
+				continue
+			}
+			if nobody(msg) {
 				return fmt.Errorf("%w on %s", ErrNoGateway, request.Subject)
 			}
 			if code := contract.Last(contract.Header(msg.Header), contract.HeaderError); code != "" {
 				return fmt.Errorf("%w: %s: %s", ErrRefused, code, msg.Data)
 			}
-			if err := seen.add(contract.Header(msg.Header)); err != nil {
+			gateway, err := seen.add(contract.Header(msg.Header))
+			if err != nil {
 				return err
 			}
+			g.absent.forget(gateway)
 			if err := each(msg); err != nil {
 				return err
 			}
+			if err := doubts.ask(g.absent.among(seen.missing())); err != nil { // they may be so still
+				return err
+			}
+			wait.Reset(doubts.pause())
 		}
 	}
 	return nil
 }
 
-// tally counts the parts that each gateway has sent.
-type tally struct {
-	gateways int            // how many there are, by the newest word
-	left     map[string]int // gateway → parts still to come
-	done     int            // gateways of which every part is here
-}
-
-func (t *tally) add(h contract.Header) error {
-	gateway := contract.Last(h, contract.HeaderGateway)
-	gateways, err := strconv.Atoi(contract.Last(h, contract.HeaderGateways))
-	if gateway == "" || err != nil || gateways < 1 {
-		return fmt.Errorf("%w: an answer without %s and %s", contract.ErrBadHeader, contract.HeaderGateway, contract.HeaderGateways)
-	}
-	parts := 1
-	if part := contract.Last(h, contract.HeaderPart); part != "" {
-		_, total, _ := strings.Cut(part, "/")
-		if parts, err = strconv.Atoi(total); err != nil || parts < 1 {
-			return fmt.Errorf("%w: %s: %q", contract.ErrBadHeader, contract.HeaderPart, part)
-		}
-	}
-	if t.left == nil {
-		t.left = make(map[string]int)
-	}
-	t.gateways = max(t.gateways, gateways)
-	left, known := t.left[gateway]
-	if !known {
-		left = parts
-	}
-	t.left[gateway] = left - 1
-	if left == 1 {
-		t.done++
-	}
-	return nil
-}
-
-func (t *tally) complete() bool { return t.gateways > 0 && t.done >= t.gateways }
-
-func (t *tally) String() string {
-	if t.gateways == 0 {
-		return "no gateway answered"
-	}
-	return fmt.Sprintf("%d of %d gateways answered", t.done, t.gateways)
-}
+// nobody says whether a message is NATS's word that nobody subscribes to what was asked.
+func nobody(msg *nats.Msg) bool { return len(msg.Data) == 0 && msg.Header.Get("Status") == "503" }

@@ -20,12 +20,21 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // gateway answers every request with the parts, saying that there are so many gateways.
 func gateway(t *testing.T, nc *nats.Conn, id string, gateways int, parts ...string) {
 	t.Helper()
+	gatewayWith(t, nc, id, nil, gateways, parts...)
+}
+
+// gatewayWith also names its peers.
+func gatewayWith(t *testing.T, nc *nats.Conn, id string, peers []string, gateways int, parts ...string) {
+	t.Helper()
 	_, err := nc.Subscribe("natter.list._.all", func(m *nats.Msg) {
 		for i, part := range parts {
 			reply := nats.NewMsg(m.Reply)
 			reply.Data = []byte(part)
 			reply.Header.Set(contract.HeaderGateway, id)
 			reply.Header.Set(contract.HeaderGateways, strconv.Itoa(gateways))
+			if len(peers) > 0 {
+				reply.Header.Set(contract.HeaderPeers, contract.FormatPeers(peers))
+			}
 			if len(parts) > 1 {
 				reply.Header.Set(contract.HeaderPart, fmt.Sprintf("%d/%d", i+1, len(parts)))
 			}
@@ -88,6 +97,7 @@ func TestAnswersOutsideTheContract(t *testing.T) {
 		"refusal":          {nats.Header{contract.HeaderError: {contract.CodeInvalid}}, ErrRefused},
 		"no headers":       {nil, contract.ErrBadHeader},
 		"no gateways":      {nats.Header{contract.HeaderGateway: {"a"}, contract.HeaderGateways: {"0"}}, contract.ErrBadHeader},
+		"a bad peer":       {nats.Header{contract.HeaderGateway: {"a"}, contract.HeaderGateways: {"2"}, contract.HeaderPeers: {"b,>"}}, contract.ErrBadHeader},
 		"parts of nothing": {nats.Header{contract.HeaderGateway: {"a"}, contract.HeaderGateways: {"1"}, contract.HeaderPart: {"1/x"}}, contract.ErrBadHeader},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -39,8 +39,14 @@ func (d *deployment) tryAsk(msg *nats.Msg) ([]*nats.Msg, error) {
 // list fetches sockets, by id.
 func (d *deployment) list(namespace string, rooms []string) map[string]contract.SocketInfo {
 	d.t.Helper()
+	return d.infos(d.ask(d.message(contract.List, namespace, rooms, "")))
+}
+
+// infos are what answers to a list say, by id.
+func (d *deployment) infos(answers []*nats.Msg) map[string]contract.SocketInfo {
+	d.t.Helper()
 	all := map[string]contract.SocketInfo{}
-	for _, m := range d.ask(d.message(contract.List, namespace, rooms, "")) {
+	for _, m := range answers {
 		var infos []contract.SocketInfo
 		if err := json.Unmarshal(m.Data, &infos); err != nil {
 			d.t.Fatalf("answer %s: %v", m.Data, err)

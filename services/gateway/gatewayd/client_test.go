@@ -243,7 +243,7 @@ func (c *client) dispatch(p *socketio.Packet) {
 	case socketio.Connect, socketio.ConnectError:
 		s.entry <- string(p.Data)
 	case socketio.Event, socketio.BinaryEvent:
-		s.events <- p
+		s.events <- s.incoming(p)
 	case socketio.Disconnect:
 		close(s.out)
 	case socketio.Ack, socketio.BinaryAck:

@@ -4,12 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/embed"
 	"github.com/natter-io/natter/pkg/kit/gather"
+	"github.com/natter-io/natter/pkg/natstest"
 )
 
 // data are the sockets' data by id, as gateways answer once what was stored up to after has taken effect.
@@ -58,4 +61,48 @@ func TestServicesSetTheDataOfSockets(t *testing.T) {
 	}
 	check(last, "99", "99")
 	b.wantHeard() // clients hear nothing of it
+}
+
+// TestEventsBringTheDataOfTheirSocket also ends the sockets, with and without their own word.
+func TestEventsBringTheDataOfTheirSocket(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, natstest.WithOptions(func(o *embed.Options) { o.MaxPayload = 32 << 10 }))
+	g := d.gateway()
+	d.admit("/guarded", func(contract.Entry) string { return `{"ok":true,"data":{"name": "Zoë"}}` })
+	on := d.listen("natter.on.guarded.>")
+	a := g.dial().enter("/guarded", "")
+	heard := func(event, data, size string) {
+		t.Helper()
+		m := recv(t, event, on)
+		if p, err := (contract.Subjects{}).Parse(m.Subject); err != nil || p.Event != event {
+			t.Fatalf("heard %s, %v; want %s", m.Subject, err, event)
+		}
+		if got := m.Header.Get(contract.HeaderData) + " " + m.Header.Get(contract.HeaderDataSize); got != data+" "+size {
+			t.Fatalf("%s brings %.100q, want %.100q %s", event, got, data, size)
+		}
+	}
+	set := func(data string) { d.data("/guarded", d.do("/guarded", nil, `["data",`+data+`]`)) }
+	heard("connect", "", "") // has them in its payload
+	a.emit(`"hello"`)
+	heard("hello", `{"name":"Zo\u00eb"}`, "")
+	set(`{"a": [1,2], "b": "< >"}`)
+	a.emit(`"hello"`)
+	heard("hello", `{"a":[1,2],"b":"< >"}`, "")
+	set(`null`)
+	a.emit(`"hello"`)
+	heard("hello", "", "")
+	long := `"` + strings.Repeat("x", contract.MaxDataHeader-2) + `"`
+	set(long)
+	a.emit(`"hello"`)
+	heard("hello", long, "")
+	// What the event itself leaves no room for, and what is too large for any.
+	a.emit(`"hello"`, `"`+strings.Repeat("y", 30<<10)+`"`)
+	heard("hello", "", strconv.Itoa(contract.MaxDataHeader))
+	set(`"x` + long[1:])
+	a.emit(`"hello"`)
+	heard("hello", "", strconv.Itoa(contract.MaxDataHeader+1))
+	set(`{"seat":3}`)
+	a.close()
+	heard("disconnecting", `{"seat":3}`, "")
+	heard("disconnect", `{"seat":3}`, "")
 }

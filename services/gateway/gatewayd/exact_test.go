@@ -10,14 +10,29 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/gateway/gatewayd"
 )
 
 // TestExactFrames holds a conversation on one WebSocket for each case, and looks at every byte that is not drawn at
-// random (Socket.IO protocol v5, sections "Connection to a namespace", "Sending and receiving data", "Disconnection").
+// random (Socket.IO protocol v5, sections "Connection to a namespace", "Sending and receiving data", "Disconnection"),
+// with connection state recovery and without.
 func TestExactFrames(t *testing.T) {
 	t.Parallel()
+	for name, g := range map[string]struct {
+		recovery bool
+		ids      string // what a CONNECT is answered
+	}{
+		"recovery":    {true, `{"sid":"[a-z0-9]+\.[A-Za-z0-9_-]{20}","pid":"[A-Za-z0-9_-]{40}"}$`},
+		"no recovery": {false, `{"sid":"[a-z0-9]+\.[A-Za-z0-9_-]{20}"}$`},
+	} {
+		t.Run(name, func(t *testing.T) { exactFrames(t, g.recovery, g.ids) })
+	}
+}
+
+func exactFrames(t *testing.T, recovery bool, ids string) {
+	t.Parallel()
 	d := deploy(t)
-	g := d.gateway()
+	g := d.gateway(func(c *gatewayd.Config) { c.Recovery = recovery })
 	d.admit("/guarded", func(e contract.Entry) string {
 		if !strings.Contains(string(e.Handshake.Auth), "open sesame") {
 			return `{"ok":false,"message":"not you","data":{"code":7}}`
@@ -37,14 +52,14 @@ func TestExactFrames(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	const connected = `^40/bare,{"sid":"[a-z0-9]+\.[A-Za-z0-9_-]{20}"}$`
+	connected := "^40/bare," + ids
 	const over = "over"
 	for name, c := range map[string][]string{ // what is sent, and with < what must come; with * binary
-		"main namespace":                {"40", `<^40{"sid":"[a-z0-9]+\.[A-Za-z0-9_-]{20}"}$`},
-		"main namespace with a payload": {`40{"name":"Ann"}`, `<^40{"sid":"[^"]+"}$`},
+		"main namespace":                {"40", "<^40" + ids},
+		"main namespace with a payload": {`40{"name":"Ann"}`, "<^40" + ids},
 		"another namespace":             {"40/bare,", "<" + connected},
 		"another namespace, no comma":   {"40/bare", "<" + connected},
-		"with a payload":                {`40/guarded,{"token":"open sesame"}`, `<^40/guarded,{"sid":"[^"]+"}$`},
+		"with a payload":                {`40/guarded,{"token":"open sesame"}`, "<^40/guarded," + ids},
 		"refused":                       {`40/guarded,`, `<^44/guarded,{"message":"not you","data":{"code":7}}$`, "40/bare,", "<" + connected},
 		"unknown namespace":             {"40/nothing,", `<^44/nothing,{"message":"Invalid namespace"}$`, "40/bare,", "<" + connected},
 		"CONNECT without an object":     {"4abc", over},

@@ -1,6 +1,7 @@
 package gatewayd_test
 
 import (
+	"strings"
 	"testing"
 
 	ws "github.com/gorilla/websocket"
@@ -13,6 +14,7 @@ func FuzzFramesHarmNobodyElse(f *testing.F) {
 		`42["chat message","x"]`, `420["join","red"]`, `42["room message","red",1]`, `42["who","red"]`, `42/bare,1["x"]`, `43[]`, `41`, `40/bare,{}`,
 		`451-["x",{"_placeholder":true,"num":0}]`, `461-0[{"_placeholder":true,"num":0}]`, `42["history",{"room":"red"}]`, `42["typing","red"]`,
 		`44{}`, `2`, `3`, `1`, `6`, ``, `4`, `42[{}]`, `42["error"]`, `450-`, `42/a,["x"]`, `40{"token":{}}`, "\xff", `42["\ud800"]`, `42["leave",null]`,
+		`40/told,{"pid":"` + strings.Repeat("x", 40) + `","offset":"a-1"}`, `40/told,{"pid":1,"offset":{}}`, `40/told,{"pid":"","offset":""}`,
 	} {
 		f.Add([]byte(seed), []byte(`42["typing","red"]`), false)
 		f.Add([]byte(seed), []byte{0, 1}, true)

@@ -57,7 +57,7 @@ func TestMounted(t *testing.T) {
 	idle("before")
 
 	g := d.run(s)
-	g.mounted = server.Listener.Addr().String()
+	g.mounted, g.keeps = server.Listener.Addr().String(), true
 	g.awaitReady()
 	if g.Addr() != nil {
 		t.Errorf("a gateway without a port is at %s", g.Addr())

@@ -19,7 +19,11 @@ import (
 	"github.com/natter-io/natter/services/gateway/gatewayd"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// A server that is shut down while it looks for a stream to copy from gives up only when its timeout comes.
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*stream).trySetupSourceConsumer.func3"))
+}
 
 // patience is how long a test waits for what must happen.
 const patience = 15 * time.Second
@@ -76,6 +80,7 @@ type gateway struct {
 	d       *deployment
 	mounted string // the address of the server around it, if it has no port of its own
 	msgpack bool   // whether its parser is msgpack
+	keeps   bool   // whether clients may come back to it: recovery
 	once    sync.Once
 	end     context.CancelFunc
 	done    chan error
@@ -118,7 +123,7 @@ func (d *deployment) gateways(n int, change ...func(*gatewayd.Config)) []*gatewa
 func (d *deployment) launch(change ...func(*gatewayd.Config)) *gateway {
 	d.t.Helper()
 	var cfg gatewayd.Config
-	args := []string{"--listen=127.0.0.1:0", "--health-listen=", "--nats-url=" + d.nats.URL(), "--room-linger=50ms", "--lease=2s", "--no-serve-client", "--no-recovery"}
+	args := []string{"--listen=127.0.0.1:0", "--health-listen=", "--nats-url=" + d.nats.URL(), "--room-linger=50ms", "--lease=2s", "--no-serve-client"}
 	if err := config.Load(gatewayd.Name, gatewayd.About, args, &cfg, config.Environ(nil)); err != nil {
 		d.t.Fatal(err)
 	}
@@ -131,7 +136,7 @@ func (d *deployment) launch(change ...func(*gatewayd.Config)) *gateway {
 		d.t.Fatal(err)
 	}
 	g := d.run(s)
-	g.msgpack = cfg.Parser == "msgpack"
+	g.msgpack, g.keeps = cfg.Parser == "msgpack", cfg.Recovery
 	return g
 }
 

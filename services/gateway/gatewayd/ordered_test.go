@@ -48,8 +48,8 @@ func (d *deployment) till(declare ...string) *till {
 	b := &till{Server: server, nc: nc, heard: make(map[string][]string)}
 	for _, name := range append(declare, "/ordered") {
 		ns := server.Of(name, contract.Namespace{Ordered: "till"})
-		ns.OnConnect(func(_ context.Context, s *sdk.Socket) { b.note(s, "connect") })
-		ns.OnDisconnecting(func(_ context.Context, s *sdk.Socket, _ string) { b.note(s, "disconnecting") })
+		ns.OnConnect(func(_ context.Context, s *sdk.ConnectedSocket) { b.note(s.Socket, "connect") })
+		ns.OnDisconnecting(func(_ context.Context, s *sdk.Socket, _ string, _ []string) { b.note(s, "disconnecting") })
 		ns.OnDisconnect(func(_ context.Context, s *sdk.Socket, _ string) { b.note(s, "disconnect") })
 		ns.On("sell", func(_ context.Context, s *sdk.Socket, args sdk.Args) (sdk.Ack, error) {
 			sleepy()
@@ -170,7 +170,7 @@ func TestOthersHearAnOrderedNamespace(t *testing.T) {
 	}
 	audit := make(chan string, 100)
 	ns := server.Of("/ordered")
-	ns.OnConnect(func(_ context.Context, s *sdk.Socket) { audit <- "connect " + s.ID() })
+	ns.OnConnect(func(_ context.Context, s *sdk.ConnectedSocket) { audit <- "connect " + s.ID() })
 	ns.On("sell", func(_ context.Context, s *sdk.Socket, args sdk.Args) (sdk.Ack, error) {
 		audit <- "sell " + s.ID()
 		return nil, nil

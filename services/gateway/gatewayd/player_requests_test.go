@@ -2,6 +2,7 @@ package gatewayd_test
 
 import (
 	"bufio"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -32,7 +33,7 @@ func (p *player) ask(st step, method, extra, body string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := "/socket.io/?" + strings.ReplaceAll(st.query, "{sid}", p.session())
+	path := "/socket.io/?" + p.fill(st.query)
 	return conn, write(conn, request(method, path, "a.example", extra, body, st.fault), st.fault)
 }
 
@@ -82,8 +83,10 @@ func (p *player) get(st step) error {
 	if err != nil {
 		return err
 	}
-	p.polling = true
-	p.take(strings.Split(body, "\x1e")...)
+	if p.polling, p.polls = true, pollSID; strings.Contains(st.query, poll3) {
+		p.polls = poll3SID
+	}
+	p.take(p.payload(st, body)...)
 	return conn.Close()
 }
 
@@ -102,7 +105,7 @@ func (p *player) poll(conn net.Conn, st step) {
 		}
 		p.mu.Unlock()
 		if err == nil {
-			p.take(strings.Split(body, "\x1e")...)
+			p.take(p.payload(st, body)...)
 		} else {
 			p.take()
 		}
@@ -110,7 +113,11 @@ func (p *player) poll(conn net.Conn, st step) {
 }
 
 func (p *player) post(st step) error {
-	conn, err := p.ask(st, http.MethodPost, "", st.data)
+	data, binary := p.spell(st)
+	if binary && st.words {
+		data = "b" + base64.StdEncoding.EncodeToString([]byte(data))
+	}
+	conn, err := p.ask(st, http.MethodPost, "", data)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package gatewayd_test
 
 import (
 	"bufio"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -9,23 +10,24 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/natter-io/natter/pkg/engineio"
 )
 
 // player plays a script against gateways. It is the client, and it keeps no rules.
 type player struct {
-	addresses []string
-	script    script
-	valid     bool // the script must play to its end
+	place
+	script  script
+	valid   bool   // the script must play to its end
+	msgpack bool   // a step is in its words
+	polls   string // the query of polls that no step asks for
 
-	sid     string
 	polling bool // awaiting polls
 	reading sync.WaitGroup
 
 	mu       sync.Mutex
 	conns    []net.Conn
 	ws       net.Conn      // the newest WebSocket
+	stream   net.Conn      // the newest stream
+	known    known         // of what came
 	waiting  int           // polls without an answer
 	received []string      // packets that nobody awaited yet
 	arrived  chan struct{} // closed and made anew whenever something comes
@@ -39,9 +41,16 @@ const (
 	boredom = 2 * time.Millisecond
 )
 
+// place is where scripts are played.
+type place struct {
+	addresses []string          // of the gateways
+	trusted   *x509.Certificate // of those that serve WebTransport
+}
+
 // play plays the script and returns what the gateway did wrong. When it returns, no goroutine of it is left.
-func play(addresses []string, s session) error {
-	p := &player{addresses: addresses, script: s.script, valid: len(s.mutations) == 0, arrived: make(chan struct{})}
+func play(there place, s session) error {
+	p := &player{place: there, script: s.script, valid: len(s.mutations) == 0, arrived: make(chan struct{}), polls: pollSID}
+	p.msgpack = slices.ContainsFunc(s.script, func(st step) bool { return st.words })
 	err := p.steps()
 	p.hangUp()
 	p.reading.Wait()
@@ -69,8 +78,15 @@ func (p *player) steps() error {
 			if err = p.await(st, limit); err != nil {
 				hope = boredom
 			}
+		case doStream:
+			err = p.open(st)
+		case doPacket:
+			err = p.say(st)
 		case doHangUp:
 			p.hangUp()
+		case doAfresh:
+			p.hangUp()
+			p.forget()
 		}
 		if err != nil && (p.valid || errors.Is(err, errSilence)) {
 			return fmt.Errorf("step %d, %s: %w", i, st.do, err)
@@ -83,7 +99,7 @@ var (
 	errSilence = errors.New("the gateway does not answer")
 	errAwaited = errors.New("awaited in vain")
 	errRefused = errors.New("refused")
-	errNoWS    = errors.New("there is no WebSocket")
+	errNoWS    = errors.New("there is no WebSocket, or no stream")
 )
 
 // read takes what a WebSocket brings, until its end.
@@ -99,7 +115,9 @@ func (p *player) read(r *bufio.Reader) {
 			p.take(fmt.Sprintf("(the WebSocket ended: %v %q)", err, data))
 			return
 		}
-		if op == opText {
+		if op == opBinary && p.msgpack {
+			p.take(plain(data))
+		} else if op == opText {
 			p.take(string(data))
 		}
 	}
@@ -115,11 +133,12 @@ func (p *player) frame(st step) error {
 	if st.data == "5" {
 		p.polling = false
 	}
+	data, binary := p.spell(st)
 	op := byte(opText)
-	if st.binary {
+	if binary {
 		op = opBinary
 	}
-	return write(conn, message(op, st.data, st.fault), st.fault)
+	return write(conn, message(op, data, st.fault), st.fault)
 }
 
 // take notes packets that came.
@@ -128,11 +147,7 @@ func (p *player) take(packets ...string) {
 	defer p.mu.Unlock()
 	for _, packet := range packets {
 		p.received = append(p.received, packet)
-		if p.sid == "" && strings.HasPrefix(packet, "0") {
-			if h, err := engineio.DecodeOpen([]byte(packet[1:])); err == nil {
-				p.sid = h.SID
-			}
-		}
+		p.known.note(packet)
 	}
 	close(p.arrived)
 	p.arrived = make(chan struct{})
@@ -141,9 +156,10 @@ func (p *player) take(packets ...string) {
 // await waits for a packet, and polls for it if nothing else does.
 func (p *player) await(st step, limit time.Duration) error {
 	late := time.After(limit)
+	want := p.fill(st.data)
 	for {
 		arrived, waiting := p.state()
-		if p.find(st.data) {
+		if p.find(want) {
 			return nil
 		}
 		if p.valid && p.find("2") {
@@ -152,7 +168,7 @@ func (p *player) await(st step, limit time.Duration) error {
 			}
 		}
 		if p.polling && waiting == 0 {
-			if err := p.get(step{do: doGet, at: st.at, query: pollSID}); err != nil {
+			if err := p.get(step{do: doGet, at: st.at, query: p.polls}); err != nil {
 				return err
 			}
 		}
@@ -161,7 +177,7 @@ func (p *player) await(st step, limit time.Duration) error {
 		case <-late:
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			return fmt.Errorf("%w: %s; came: %.500q", errAwaited, st.data, p.received)
+			return fmt.Errorf("%w: %s; came: %.500q", errAwaited, want, p.received)
 		}
 	}
 }
@@ -187,7 +203,10 @@ func (p *player) state() (arrived <-chan struct{}, waiting int) {
 // pong answers a ping.
 func (p *player) pong(st step) error {
 	if p.polling {
-		return p.post(step{do: doPost, at: st.at, query: pollSID, data: "3"})
+		return p.post(step{do: doPost, at: st.at, query: p.polls, data: "3"})
+	}
+	if p.stream != nil {
+		return p.say(step{do: doPacket, data: "3"})
 	}
 	return p.frame(step{do: doFrame, data: "3"})
 }
@@ -199,12 +218,19 @@ func (p *player) hangUp() {
 	for _, conn := range p.conns {
 		conn.Close()
 	}
-	p.conns, p.ws, p.polling = nil, nil, false
+	p.conns, p.ws, p.stream, p.polling = nil, nil, nil, false
 }
 
-// session is the session's id, "" before it is known.
-func (p *player) session() string {
+// forget forgets the session, but not the socket.
+func (p *player) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.sid
+	p.known.sid, p.received = "", nil
+}
+
+// fill puts in what is known.
+func (p *player) fill(text string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known.fill(text)
 }

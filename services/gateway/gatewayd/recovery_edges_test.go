@@ -51,7 +51,7 @@ func (s *socket) isOver() bool {
 func TestClaimThatDoesNotGetInIsGivenBack(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(recovering)
+	g := d.gateway()
 	s, pid := g.connectKept("/", "")
 	d.say(nil, 0, 1)
 	last := s.wantSaid("0")
@@ -71,7 +71,7 @@ func TestClaimThatDoesNotGetInIsGivenBack(t *testing.T) {
 func TestOrdersThatTookEffectAreNotRepeated(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	gws := d.gateways(2, recovering)
+	gws := d.gateways(2)
 	s, pid := gws[0].connectKept("/", "")
 	d.say([]string{s.id}, 0, 1)
 	last := s.wantSaid("0")
@@ -98,7 +98,7 @@ func TestOrdersThatTookEffectAreNotRepeated(t *testing.T) {
 func TestOffsetOfTheFutureStartsAfresh(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(recovering)
+	g := d.gateway()
 	s, pid := g.connectKept("/", "")
 	d.say(nil, 0, 1)
 	last := s.wantSaid("0")
@@ -121,7 +121,7 @@ func TestOffsetOfTheFutureStartsAfresh(t *testing.T) {
 func TestTooMuchMissedStartsAfresh(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(recovering, func(c *gatewayd.Config) { c.MaxQueueMessages = 20 })
+	g := d.gateway(func(c *gatewayd.Config) { c.MaxQueueMessages = 20 })
 	s, pid := g.connectKept("/", "")
 	d.say(nil, 0, 1)
 	last := s.wantSaid("0")
@@ -142,10 +142,11 @@ func TestGatewayStartedAgainWithItsID(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
 	named := func(c *gatewayd.Config) { c.GatewayID, c.RecoveryWindow = "named", time.Minute }
-	first := d.gateway(recovering, named)
+	first := d.gateway(named)
 	s, pid := first.connectKept("/", "")
 	d.say(nil, 0, 1)
 	last := s.wantSaid("0")
+	d.data("/", d.do("/", []string{s.id}, `["data",{"seat":3}]`))
 	first.stop()
 	// A gateway that was killed could not write that the client left.
 	kv, err := d.js.KeyValue(t.Context(), contract.Subjects{}.Names().Sessions)
@@ -169,12 +170,20 @@ func TestGatewayStartedAgainWithItsID(t *testing.T) {
 		t.Fatal(err)
 	}
 	lives := d.listen("natter.on._.*.>")
-	second := d.gateway(recovering, named)
+	second := d.gateway(named)
 	wait(t, "the session to wait for its client", func() bool { s, _ := d.session(pid); return !s.Left.IsZero() })
-	if msg := recv(t, "the end of the socket", lives); !strings.Contains(string(msg.Data), "disconnecting") {
-		t.Fatalf("services heard %s", msg.Data)
-	}
-	if again := second.back("/", pid, last); again.kept() != pid {
+	again := second.back("/", pid, last)
+	if again.kept() != pid {
 		t.Fatal("did not go on")
+	}
+	again.emit(`"hello"`)
+	for _, event := range []string{"disconnecting", "disconnect", "connect", "hello"} {
+		msg := recv(t, event, lives)
+		if !strings.HasPrefix(string(msg.Data), `["`+event+`"`) {
+			t.Fatalf("services heard %s, want %s", msg.Data, event)
+		}
+		if data := msg.Header.Get(contract.HeaderData); event != "connect" && data != `{"seat":3}` {
+			t.Errorf("%s brings the data %q", event, data)
+		}
 	}
 }

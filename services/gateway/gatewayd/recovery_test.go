@@ -12,9 +12,6 @@ import (
 	"github.com/natter-io/natter/services/gateway/gatewayd"
 )
 
-// recovering are the settings of gateways to which clients come back.
-func recovering(c *gatewayd.Config) { c.Recovery = true }
-
 // pid connects and returns the socket's private id, too.
 func (g *gateway) connectKept(namespace, auth string) (*socket, string) {
 	g.t.Helper()
@@ -40,31 +37,17 @@ func (g *gateway) back(namespace, pid, offset string) *socket {
 	return g.dial().ask(namespace, fmt.Sprintf(`{"pid":%q,"offset":%q}`, pid, offset))
 }
 
-// offset is the last argument of an event.
-func offset(t testing.TB, event string) string {
-	t.Helper()
-	var array []any
-	if err := json.Unmarshal([]byte(event), &array); err != nil {
-		t.Fatal(err)
-	}
-	offset, ok := array[len(array)-1].(string)
-	if _, _, err := contract.SplitMessageID(offset); !ok || err != nil {
-		t.Fatalf("%s has no offset: %v", event, err)
-	}
-	return offset
-}
-
-// said takes n events and returns their second elements; the offset of the last, too.
+// said takes n events and returns their second elements, and the last one's offset.
 func (s *socket) said(n int) (texts []string, last string) {
 	s.t.Helper()
 	for range n {
-		e := s.event()
+		e := recv(s.t, "an event", s.events)
 		var array []json.RawMessage
-		if err := json.Unmarshal([]byte(e), &array); err != nil {
+		if err := json.Unmarshal(e.Data, &array); err != nil {
 			s.t.Fatal(err)
 		}
 		texts = append(texts, string(array[1]))
-		last = offset(s.t, e)
+		last = e.offset
 	}
 	return texts, last
 }
@@ -96,7 +79,7 @@ func (d *deployment) say(rooms []string, from, to int) {
 func TestClientGoesOnAtAnotherGateway(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	gws := d.gateways(2, recovering)
+	gws := d.gateways(2)
 	s, pid := gws[0].connectKept("/", "")
 	s.join("red")
 	lives := d.listen("natter.on._.*.>")
@@ -167,7 +150,7 @@ func (g *gateway) drop(s *socket) {
 func TestClientIsTakenFromAGatewayThatDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	gws := d.gateways(2, recovering)
+	gws := d.gateways(2)
 	s, pid := gws[0].connectKept("/", "")
 	s.join("red")
 	d.say([]string{"red"}, 0, 1)
@@ -196,7 +179,7 @@ func TestClientIsTakenFromAGatewayThatDoesNotKnow(t *testing.T) {
 func TestWhoStartsAfresh(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(recovering, func(c *gatewayd.Config) { c.RecoveryWindow = 2 * time.Second })
+	g := d.gateway(func(c *gatewayd.Config) { c.RecoveryWindow = 2 * time.Second })
 	fresh := func(why, namespace, pid, offset string) {
 		t.Helper()
 		s := g.back(namespace, pid, offset)
@@ -251,7 +234,7 @@ func TestWhoStartsAfresh(t *testing.T) {
 func TestMiddlewareDecidesAgain(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(recovering)
+	g := d.gateway()
 	admission := `{"ok":true,"user":"u1","rooms":["staff","all hands"],"data":{"n":1}}`
 	answers := make(chan string, 8)
 	d.admit("/guarded", func(contract.Entry) string { return <-answers })
@@ -288,7 +271,7 @@ func TestMiddlewareDecidesAgain(t *testing.T) {
 func TestOneOfManyClaimsWins(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	gws := d.gateways(3, recovering)
+	gws := d.gateways(3)
 	s, pid := gws[0].connectKept("/", "")
 	d.say(nil, 0, 1)
 	last := s.wantSaid("0")
@@ -320,7 +303,7 @@ func TestOneOfManyClaimsWins(t *testing.T) {
 func TestNothingIsMissedAroundARecovery(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	gws := d.gateways(3, recovering)
+	gws := d.gateways(3)
 	s, pid := gws[0].connectKept("/", "")
 	s.join("red", "green", "blue")
 	const total = 3000
@@ -362,7 +345,7 @@ func TestEveryoneComesBackAtOnce(t *testing.T) {
 	t.Parallel()
 	const clients, missed = 100, 50
 	d := deploy(t)
-	gws := d.gateways(2, recovering)
+	gws := d.gateways(2)
 	type client struct {
 		s    *socket
 		pid  string

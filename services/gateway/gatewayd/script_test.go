@@ -2,6 +2,7 @@ package gatewayd_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -16,16 +17,22 @@ const (
 	doFrame  action = "frame"  // a WebSocket message on the newest WebSocket
 	doAwait  action = "await"  // waits for a packet that begins with the data, polling for it if need be
 	doHangUp action = "hangup" // closes every network connection
+	doAfresh action = "afresh" // hangs up and forgets the session, to begin another one
+	doStream action = "stream" // opens a WebTransport session and its stream
+	doPacket action = "packet" // a packet on the newest of these
 )
 
-// step is one thing that a scripted client does.
+// step is one thing that a scripted client does. In query and data, {sid} is the session's id, {id} that of the first
+// socket in the main namespace, {pid} its private one, {first} and {offset} are the first and the last offset that came, and
+// {epoch} is what offsets begin with.
 type step struct {
 	do     action
 	at     int    // which of the gateways, for requests
 	method string // in place of the action's own
-	query  string // of requests; {sid} is the session's
+	query  string // of requests
 	data   string
-	binary bool // of frames
+	binary bool // of frames and packets
+	words  bool // in the words of the msgpack parser, which the data is put into
 	fault  fault
 }
 
@@ -65,6 +72,9 @@ func (s script) String() string {
 		if st.binary {
 			b.WriteString(" binary")
 		}
+		if st.words {
+			b.WriteString(" msgpack")
+		}
 		if !st.fault.none() {
 			fmt.Fprintf(&b, " %+v", st.fault)
 		}
@@ -88,7 +98,17 @@ func frames(texts ...string) (s script) {
 }
 
 // validScripts are sessions as stock clients have them. Each of them plays to its end undisturbed.
-var validScripts = map[string]script{
+var validScripts = merge(scripts, recoveryScripts, streamScripts, msgpackScripts, revision3Scripts)
+
+func merge(all ...map[string]script) map[string]script {
+	merged := map[string]script{}
+	for _, some := range all {
+		maps.Copy(merged, some)
+	}
+	return merged
+}
+
+var scripts = map[string]script{
 	"polling": {
 		{do: doGet, query: pollQuery},
 		{do: doPost, query: pollSID, data: `40`},

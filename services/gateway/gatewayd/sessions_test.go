@@ -25,29 +25,41 @@ var (
 )
 
 const (
-	atATime = 48 // sessions
-	// leftover bounds what all the sessions together may leave on the heap, in bytes: what the embedded nats-server
-	// keeps of the messages that they stored is among it.
+	atATime = 32 // sessions
+	// leftover bounds what all the sessions together may leave on the heap, in bytes.
 	leftover = 8 << 20
 )
 
-// TestMutatedSessionsHarmNobodyElse throws sessions that are nearly valid at two gateways. Nothing may panic, hang,
+// TestMutatedSessionsHarmNobodyElse throws sessions that are nearly valid at two gateways, and at two more of the same
+// deployment with the msgpack parser. Nothing may panic, hang,
 // or stay behind; whoever else is connected notices nothing; and valid sessions among them play to their end.
 func TestMutatedSessionsHarmNobodyElse(t *testing.T) {
+	countHeld(t)
 	var log panicLog
 	d := deploy(&watched{TB: t, log: &log})
-	gws := d.gateways(2, func(c *gatewayd.Config) {
+	settings := func(c *gatewayd.Config) {
 		const aWhile = 5 * time.Second // for valid sessions on a machine that is busy
 		c.PingInterval, c.PingTimeout, c.UpgradeTimeout, c.ConnectTimeout, c.AckTimeout = time.Second, aWhile, aWhile, aWhile, aWhile
 		c.MaxHTTPBufferSize = 100_000
-	})
+	}
+	streams, leaf := withWebTransport(t)
+	gws := d.gateways(2, settings, streams, func(c *gatewayd.Config) { c.AllowEIO3 = true })
+	for range 2 {
+		gws = append(gws, d.gateway(settings, withMsgpack))
+	}
+	for _, g := range gws {
+		g.awaitPeers(len(gws))
+	}
 	d.serve("natter.on.*.echo.>", func(*nats.Msg) string { return `["echo"]` })
 	d.admit("/guarded", func(contract.Entry) string { return `{"ok":true,"user":"u","rooms":["red"]}` })
 	d.t = t
 
 	everybody := moveIn(d, gws)
-	addresses := []string{gws[0].Addr().String(), gws[1].Addr().String()}
-	playValid(t, addresses) // so that all that is made once is made
+	there := place{trusted: leaf}
+	for _, g := range gws {
+		there.addresses = append(there.addresses, g.Addr().String())
+	}
+	playValid(t, there) // so that all that is made once is made
 	d.askRed()
 	before := settle(t, gws, len(everybody.sockets), nil)
 
@@ -56,7 +68,7 @@ func TestMutatedSessionsHarmNobodyElse(t *testing.T) {
 	var asker sync.WaitGroup
 	asker.Go(func() { d.askForEver(asking) })
 	start := time.Now()
-	played := playMutated(t, addresses, *sessionsSeed, *sessionsN, *sessionsFor)
+	played := playMutated(t, there, *sessionsSeed, *sessionsN, *sessionsFor)
 	took := time.Since(start)
 	stopAsking()
 	asker.Wait()
@@ -73,12 +85,12 @@ func TestMutatedSessionsHarmNobodyElse(t *testing.T) {
 }
 
 // playValid plays every valid script several times, at the same time.
-func playValid(t *testing.T, addresses []string) {
+func playValid(t *testing.T, there place) {
 	t.Helper()
 	var players sync.WaitGroup
 	for _, name := range slices.Repeat(scriptNames, 3) {
 		players.Go(func() {
-			if err := play(addresses, session{name: name, script: validScripts[name]}); err != nil {
+			if err := play(there, session{name: name, script: validScripts[name]}); err != nil {
 				t.Errorf("the valid script %q: %v\n%s", name, err, validScripts[name])
 			}
 		})
@@ -89,7 +101,7 @@ func playValid(t *testing.T, addresses []string) {
 }
 
 // playMutated plays up to n sessions for the time, and returns how many those were.
-func playMutated(t *testing.T, addresses []string, seed, n uint64, limit time.Duration) int64 {
+func playMutated(t *testing.T, there place, seed, n uint64, limit time.Duration) int64 {
 	t.Helper()
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -121,7 +133,7 @@ func playMutated(t *testing.T, addresses []string, seed, n uint64, limit time.Du
 				if _, err := journal.WriteAt(fmt.Appendf(nil, "%20d\n", s.seed), slot*21); err != nil {
 					t.Error(err)
 				}
-				if err := play(addresses, s); err != nil {
+				if err := play(there, s); err != nil {
 					t.Errorf("the session of seed %d, which is %q with %q: %v\n%s", s.seed, s.name, s.mutations, err, s.script)
 				}
 				played.Add(1)

@@ -3,6 +3,8 @@ package gatewayd_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -277,5 +279,74 @@ func TestLargeListsComeInParts(t *testing.T) {
 	}
 	if len(ids) > 0 {
 		t.Fatalf("%d sockets are not listed", len(ids))
+	}
+}
+
+// TestAnswersSayWhatTheyLeaveOut has a socket, and an ack, that are too large for any NATS message.
+func TestAnswersSayWhatTheyLeaveOut(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, natstest.WithOptions(func(o *embed.Options) { o.MaxPayload = 4 << 10 }))
+	gws := d.gateways(2)
+	large, other, far := gws[0].connect(), gws[0].connect(), gws[1].connect()
+	for i := range 40 {
+		large.join(strings.Repeat("r", 100) + fmt.Sprint(i))
+	}
+	check := func(answers []*nats.Msg, want string) {
+		t.Helper()
+		for _, m := range answers {
+			gateway, leftOut := m.Header.Get(contract.HeaderGateway), m.Header.Get(contract.HeaderLeftOut)
+			if gateway == gws[0].ID() && leftOut != want || gateway != gws[0].ID() && leftOut != "" {
+				t.Errorf("%s left out %q", gateway, leftOut)
+			}
+		}
+	}
+	answers := d.ask(d.message(contract.List, "/", nil, ""))
+	check(answers, "1")
+	if all := d.infos(answers); len(all) != 2 || all[other.id].ID == "" || all[far.id].ID == "" {
+		t.Errorf("listed %v", all)
+	}
+	if n := gws[0].metric("natter_gateway_dropped_total", "answer over max_payload"); n != 1 {
+		t.Errorf("%v answers were counted as dropped", n)
+	}
+	check(d.ask(d.message(contract.List, "/", []string{other.id}, "")), "")
+	done := d.asked(d.message(contract.Ask, "/", []string{large.id, other.id}, `["q"]`))
+	large.answer(recv(t, "the question", large.events), quote(strings.Repeat("x", 4<<10)))
+	other.answer(recv(t, "the question", other.events), `1`)
+	answers = recv(t, "the answers", done)
+	check(answers, "1")
+	if got, expected := acks(t, answers); len(got) != 1 || got[other.id] != "[1]" || expected != 2 {
+		t.Errorf("acks %q of %d", got, expected)
+	}
+}
+
+// TestGatewaysNameTheirPeers in each answer, so that who asks knows whom to wait for.
+func TestGatewaysNameTheirPeers(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	gws := d.gateways(3)
+	want := map[string]string{}
+	for _, g := range gws {
+		var peers []string
+		for _, peer := range gws {
+			if peer != g {
+				peers = append(peers, peer.ID())
+			}
+		}
+		slices.Sort(peers)
+		want[g.ID()] = strings.Join(peers, ",")
+	}
+	got := map[string]string{}
+	for _, m := range d.ask(d.message(contract.List, "/", nil, "")) {
+		got[m.Header.Get(contract.HeaderGateway)] = m.Header.Get(contract.HeaderPeers)
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("peers %v, want %v", got, want)
+	}
+	nobody, err := contract.Subjects{}.ListNobody("/", gws[0].ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := d.nc.Request(nobody, nil, patience); err != nil || string(m.Data) != "[]" || m.Header.Get(contract.HeaderPeers) != "" {
+		t.Errorf("%s: %v, %v", nobody, m, err)
 	}
 }

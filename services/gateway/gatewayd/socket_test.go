@@ -19,8 +19,11 @@ type socket struct {
 	id        string
 
 	entry  chan string // the answer to CONNECT: CONNECT's or CONNECT_ERROR's payload
-	events chan *socketio.Packet
+	events chan *incoming
 	out    chan struct{} // closed when the server put it out of the namespace
+
+	epoch string // of the last offset that came, and its sequence: the connection's reader's own
+	at    uint64
 
 	ackMu sync.Mutex
 	acks  map[uint64]chan *socketio.Packet
@@ -31,7 +34,7 @@ type socket struct {
 func (c *client) ask(namespace, auth string) *socket {
 	c.t.Helper()
 	s := &socket{
-		client: c, namespace: namespace, entry: make(chan string, 4), events: make(chan *socketio.Packet, 1<<16),
+		client: c, namespace: namespace, entry: make(chan string, 4), events: make(chan *incoming, 1<<16),
 		out: make(chan struct{}), acks: make(map[uint64]chan *socketio.Packet),
 	}
 	c.mu.Lock()
@@ -53,8 +56,8 @@ func (c *client) enter(namespace, auth string) *socket {
 func (s *socket) entered() *socket {
 	s.t.Helper()
 	answer := recv(s.t, "the answer to CONNECT", s.entry)
-	var a struct{ SID string }
-	if err := json.Unmarshal([]byte(answer), &a); err != nil || !contract.IsSocketID(a.SID) || !strings.HasPrefix(a.SID, s.g.ID()+".") {
+	var a struct{ SID, PID string }
+	if err := json.Unmarshal([]byte(answer), &a); err != nil || !contract.IsSocketID(a.SID) || !strings.HasPrefix(a.SID, s.g.ID()+".") || (a.PID != "") != s.g.keeps {
 		s.t.Fatalf("CONNECT was answered %s", answer)
 	}
 	s.id = a.SID
@@ -109,7 +112,7 @@ func (s *socket) request(args ...string) string {
 }
 
 // answer acks an event.
-func (s *socket) answer(p *socketio.Packet, args ...string) {
+func (s *socket) answer(p *incoming, args ...string) {
 	s.t.Helper()
 	s.send(string(socketio.AppendAck(nil, socketio.Head{Namespace: s.namespace, ID: p.ID, HasID: true}, array(args))))
 }

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go"
 	"github.com/quic-go/webtransport-go"
 
 	"github.com/natter-io/natter/pkg/engineio"
@@ -70,21 +71,34 @@ func withWebTransport(t testing.TB) (func(*gatewayd.Config), *x509.Certificate) 
 type streamLink struct {
 	*webtransport.Stream
 	session *webtransport.Session
+	quic    *quic.Conn
 	mu      sync.Mutex // writes
 }
 
 func dialStream(address string, trusted *x509.Certificate) (*streamLink, error) {
 	roots := x509.NewCertPool()
 	roots.AddCert(trusted)
-	d := webtransport.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+	l := &streamLink{}
+	d := webtransport.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots},
+		DialAddr: func(ctx context.Context, addr string, t *tls.Config, q *quic.Config) (conn *quic.Conn, err error) {
+			l.quic, err = quic.DialAddr(ctx, addr, t, q)
+			return l.quic, err
+		},
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	_, session, err := d.Dial(ctx, "https://"+address+"/socket.io/", nil)
+	var err error
+	if _, l.session, err = d.Dial(ctx, "https://"+address+"/socket.io/", nil); err == nil {
+		l.Stream, err = l.session.OpenStreamSync(ctx)
+	}
 	if err != nil {
+		if l.quic != nil {
+			l.quic.CloseWithError(0, "")
+		}
 		return nil, err
 	}
-	stream, err := session.OpenStreamSync(ctx)
-	return &streamLink{Stream: stream, session: session}, err
+	return l, nil
 }
 
 // stream opens a session at the gateway, which sends what comes first: a packet.

@@ -86,6 +86,26 @@ func message(op byte, data string, f fault) []byte {
 	return appendFrame(b, finalBit|op, data, f)
 }
 
+// packet is the bytes of a packet in a stream.
+func packet(data string, isBinary bool, f fault) []byte {
+	var b []byte
+	switch n := len(data); {
+	case f.announced != 0:
+		b = binary.BigEndian.AppendUint64([]byte{127}, uint64(f.announced))
+	case n < 126:
+		b = []byte{byte(n)}
+	case n < 1<<16:
+		b = binary.BigEndian.AppendUint16([]byte{126}, uint16(n))
+	default:
+		b = binary.BigEndian.AppendUint64([]byte{127}, uint64(n))
+	}
+	if isBinary {
+		b[0] |= 0x80
+	}
+	b[0] ^= f.bits
+	return append(b, data...)
+}
+
 // write writes with the faults that all bytes can have. It is an error that the connection was cut.
 func write(conn net.Conn, b []byte, f fault) error {
 	for _, bit := range f.flips {

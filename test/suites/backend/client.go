@@ -30,8 +30,8 @@ func client(server *sdk.Server, w words) {
 	}
 	on(server.Of("/foo"), "getId", id)
 	server.Of("/no").Use(func(context.Context, *sdk.Client) error { return sdk.Refuse(w.Refusal, nil) })
-	server.Of("/abc", contract.Namespace{HandshakeAuth: true}).OnConnect(func(ctx context.Context, s *sdk.Socket) {
-		say(ctx, s, "handshake", s.Handshake())
+	server.Of("/abc", contract.Namespace{HandshakeAuth: true}).OnConnect(func(ctx context.Context, s *sdk.ConnectedSocket) {
+		say(ctx, s.Socket, "handshake", s.Handshake())
 	})
 
 	main := server.Of("/")
@@ -43,12 +43,12 @@ func client(server *sdk.Server, w words) {
 	})
 	on(main, "getId", id)
 	on(main, "getHandshake", func(ctx context.Context, s *sdk.Socket, _ sdk.Args) sdk.Ack {
-		found, err := server.In(s.ID()).FetchSockets(ctx)
-		if err != nil || len(found) != 1 {
-			slog.Error("a socket was not found", "socket", s.ID(), "found", len(found), "error", err)
+		found, err := s.Fetch(ctx)
+		if err != nil {
+			slog.Error("a socket was not found", "socket", s.ID(), "error", err)
 			return nil
 		}
-		return sdk.Ack{found[0].Handshake()}
+		return sdk.Ack{found.Handshake()}
 	})
 	events(main, w)
 	binary(main)

@@ -11,7 +11,7 @@ import (
 func protocol(server *sdk.Server) {
 	main := server.Of("/")
 	for _, n := range []*sdk.Namespace{main, server.Of("/custom", contract.Namespace{HandshakeAuth: true})} {
-		n.OnConnect(func(ctx context.Context, s *sdk.Socket) { say(ctx, s, "auth", s.Handshake().Auth) })
+		n.OnConnect(func(ctx context.Context, s *sdk.ConnectedSocket) { say(ctx, s.Socket, "auth", s.Handshake().Auth) })
 	}
 	on(main, "message", func(ctx context.Context, s *sdk.Socket, args sdk.Args) sdk.Ack {
 		say(ctx, s, "message-back", values(args)...)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/gather"
 	"github.com/natter-io/natter/pkg/kit/provision"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
 	"github.com/natter-io/natter/services/gateway/internal/parser"
@@ -67,11 +68,12 @@ type Metrics interface {
 
 // Bridge implements [session.Backend].
 type Bridge struct {
-	opts Options
-	nc   *nats.Conn
-	js   jetstream.JetStream
-	hub  *hub.Hub[*session.Socket]
-	acks func() uint64 // draws ids for acks that clients owe
+	opts     Options
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	gatherer *gather.Gatherer // asks the other gateways
+	hub      *hub.Hub[*session.Socket]
+	acks     func() uint64 // draws ids for acks that clients owe
 
 	rooms    *rooms
 	replies  *replies // to events and questions of clients
@@ -99,6 +101,10 @@ type Bridge struct {
 	doubted    chan struct{} // wakes the reader to a doubt
 	reconnects uint64        // of the connection, as far as the reader knows
 
+	// handing is held while an event with an offset is handed to the hub, so that none with an earlier one comes after it.
+	// Held while the hub's queues are waited for; the hub's workers do not take it.
+	handing sync.Mutex
+
 	epoch *epoch
 	ready chan struct{} // closed when the streams are there for the first time
 	who   chan struct{} // bounds clients' concurrent questions to all gateways
@@ -107,7 +113,7 @@ type Bridge struct {
 
 	moving sync.Mutex // held while it is said that a socket came into a room or left it; before the rooms' own
 
-	lately struct{ store, use, allow, skip, ack, repair, room rate.Sometimes } // warnings that many messages could cause at once
+	lately struct{ store, use, allow, skip, ack, answer, repair, room rate.Sometimes } // warnings that many messages could cause at once
 }
 
 // errNotReady says that the streams are not there yet.
@@ -120,7 +126,7 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 		return nil, fmt.Errorf("jetstream: %w", err)
 	}
 	b := &Bridge{
-		opts: opts, nc: nc, js: js, hub: h, acks: acks,
+		opts: opts, nc: nc, js: js, gatherer: gather.New(nc), hub: h, acks: acks,
 		live:     make(chan *nats.Msg, opts.Queue),
 		volatile: make(chan *nats.Msg, opts.Queue),
 		requests: make(chan *nats.Msg, opts.Queue),
@@ -133,7 +139,7 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 		reconnects: nc.Stats().Reconnects,
 		asked:      make(chan struct{}, maxAllow),
 	}
-	for _, s := range []*rate.Sometimes{&b.lately.store, &b.lately.use, &b.lately.allow, &b.lately.skip, &b.lately.ack, &b.lately.repair, &b.lately.room} {
+	for _, s := range []*rate.Sometimes{&b.lately.store, &b.lately.use, &b.lately.allow, &b.lately.skip, &b.lately.ack, &b.lately.answer, &b.lately.repair, &b.lately.room} {
 		*s = rate.Sometimes{First: 10, Interval: time.Second}
 	}
 	b.rooms = newRooms(nc, opts, b.live, b.volatile, b.requests)

@@ -47,6 +47,9 @@ type copies struct {
 	told    bool      // it is in the log that posts are late
 }
 
+// errNotCopied says why a message is held.
+var errNotCopied = errors.New("posts are not copied for history now")
+
 // reached is where copying stands.
 type reached struct {
 	created time.Time // of the posts stream

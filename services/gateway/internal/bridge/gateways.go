@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,18 +25,22 @@ func newGateways(opts Options) *gateways {
 }
 
 // count is how many gateways there are, this one included.
-func (g *gateways) count() int {
+func (g *gateways) count() int { return len(g.others()) + 1 }
+
+// others are the gateways that there are beside this one.
+func (g *gateways) others() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n := 1
+	var all []string
 	for id, at := range g.heard {
 		if time.Since(at) > g.opts.Lease {
 			delete(g.heard, id)
 		} else if id != g.opts.Gateway {
-			n++
+			all = append(all, id)
 		}
 	}
-	return n
+	slices.Sort(all)
+	return all
 }
 
 // list is which gateways were heard of lately.

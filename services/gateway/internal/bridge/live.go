@@ -146,6 +146,8 @@ func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 }
 
 func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored, epoch string, h contract.Header, payload []byte) error {
+	b.handing.Lock()
+	defer b.handing.Unlock()
 	offset := max(s.Sequence, b.position.Load()) // a client that gets this has all that was read so far
 	err := b.meant(sel, func(sel hub.Selection) error {
 		m, err := b.packet(sel.Namespace, kind, s, epoch, offset, h, payload)
@@ -155,10 +157,12 @@ func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored,
 		b.hub.Each(sel, func(member *session.Socket) { member.Deliver(s.Sequence, m) })
 		return nil
 	})
-	if err == nil {
-		b.opts.Metrics.Delivered(kind)
+	if err != nil {
+		return err
 	}
-	return err
+	b.position.Store(offset)
+	b.opts.Metrics.Delivered(kind)
+	return nil
 }
 
 // packet encodes a stored event for the sockets of a namespace.
@@ -177,6 +181,18 @@ func (b *Bridge) withOffset(extra [][]byte, epoch string, offset uint64) [][]byt
 		return extra
 	}
 	return append(extra, strconv.AppendQuote(nil, contract.MessageID(epoch, offset)))
+}
+
+// InTurn calls f while no event is being handed to the hub, with the offset of those that were.
+func (b *Bridge) InTurn(f func(offset string)) {
+	b.handing.Lock()
+	defer b.handing.Unlock()
+	epoch := b.epoch.latest()
+	if !b.opts.Recovery || epoch == "" {
+		f("")
+		return
+	}
+	f(contract.MessageID(epoch, b.position.Load()))
 }
 
 // skip notes a message that nobody can make sense of. JetStream acked it before anyone could object.
@@ -318,7 +334,8 @@ func (b *Bridge) settleAt(ctx context.Context, path string, after uint64) error 
 }
 
 // merge puts fetched messages among those that wait in the channel, by sequence. When a fence has
-// answered, all that was stored before it has arrived there.
+// answered, all that was stored before it has arrived there. Questions wait for all that was fetched, since it may have been
+// stored before they were asked.
 func (b *Bridge) merge(fetched []stored) {
 	if len(fetched) == 0 {
 		return
@@ -328,7 +345,12 @@ func (b *Bridge) merge(fetched []stored) {
 		waiting = append(waiting, incoming{msg: <-b.live})
 	}
 	merged := make([]incoming, 0, len(waiting)+len(fetched))
+	var questions []incoming
 	for _, in := range waiting {
+		if b.isRequest(in.msg) {
+			questions = append(questions, in)
+			continue
+		}
 		sequence := sequenceOf(in.msg)
 		for len(fetched) > 0 && sequence != 0 && fetched[0].sequence < sequence {
 			merged = append(merged, incoming{fetched[0].msg, true})
@@ -339,7 +361,7 @@ func (b *Bridge) merge(fetched []stored) {
 	for _, m := range fetched {
 		merged = append(merged, incoming{m.msg, true})
 	}
-	b.backlog = merged
+	b.backlog = append(merged, questions...)
 }
 
 func sequenceOf(msg *nats.Msg) uint64 {
@@ -381,14 +403,17 @@ func (b *Bridge) volatileEvent(msg *nats.Msg) error {
 	if contract.Last(h, contract.HeaderStamp) != "" {
 		extra = [][]byte{stamp(h, "", time.Now())}
 	}
-	extra = b.withOffset(extra, b.epoch.get(), b.position.Load())
+	b.handing.Lock()
+	defer b.handing.Unlock()
+	position := b.position.Load()
+	extra = b.withOffset(extra, b.epoch.latest(), position)
 	err = b.meant(sel, func(sel hub.Selection) error {
 		m, err := b.encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, msg.Data, extra...)
 		if err != nil {
 			return err
 		}
 		b.hub.Each(sel, func(s *session.Socket) {
-			if !s.DeliverVolatile(m) {
+			if !s.DeliverVolatile(position, m) {
 				b.opts.Metrics.Missed()
 			}
 		})

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
@@ -58,7 +59,7 @@ func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from, at uint64,
 			}
 		}
 		if !found {
-			r.missed.UpTo, r.missed.Rooms = last, r.rooms
+			r.missed.UpTo, r.missed.Rooms, r.missed.Offset = last, r.rooms, contract.MessageID(epoch, last)
 			return r.missed, nil
 		}
 	}
@@ -175,6 +176,7 @@ type packets struct {
 	mu      sync.Mutex
 	encoded map[packetKey]*transport.Message
 	size    int
+	used    time.Time
 }
 
 type packetKey struct {
@@ -189,6 +191,7 @@ func (c *packets) get(namespace string, sequence uint64, encode func() (*transpo
 	k := packetKey{namespace, sequence}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.used = time.Now()
 	if m := c.encoded[k]; m != nil {
 		return m, nil
 	}
@@ -201,6 +204,15 @@ func (c *packets) get(namespace string, sequence uint64, encode func() (*transpo
 	}
 	c.encoded[k] = m
 	return m, nil
+}
+
+// trim forgets all if nothing was used for a while, as the tail's cache does.
+func (c *packets) trim(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now.Sub(c.used) > cacheFor {
+		c.encoded, c.size = nil, 0
+	}
 }
 
 // startOver forgets all: the stream is another one.

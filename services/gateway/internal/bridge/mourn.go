@@ -52,6 +52,7 @@ func (s *sessions) run(ctx context.Context) {
 			}
 			s.keepUnkept()
 			s.forget(time.Now())
+			s.bridge.packets.trim(time.Now())
 		}
 	}
 }

@@ -16,9 +16,9 @@ import (
 // is stored in the order in which it said it, and once, however often it must be published: each message has a
 // Nats-Msg-Id, which JetStream knows again.
 //
-// As long as all goes well nothing waits for anything. When something that a client said is not confirmed (a leader was
-// killed, NATS is away) this client stalls: nothing new of it is published before the rest is confirmed or given up,
-// and that one by one. Other clients do not notice.
+// Of each client one message is under way at a time, until it is confirmed or given up: an attempt that is not answered in
+// time may still be stored, by a leader that was stopped and goes on, and must not find anything stored that the client
+// said before it and JetStream has not yet. Clients do not wait for each other.
 type outbox struct {
 	bridge *Bridge
 
@@ -31,24 +31,21 @@ type outbox struct {
 
 // sender is a client with messages that are not confirmed. The outbox's lock guards it.
 type sender struct {
-	id      string
-	posts   []*post // in the order in which they were said
-	stalled bool
-	flying  int           // attempts that may still be answered
-	next    time.Time     // when the first message is published again, if nothing flies
-	wait    time.Duration // between the last attempt and the next
+	id    string
+	posts []*post // in the order in which they were said; the first is under way, if the sender is not stalled
+	wait  time.Duration
+	next  time.Time // when the first is published again, if the sender is stalled
 }
 
 // post is one message on its way. The outbox's lock guards it.
 type post struct {
-	sender    *sender
-	msg       *nats.Msg
-	until     time.Time // when it is given up
-	done      func(id string, err error)
-	attempt   int  // the last one
-	flying    bool // whether that may still be answered
-	overtaken bool // what the same client said later is stored
-	over      bool // confirmed or given up
+	sender  *sender
+	msg     *nats.Msg
+	until   time.Time // when it is given up
+	done    func(id string, err error)
+	attempt int  // the last one
+	flying  bool // whether that may still be answered
+	over    bool // confirmed or given up
 }
 
 const (
@@ -66,15 +63,15 @@ const (
 )
 
 var (
-	errOvertaken = errors.New("something that the client said later is stored already")
-	errGivenUp   = errors.New("not confirmed in time")
+	errNoStream = errors.New("the stream is not known now")
+	errGivenUp  = errors.New("not confirmed in time")
 )
 
 func newOutbox(b *Bridge) *outbox {
 	return &outbox{bridge: b, senders: make(map[string]*sender), stalled: make(map[*sender]struct{})}
 }
 
-// add takes a message, and publishes it at once if it can.
+// add takes a message, and publishes it at once if nothing of the same client is under way.
 func (o *outbox) add(from string, p *post) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -91,18 +88,29 @@ func (o *outbox) add(from string, p *post) error {
 	s.posts = append(s.posts, p)
 	o.count++
 	o.bytes += size
-	if !s.stalled && !o.publish(p) {
-		o.stall(s)
+	if len(s.posts) == 1 {
+		o.publish(s)
 	}
 	return nil
 }
 
-// publish makes an attempt; false if it fails right away. mu is held.
-func (o *outbox) publish(p *post) bool {
+// publish makes an attempt with the first message of a sender; if it fails right away the sender stalls. mu is held.
+func (o *outbox) publish(s *sender) {
+	p := s.posts[0]
+	delete(o.stalled, s)
+	if err := o.attempt(p); err != nil {
+		o.stall(s)
+	}
+}
+
+func (o *outbox) attempt(p *post) error {
 	b := o.bridge
 	epoch := b.epoch.get()
-	if epoch == "" || b.copies.holds(p.msg.Subject) {
-		return false
+	if epoch == "" {
+		return errNoStream
+	}
+	if b.copies.holds(p.msg.Subject) {
+		return errNotCopied
 	}
 	if p.attempt > 0 {
 		b.opts.Metrics.StoredAgain()
@@ -110,24 +118,17 @@ func (o *outbox) publish(p *post) bool {
 	p.attempt++
 	attempt, stream := p.attempt, b.opts.Subjects.Names().Stream
 	err := b.stores.request(p.msg, attemptTimeout, func(reply *nats.Msg, err error) {
-		id, duplicate, err := pubAck(stream, epoch, reply, err)
-		o.settle(p, attempt, id, duplicate, err)
+		id, err := pubAck(stream, epoch, reply, err)
+		o.settle(p, attempt, id, err)
 	})
-	if err == nil {
-		p.flying = true
-		p.sender.flying++
-	}
-	return err == nil
+	p.flying = err == nil
+	return err
 }
 
-// stall has the sender's messages published again, from the first that is not confirmed. mu is held.
+// stall has the sender's first message published again, after a pause. mu is held.
 func (o *outbox) stall(s *sender) {
-	if !s.stalled {
-		s.wait = storeTick
-	}
-	s.stalled = true
+	s.wait = min(max(2*s.wait, storeTick), storePause)
 	s.next = time.Now().Add(s.wait)
-	s.wait = min(2*s.wait, storePause)
 	o.stalled[s] = struct{}{}
 }
 
@@ -136,95 +137,37 @@ func (o *outbox) lost() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, s := range o.senders {
-		for _, p := range s.posts {
-			p.flying = false
-		}
-		s.flying = 0
+		s.posts[0].flying = false
 		o.stall(s)
 	}
 }
 
 // settle takes the outcome of an attempt. Any attempt that was confirmed will do; only the last one can have failed.
-func (o *outbox) settle(p *post, attempt int, id string, duplicate bool, err error) {
+func (o *outbox) settle(p *post, attempt int, id string, err error) {
 	o.mu.Lock()
-	var given []*post
-	over := false
-	if !p.over {
-		last := o.landed(p, attempt)
-		switch {
-		case err == nil:
-			over = true
-			if !duplicate { // which was stored before what was said meanwhile
-				given = o.overtake(p)
-			}
-		case errors.Is(err, session.ErrTooLarge), last && p.overtaken:
-			over = true
-		case last:
-			o.stall(p.sender)
+	last := attempt == p.attempt && p.flying
+	over := !p.over && (err == nil || errors.Is(err, session.ErrTooLarge))
+	switch s := p.sender; {
+	case over:
+		o.remove(p)
+		s.wait = 0
+		if len(s.posts) > 0 {
+			o.publish(s)
 		}
-	}
-	if over {
-		o.finish(p, err == nil)
+	case last:
+		p.flying = false
+		o.stall(s)
 	}
 	o.mu.Unlock()
-	for _, earlier := range given {
-		earlier.done("", errOvertaken)
-	}
 	if over {
 		p.done(id, err)
-	}
-}
-
-// landed notes that an attempt was answered, or will not be, and says whether it was the last one. mu is held.
-func (o *outbox) landed(p *post, attempt int) bool {
-	last := attempt == p.attempt && p.flying
-	if last {
-		p.flying = false
-		p.sender.flying--
-	}
-	return last
-}
-
-// overtake notes that what the sender said before this was not stored in time, and gives up what has failed already.
-// What still flies may have been stored, and its answer be late. mu is held.
-func (o *outbox) overtake(p *post) (given []*post) {
-	for _, earlier := range p.sender.posts[:slices.Index(p.sender.posts, p)] {
-		earlier.overtaken = true
-		if !earlier.flying {
-			given = append(given, earlier)
-		}
-	}
-	for _, earlier := range given {
-		o.remove(earlier)
-	}
-	return given
-}
-
-// finish forgets a message that is confirmed or refused; of a stalled sender the next one follows. mu is held.
-func (o *outbox) finish(p *post, confirmed bool) {
-	s := p.sender
-	first := s.posts[0] == p
-	o.remove(p)
-	if confirmed && first && s.stalled && s.flying == 0 && len(s.posts) > 0 {
-		o.repeat(s)
-	}
-}
-
-// repeat publishes the first message of a stalled sender. mu is held.
-func (o *outbox) repeat(s *sender) {
-	if !o.publish(s.posts[0]) {
-		o.stall(s)
 	}
 }
 
 // remove forgets a message; mu is held.
 func (o *outbox) remove(p *post) {
 	s := p.sender
-	if p.flying {
-		p.flying = false
-		s.flying--
-	}
-	p.over = true
+	p.over, p.flying = true, false
 	o.count--
 	o.bytes -= len(p.msg.Data)
 	s.posts = slices.DeleteFunc(s.posts, func(other *post) bool { return other == p })
@@ -246,17 +189,17 @@ func (o *outbox) run(ctx context.Context) {
 			return
 		case now := <-tick.C:
 			o.giveUp(func(p *post) bool { return now.After(p.until) }, errGivenUp)
-			o.repeatAll(now)
+			o.repeat(now)
 		}
 	}
 }
 
-func (o *outbox) repeatAll(now time.Time) {
+func (o *outbox) repeat(now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for s := range o.stalled {
-		if s.flying == 0 && now.After(s.next) {
-			o.repeat(s)
+		if now.After(s.next) {
+			o.publish(s)
 		}
 	}
 }

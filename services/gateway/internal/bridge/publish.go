@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/natter-io/natter/pkg/contract"
-	"github.com/natter-io/natter/pkg/kit/gather"
 	"github.com/natter-io/natter/pkg/socketio"
 	"github.com/natter-io/natter/services/gateway/internal/session"
 )
@@ -49,6 +48,10 @@ func (b *Bridge) On(s *session.Socket, event string, array []byte, attachments [
 	}
 	msg := b.message(subject, s, array, attachments)
 	b.signPattern(msg, s.Namespace())
+	if event != contract.EventConnect { // which has them in its payload
+		header, value := s.DataHeader()
+		b.attachData(msg, header, value)
+	}
 	if err := b.fits(msg); err != nil {
 		return err
 	}
@@ -73,6 +76,19 @@ func (b *Bridge) On(s *session.Socket, event string, array []byte, attachments [
 		}
 		ack(args, attachments, err)
 	})
+}
+
+// attachData tells of a socket's data with what it says; how large they are if they do not fit beside it.
+func (b *Bridge) attachData(msg *nats.Msg, header, value string) {
+	if header == "" {
+		return
+	}
+	msg.Header[header] = []string{value}
+	if header == contract.HeaderData && b.fits(msg) != nil {
+		delete(msg.Header, header)
+		header, value = contract.FormatDataSize([]byte(value))
+		msg.Header[header] = []string{value}
+	}
 }
 
 // signPattern says from which pattern a namespace has its configuration, if from one.
@@ -206,7 +222,8 @@ func (b *Bridge) list(namespace string, target contract.Target) ([]contract.Sock
 	msg := nats.NewMsg(subject)
 	msg.Header.Set(contract.HeaderTimeout, (unavailableAfter * 4 / 5).String())
 	var all []contract.SocketInfo
-	err = gather.All(ctx, b.nc, msg, func(reply *nats.Msg) error {
+	probe := func(gateway string) (string, error) { return b.opts.Subjects.ListNobody(namespace, gateway) }
+	err = b.gatherer.All(ctx, msg, probe, func(reply *nats.Msg) error {
 		var part []contract.SocketInfo
 		if err := json.Unmarshal(reply.Data, &part); err != nil {
 			return fmt.Errorf("answer of gateway %s: %w", contract.Last(contract.Header(reply.Header), contract.HeaderGateway), err)

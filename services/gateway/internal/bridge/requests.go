@@ -243,74 +243,11 @@ func (b *Bridge) answerList(msg *nats.Msg, spaces [][]*session.Socket, p contrac
 		if contract.IsPattern(p.Namespace) {
 			info.Namespace = s.Namespace()
 		}
-		if encoded, err := json.Marshal(info); err == nil {
-			infos = append(infos, encoded)
+		encoded, err := json.Marshal(info)
+		if err != nil {
+			b.opts.Log.Error("a socket cannot be described", "socket", info.ID, "error", err)
 		}
+		infos = append(infos, encoded) // nil is left out, which the answer says
 	}
 	b.answer(msg, p, infos)
-}
-
-// partRoom is what an answer's headers may take of max_payload.
-const partRoom = 1024
-
-// answer replies with the elements as a JSON array, in as many parts as NATS's max_payload asks for.
-func (b *Bridge) answer(msg *nats.Msg, p contract.Parsed, elements []json.RawMessage, header ...string) {
-	if id := p.Target.Socket(); id != "" && len(elements) == 0 && b.sessions.elsewhere(id) {
-		return // its holder hears this, too
-	}
-	limit := int(b.nc.MaxPayload()) - partRoom
-	var parts [][]byte
-	part := []byte{'['}
-	for _, e := range elements {
-		if len(e) > limit-2 {
-			b.opts.Metrics.Dropped("answer over max_payload")
-			continue
-		}
-		if len(part) > 1 && len(part)+len(e)+2 > limit {
-			parts = append(parts, append(part, ']'))
-			part = []byte{'['}
-		}
-		if len(part) > 1 {
-			part = append(part, ',')
-		}
-		part = append(part, e...)
-	}
-	parts = append(parts, append(part, ']'))
-	gateways := b.gateways.count()
-	if p.Target.Socket() != "" {
-		gateways = 1 // its holder alone hears this
-	}
-	for i, data := range parts {
-		reply := &nats.Msg{Subject: msg.Reply, Data: data, Header: nats.Header{
-			contract.HeaderGateway:  {b.opts.Gateway},
-			contract.HeaderGateways: {strconv.Itoa(gateways)},
-		}}
-		if len(parts) > 1 {
-			reply.Header.Set(contract.HeaderPart, fmt.Sprintf("%d/%d", i+1, len(parts)))
-		}
-		for i := 0; i+1 < len(header); i += 2 {
-			reply.Header.Set(header[i], header[i+1])
-		}
-		b.respond(reply)
-	}
-}
-
-// refuse answers a request that is malformed, or cannot be answered now.
-func (b *Bridge) refuse(msg *nats.Msg, code string, reason error) {
-	b.skip("request", msg.Subject, 0, reason)
-	data, err := json.Marshal(contract.Refuse(code, reason.Error()))
-	if err != nil {
-		return
-	}
-	b.respond(&nats.Msg{Subject: msg.Reply, Data: data, Header: nats.Header{
-		contract.HeaderError:    {code},
-		contract.HeaderGateway:  {b.opts.Gateway},
-		contract.HeaderGateways: {strconv.Itoa(b.gateways.count())},
-	}})
-}
-
-func (b *Bridge) respond(reply *nats.Msg) {
-	if err := b.nc.PublishMsg(reply); err != nil {
-		b.opts.Log.Warn("an answer could not be sent", "error", err)
-	}
 }

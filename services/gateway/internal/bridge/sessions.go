@@ -364,6 +364,8 @@ func (b *Bridge) tellGone(saved session.Saved, reason string) {
 			msg.Header.Set(contract.HeaderName, saved.Name)
 		}
 		b.signPattern(msg, saved.Namespace)
+		header, value := contract.FormatData(saved.Data)
+		b.attachData(msg, header, value)
 		if err := b.nc.PublishMsg(msg); err != nil {
 			b.opts.Log.Warn("services were not told of a socket's end", "socket", saved.ID, "error", err)
 		}

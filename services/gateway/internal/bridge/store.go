@@ -57,28 +57,27 @@ func msgID(subject string, say session.Say) string {
 	return contract.MsgID(say.From.Author(), subject, "", say.ID)
 }
 
-// pubAck reads JetStream's answer to a publish and returns the message's id, and whether it was stored before. Whoever
+// pubAck reads JetStream's answer to a publish and returns the message's id, which it has from the first time. Whoever
 // else answers is not believed.
-func pubAck(stream, epoch string, reply *nats.Msg, err error) (id string, duplicate bool, _ error) {
+func pubAck(stream, epoch string, reply *nats.Msg, err error) (id string, _ error) {
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
 	var ack struct {
-		Stream    string              `json:"stream"`
-		Sequence  uint64              `json:"seq"`
-		Duplicate bool                `json:"duplicate"`
-		Error     *jetstream.APIError `json:"error"`
+		Stream   string              `json:"stream"`
+		Sequence uint64              `json:"seq"`
+		Error    *jetstream.APIError `json:"error"`
 	}
 	if err := json.Unmarshal(reply.Data, &ack); err != nil {
-		return "", false, fmt.Errorf("acknowledgement %q: %w", reply.Data, err)
+		return "", fmt.Errorf("acknowledgement %q: %w", reply.Data, err)
 	}
 	switch {
 	case ack.Error != nil && ack.Error.ErrorCode == jetstream.JSErrCodeStreamMessageExceedsMaximum:
-		return "", false, fmt.Errorf("%w: the stream takes no message of this size (its max_msg_size)", session.ErrTooLarge)
+		return "", fmt.Errorf("%w: the stream takes no message of this size (its max_msg_size)", session.ErrTooLarge)
 	case ack.Error != nil:
-		return "", false, ack.Error
+		return "", ack.Error
 	case ack.Stream != stream || ack.Sequence == 0:
-		return "", false, fmt.Errorf("not an acknowledgement of the stream %s: %.80q", stream, reply.Data)
+		return "", fmt.Errorf("not an acknowledgement of the stream %s: %.80q", stream, reply.Data)
 	}
-	return contract.MessageID(epoch, ack.Sequence), ack.Duplicate, nil
+	return contract.MessageID(epoch, ack.Sequence), nil
 }

@@ -33,11 +33,11 @@ func (s *Socket) Deliver(sequence uint64, m *transport.Message) {
 	}
 }
 
-// DeliverVolatile sends a message if the client can take it right now. It says how far the client has heard what is
-// stored, which must be true. It
-// reports whether it did. The hub's worker calls it.
-func (s *Socket) DeliverVolatile(m *transport.Message) bool {
-	return s.held == nil && s.SendVolatile(m)
+// DeliverVolatile sends a message if the client can take it right now, and reports whether it did. The message tells
+// the client that it has heard what was stored up to the position, after which it would hear again what else it has. The
+// hub's worker calls it.
+func (s *Socket) DeliverVolatile(position uint64, m *transport.Message) bool {
+	return s.held == nil && position >= s.floor && s.SendVolatile(m)
 }
 
 // release sends what was missed, the answer to CONNECT, and what was said meanwhile. The hub's worker calls it.

@@ -77,7 +77,8 @@ func (s *Socket) admit(ctx context.Context) error {
 	name := s.name
 	for {
 		start := time.Now()
-		s.user, s.name, s.roles, s.data, s.greetings = "", name, nil, nil, nil
+		s.user, s.name, s.roles, s.greetings = "", name, nil, nil
+		s.SetData(nil)
 		if err := s.admitOnce(ctx); err != nil {
 			return err
 		}
@@ -269,36 +270,64 @@ func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err e
 	s.mu.Unlock()
 	s.client.hasEntered()
 	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info(), Recovered: s.found != nil})
-	first := append(s.greeted(), s.accepted())
 	if s.found == nil {
-		for _, m := range first {
-			s.Send(m)
-		}
+		s.welcome(expelled)
 		return expelled, nil
 	}
-	srv := s.client.srv
-	srv.hub.Each(hub.Selection{Namespace: s.namespace, Rooms: []string{s.id}}, func(member *Socket) {
-		if member == s {
-			s.release(missed, first)
-		}
-	})
+	first := append(s.greeted(missed.Offset), s.accepted())
+	s.inWorker(func() { s.release(missed, first) })
 	if s.changed() {
 		s.keep(nil)
 	}
 	if s.found.Left && s.announces() { // else nobody was told that it left
-		for _, room := range srv.hub.Rooms(s) {
+		for _, room := range s.client.srv.hub.Rooms(s) {
 			s.announce(contract.EventJoined, room)
 		}
 	}
 	return expelled, nil
 }
 
+// inWorker calls f in the hub's worker, after all that the socket was sent so far, if it is still a member.
+func (s *Socket) inWorker(f func()) {
+	s.client.srv.hub.Each(hub.Selection{Namespace: s.namespace, Rooms: []string{s.id}}, func(member *Socket) {
+		if member == s {
+			f()
+		}
+	})
+}
+
+// welcome sends a socket that has no earlier life the answer to CONNECT, behind what middlewares have for it. That has
+// an offset, which must not be from before what the socket, a member already, was sent meanwhile.
+func (s *Socket) welcome(expelled bool) {
+	if len(s.greetings) == 0 {
+		s.Send(s.accepted())
+		return
+	}
+	s.client.srv.backend.InTurn(func(offset string) {
+		first := append(s.greeted(offset), s.accepted())
+		send := func() {
+			for _, m := range first {
+				s.Send(m)
+			}
+		}
+		if expelled { // and so no member any more
+			send()
+			return
+		}
+		s.inWorker(send)
+	})
+}
+
 // greeted is what middlewares have for the client: a client that is not in yet keeps it until it is.
-func (s *Socket) greeted() []*transport.Message {
+func (s *Socket) greeted(offset string) []*transport.Message {
 	var all []*transport.Message
+	var extra [][]byte
+	if offset != "" {
+		extra = [][]byte{socketio.AppendString(nil, offset)}
+	}
 	for _, g := range s.greetings {
 		head := socketio.Head{Namespace: s.namespace, Attachments: len(g.Attachments)}
-		m, err := s.client.srv.opts.Parser.Event(head, g.Event, g.Attachments)
+		m, err := s.client.srv.opts.Parser.Event(head, g.Event, g.Attachments, extra...)
 		if err != nil { // the parser has no way to say it
 			s.client.srv.often("a client was not sent what a middleware gave it", "socket", s.id, "namespace", s.namespace, "error", err)
 			continue

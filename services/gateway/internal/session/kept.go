@@ -56,6 +56,7 @@ type Found struct {
 type Missed struct {
 	Packets []*transport.Message
 	UpTo    uint64            // the stream's sequence until which nothing else is missed
+	Offset  string            // by which the client says that it has all this
 	Rooms   map[string]uint64 // in which it is now, services having moved it meanwhile
 	Data    *json.RawMessage  // if services set it meanwhile
 	Moved   bool              // orders of services took effect

@@ -106,7 +106,7 @@ func (s *Socket) resume(f *Found, claim Claim) {
 	s.origin = originOf(claim.PID)
 	s.kept = kept{claim: claim, start: f.Start, at: f.At, joined: rooms, granted: s.rooms, admitted: s.data, stored: stored}
 	if bytes.Equal(s.data, f.Admitted) {
-		s.data = f.Data
+		s.setData(f.Data)
 	}
 	if s.name == "" {
 		s.name = f.Name
@@ -163,7 +163,7 @@ func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
 		s.kept.joined[room] = sequence
 	}
 	if missed.Data != nil {
-		s.data = *missed.Data
+		s.setData(*missed.Data)
 	}
 	if missed.Moved {
 		s.kept.at = missed.UpTo

@@ -79,6 +79,9 @@ type Backend interface {
 	Missed(ctx context.Context, s *Socket, from, at uint64, rooms map[string]uint64) (Missed, error)
 	// Position is the stream's sequence until which everything has been handed to the hub, and orders have taken effect.
 	Position() uint64
+	// InTurn calls f, which may queue something at the hub, while nothing that was stored is. The offset is by which a client says
+	// that it has heard all until then; "" without recovery.
+	InTurn(f func(offset string))
 	// Keep stores a session; done is called once, with the revision or with an error: [ErrClaimed] if it is another
 	// gateway's.
 	Keep(c Claim, saved Saved, fate Fate, done func(revision uint64, err error))

@@ -51,7 +51,8 @@ type Socket struct {
 	added    bool // to the hub
 	kept     kept
 	taken    taken
-	data     json.RawMessage  // as the middlewares gave it, or services have set it since
+	data     json.RawMessage  // as the middlewares gave it, or services have set it since; see setData
+	brief    brief            // of the data
 	expelled bool             // whether it was put out before it was in
 	asked    map[uint64]Asker // acks that the client owes, by id
 	expiry   *time.Timer
@@ -122,14 +123,6 @@ func (s *Socket) Info() contract.SocketInfo {
 	data := s.data
 	s.mu.Unlock()
 	return contract.SocketInfo{ID: s.id, User: s.user, Name: s.name, Roles: s.roles, Rooms: rooms, Data: data, Transport: s.client.conn.Transport(), Handshake: h}
-}
-
-// SetData replaces what services know of the socket as its data, JSON that is not changed any more; nil for none.
-func (s *Socket) SetData(data json.RawMessage) {
-	s.mu.Lock()
-	s.data = data
-	s.mu.Unlock()
-	s.keep(nil)
 }
 
 // Send sends an encoded packet after all that was sent before.
