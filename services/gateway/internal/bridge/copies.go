@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/copying"
 	"github.com/natter-io/natter/pkg/kit/provision"
 )
 
@@ -26,7 +27,7 @@ import (
 type copies struct {
 	opts  Options
 	js    jetstream.JetStream
-	nc    *nats.Conn
+	watch *copying.Watch
 	epoch *epoch
 	posts string // what the subjects of posts begin with
 
@@ -40,7 +41,6 @@ type copies struct {
 	made time.Time // when the main stream was made
 
 	// Of run.
-	reached reached   // of the last copy that was looked at
 	unknown time.Time // since when nobody can tell; zero if that is known
 	calm    int       // looks in a row at which nothing was late
 	held    bool      // the main stream keeps everything, as far as this gateway knows
@@ -49,14 +49,6 @@ type copies struct {
 
 // errNotCopied says why a message is held.
 var errNotCopied = errors.New("posts are not copied for history now")
-
-// reached is where copying stands.
-type reached struct {
-	created time.Time // of the posts stream
-	last    uint64    // its last sequence
-	source  uint64    // which that message has in the main stream; 0: nothing of this main stream was copied
-	made    time.Time // of the main stream
-}
 
 const (
 	copiesEvery = 2 * time.Second
@@ -70,7 +62,7 @@ const (
 )
 
 func newCopies(nc *nats.Conn, js jetstream.JetStream, e *epoch, opts Options) *copies {
-	c := &copies{opts: opts, js: js, nc: nc, epoch: e, posts: strings.TrimSuffix(opts.Subjects.AllOf(contract.Post), ">"), every: copiesEvery, late: copiesLate, most: copiesMost}
+	c := &copies{opts: opts, js: js, watch: copying.New(nc, opts.Subjects), epoch: e, posts: strings.TrimSuffix(opts.Subjects.AllOf(contract.Post), ">"), every: copiesEvery, late: copiesLate, most: copiesMost}
 	// All must be over before what is late has aged out.
 	if age := opts.StreamAge; age > 0 {
 		c.late = min(c.late, age/4)
@@ -175,92 +167,20 @@ func (c *copies) well(ctx context.Context, lag time.Duration) {
 	c.held = false
 }
 
-// lag is for how long the oldest post that is not copied has waited, by JetStream's clocks; 0 if there is none.
-//
-// JetStream's own figure, the number of messages that a source lags behind, leaves out the one that cannot be copied.
+// lag is for how long the oldest post that is not copied has waited; 0 if there is none.
 func (c *copies) lag(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, max(c.every, time.Second))
 	defer cancel()
-	names := c.opts.Subjects.Names()
-	stream, err := c.js.Stream(ctx, names.Posts)
+	name := c.opts.Subjects.Names().Posts
+	stream, err := c.js.Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = provision.Posts(ctx, c.js, c.opts.Subjects, 0, c.opts.Storage)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("stream %s: %w", names.Posts, err)
+		return 0, fmt.Errorf("stream %s: %w", name, err)
 	}
-	info := stream.CachedInfo()
-	source, err := c.copied(ctx, info)
-	if err != nil {
-		return 0, err
-	}
-	waiting, err := c.get(ctx, names.Stream, fmt.Sprintf(`{"seq":%d,"next_by_subj":%q}`, source+1, c.posts+">"))
-	if err != nil || waiting == nil {
-		return 0, err
-	}
-	stored, err := contract.ParseStored(contract.Header(waiting.Header))
-	if err != nil {
-		return 0, fmt.Errorf("stream %s: %w", names.Stream, err)
-	}
-	if info.State.Msgs == 0 && info.State.LastSeq > 0 && lagging(info) == 0 {
-		return 0, nil // it was copied, and has aged out of the posts stream
-	}
-	return max(0, info.TimeStamp.Sub(stored.Time)), nil
-}
-
-// lagging is JetStream's figure.
-func lagging(info *jetstream.StreamInfo) (n uint64) {
-	for _, s := range info.Sources {
-		n += s.Lag
-	}
-	return n
-}
-
-// copied is the sequence in the main stream up to which all posts are copied.
-func (c *copies) copied(ctx context.Context, info *jetstream.StreamInfo) (uint64, error) {
 	c.mu.Lock()
 	made := c.made
 	c.mu.Unlock()
-	known := c.reached
-	if known.created.Equal(info.Created) && known.made.Equal(made) && (known.last == info.State.LastSeq || info.State.Msgs == 0) {
-		return known.source, nil
-	}
-	at := reached{created: info.Created, last: info.State.LastSeq, made: made}
-	if info.State.Msgs > 0 {
-		msg, err := c.get(ctx, info.Config.Name, fmt.Sprintf(`{"seq":%d}`, info.State.LastSeq))
-		switch {
-		case err != nil:
-			return 0, err
-		case msg == nil: // the replica that answered is behind, or it has just aged out
-			return known.source, nil
-		}
-		h := contract.Header(msg.Header)
-		stored, err := contract.ParseStored(h)
-		if err != nil {
-			return 0, fmt.Errorf("stream %s: %w", info.Config.Name, err)
-		}
-		if !stored.Time.Before(made) { // else it comes from a main stream that was there before
-			if _, at.source, err = contract.SourceSequence(h); err != nil {
-				return 0, fmt.Errorf("stream %s, sequence %d: %w", info.Config.Name, info.State.LastSeq, err)
-			}
-		}
-	}
-	c.reached = at
-	return at.source, nil
-}
-
-// get reads one message directly (NATS ADR-31); nil if there is none.
-func (c *copies) get(ctx context.Context, stream, request string) (*nats.Msg, error) {
-	msg, err := c.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream, []byte(request))
-	if err != nil {
-		return nil, fmt.Errorf("reading stream %s: %w: may the NATS user publish on $JS.API.DIRECT.GET.%s?", stream, err, stream)
-	}
-	switch status := msg.Header.Get("Status"); status {
-	case "":
-		return msg, nil
-	case "404":
-		return nil, nil
-	default:
-		return nil, fmt.Errorf("reading stream %s: %s %s", stream, status, msg.Header.Get("Description"))
-	}
+	return c.watch.Lag(ctx, made, stream.CachedInfo())
 }

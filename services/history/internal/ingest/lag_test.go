@@ -5,8 +5,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 )
@@ -15,28 +15,27 @@ func TestPostsThatAreNotCopiedAreTold(t *testing.T) {
 	var log bytes.Buffer
 	metrics := NewMetrics(prometheus.NewRegistry())
 	in := &Ingester{Options: Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Metrics: metrics}}
-	var c copying
+	late := false
 	for i, look := range []struct {
-		lag, last uint64
-		want      string // in the log
+		lag  time.Duration
+		want string // in the log
 	}{
-		{0, 7, ""},
-		{9, 7, ""}, // they have just come
-		{9, 8, ""}, // it goes on
-		{8, 8, "level=WARN"},
-		{8, 8, ""}, // said once
-		{1, 9, ""},
-		{0, 10, "copied into their stream again"},
-		{2, 10, ""},
-		{2, 10, "waiting=2"},
+		{0, ""},
+		{time.Second, ""}, // it has just come
+		{11 * time.Second, "level=WARN"},
+		{20 * time.Second, ""}, // said once
+		{time.Second, ""},
+		{0, "copied into their stream again"},
+		{time.Minute, "for=1m0s"},
 	} {
 		log.Reset()
-		in.copied(&c, &jetstream.StreamInfo{State: jetstream.StreamState{LastSeq: look.last}, Sources: []*jetstream.StreamSourceInfo{{Lag: look.lag}}})
+		behind := uint64(look.lag / time.Second)
+		late = in.copied(late, behind, look.lag)
 		if got := log.String(); (got == "") != (look.want == "") || !strings.Contains(got, look.want) {
 			t.Errorf("look %d: %q, want %q", i, got, look.want)
 		}
 		var m dto.Metric
-		if err := metrics.copyLag.Write(&m); err != nil || m.GetGauge().GetValue() != float64(look.lag) || c.behind != look.lag {
+		if err := metrics.copyLag.Write(&m); err != nil || m.GetGauge().GetValue() != float64(behind) {
 			t.Errorf("look %d: %v, %v", i, &m, err)
 		}
 	}
