@@ -86,7 +86,7 @@ bench-short: ## Run each benchmark once, so that none rots
 	@go test -run '^$$' -bench . -benchtime 1x ./... >/dev/null || go test -run '^$$' -bench . -benchtime 1x ./...
 
 storm: ## Kill a gateway with 5000 clients and measure how they come back; flags: STORM="-storm.clients 2000"
-	go test -count 1 -v -timeout 20m ./test/storm -storm.clients 5000 -storm.calm 10s $(STORM)
+	go test -count 1 -v -timeout 20m ./test/storm -storm.clients 5000 -storm.calm 15s $(STORM)
 
 suites: ## Socket.IO's own test suites against what is built here: SOCKETIO=checkout RUNS=10 SUITE=part-of-a-name
 	@SOCKETIO="$(SOCKETIO)" RUNS="$(RUNS)" SUITE="$(SUITE)" node test/suites/main.mjs

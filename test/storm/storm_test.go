@@ -241,13 +241,14 @@ func (s *storm) judge(heard tally) {
 		s.t.Errorf("%d publishes failed", s.took.failed)
 	}
 	// What was said while they came back may be read a second time; what one reads for all is read by each gateway.
-	if survivors := *gateways - 1; heard.most > 2*survivors {
+	survivors := *gateways - 1
+	if heard.most > 2*survivors {
 		s.t.Errorf("the same message was read %d times by %d gateways", heard.most, survivors)
 	}
 	if heard.read == 0 {
 		s.t.Error("nothing was read back: the tap is deaf")
 	}
-	for what, most := range map[string]int{sessionReads: *clients, sessionWrites: *clients, beatReads: *clients / 10} {
+	for what, most := range map[string]int{sessionReads: *clients, sessionWrites: *clients, beatReads: *clients / 10, sessionWalks: survivors * *clients} {
 		if most += *clients / 10; heard.requests[what] > most {
 			s.t.Errorf("%d %s for %d clients", heard.requests[what], what, *clients)
 		}

@@ -25,6 +25,7 @@ const (
 	sessionReads  = "reads of a session"
 	sessionWrites = "writes of a session"
 	beatReads     = "reads of a sign of life"
+	sessionWalks  = "sessions looked through" // by each survivor, when the lease has ended
 )
 
 func listen(t testing.TB, nc *nats.Conn) *tap {
@@ -49,7 +50,10 @@ func (tap *tap) take() tally {
 	for n := len(tap.messages); n > 0; n-- {
 		msg := <-tap.messages
 		switch {
-		case strings.HasPrefix(msg.Reply, "$JS.ACK."): // what a watcher of the sessions is given
+		case strings.HasPrefix(msg.Reply, "$JS.ACK."): // what a watcher is given
+			if strings.Contains(msg.Subject, ".session.") {
+				t.requests[sessionWalks]++
+			}
 		case strings.HasPrefix(msg.Subject, "$KV.") && strings.Contains(msg.Subject, ".session."):
 			t.requests[sessionWrites]++
 		case strings.Contains(string(msg.Data), "multi_last"):

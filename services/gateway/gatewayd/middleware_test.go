@@ -236,6 +236,7 @@ func TestMalformedAdmissionsAdmitNobody(t *testing.T) {
 		"", "null", "[]", "{}", "true", `"ok"`, "ok", `{"ok":"true"}`, `{"ok":1}`, `{"ok":null}`, `{"ok":true`, `{"user":"root"}`,
 		`{"ok":true,"rooms":"red"}`, `{"ok":true,"expires":"soon"}`, `{"ok":true,"user":7}`, `{"ok":true}{"ok":true}`,
 		`{"ok":true,"rooms":["gw.` + strings.Repeat("x", contract.SocketIDLength) + `"]}`, `{"ok":true,"rooms":["` + strings.Repeat("r", 129) + `"]}`,
+		`{"ok":true,"user":"` + strings.Repeat("u", contract.MaxUser+1) + `"}`, `{"ok":true,"user":"a\u0000b"}`,
 		"micro error",
 	}
 	if _, err := d.nc.Subscribe("natter.use.guarded.auth", func(m *nats.Msg) {

@@ -56,6 +56,7 @@ func TestEventsOutsideTheContractAreSkipped(t *testing.T) {
 		{payload: `["a"]`, header: []string{contract.HeaderAttachments, "1,1,1,1,1,1,1,1,1,1,1"}},
 		{payload: `["a"]`, header: []string{contract.HeaderAttachments, "x"}},
 		{payload: `["a"]`, header: []string{contract.HeaderExcept, "a b"}},
+		{payload: `["a"]`, header: []string{contract.HeaderStamp, "1", contract.HeaderUser, strings.Repeat("u", contract.MaxUser+1)}},
 	} {
 		for _, kind := range []contract.Kind{contract.Emit, contract.Post, contract.Volatile} {
 			msg := d.message(kind, "/", nil, c.payload, c.header...)

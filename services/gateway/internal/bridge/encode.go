@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -45,19 +46,25 @@ func (b *Bridge) encodeEvent(head socketio.Head, h contract.Header, payload []by
 }
 
 // stamp is the last argument of what clients say to each other. The sender's headers are set by gateways;
-// id is empty for volatile events.
-func stamp(h contract.Header, id string, at time.Time) []byte {
+// id is empty for volatile events. It fails for what history does not keep either: a user who cannot be one.
+func stamp(h contract.Header, id string, at time.Time) ([]byte, error) {
+	user := contract.Last(h, contract.HeaderUser)
+	if user != "" {
+		if err := contract.CheckUser(user); err != nil {
+			return nil, fmt.Errorf("%s: %w", contract.HeaderUser, err)
+		}
+	}
 	b, err := json.Marshal(contract.Stamp{
 		ID:     id,
 		Socket: contract.Last(h, contract.HeaderSocket),
-		User:   contract.Last(h, contract.HeaderUser),
+		User:   user,
 		Name:   contract.Last(h, contract.HeaderName),
 		Time:   at.UTC(),
 	})
 	if err != nil {
-		return []byte("{}") // a year beyond 9999 is all that could not be written
+		return []byte("{}"), nil // a year beyond 9999 is all that could not be written
 	}
-	return b
+	return b, nil
 }
 
 // say makes the NATS message of what a client says.

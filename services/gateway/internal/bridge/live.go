@@ -169,7 +169,11 @@ func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored,
 func (b *Bridge) packet(namespace string, kind contract.Kind, s contract.Stored, epoch string, offset uint64, h contract.Header, payload []byte) (*transport.Message, error) {
 	var extra [][]byte
 	if kind == contract.Post || contract.Last(h, contract.HeaderStamp) != "" {
-		extra = append(extra, stamp(h, contract.MessageID(epoch, s.Sequence), s.Time))
+		st, err := stamp(h, contract.MessageID(epoch, s.Sequence), s.Time)
+		if err != nil {
+			return nil, err
+		}
+		extra = append(extra, st)
 	}
 	return b.encodeEvent(socketio.Head{Namespace: namespace}, h, payload, b.withOffset(extra, epoch, offset)...)
 }
@@ -401,7 +405,11 @@ func (b *Bridge) volatileEvent(msg *nats.Msg) error {
 	}
 	var extra [][]byte
 	if contract.Last(h, contract.HeaderStamp) != "" {
-		extra = [][]byte{stamp(h, "", time.Now())}
+		st, err := stamp(h, "", time.Now())
+		if err != nil {
+			return err
+		}
+		extra = [][]byte{st}
 	}
 	b.handing.Lock()
 	defer b.handing.Unlock()

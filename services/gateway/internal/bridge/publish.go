@@ -173,6 +173,11 @@ func (b *Bridge) useOnce(ctx context.Context, request *nats.Msg) (contract.Admis
 	if a.OK == nil {
 		return contract.Admission{}, errors.New(`not an admission: "ok" is missing`)
 	}
+	if a.User != "" {
+		if err := contract.CheckUser(a.User); err != nil {
+			return contract.Admission{}, fmt.Errorf("not an admission: user: %w", err)
+		}
+	}
 	for _, room := range a.Rooms {
 		if contract.IsSocketID(room) {
 			return contract.Admission{}, fmt.Errorf("not an admission: rooms: %q has the form of a socket id", room)

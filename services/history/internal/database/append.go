@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/history/internal/record"
@@ -17,7 +19,8 @@ const rowsAtOnce = 256
 
 // Append stores the messages in one transaction, all or none. Those that are there already change nothing.
 // Those of users whose words were erased are redacted, and noted as to be announced. It says how many were new and
-// how many of these were redacted.
+// how many of these were redacted. The error wraps [record.ErrRefused] if it is due to what the messages hold, one of
+// them at least.
 func (s *Store) Append(ctx context.Context, messages []record.Message) (stored, redacted int, err error) {
 	// In one order, so that instances that store the same messages at once do not wait for each other.
 	messages = slices.Clone(messages)
@@ -34,9 +37,33 @@ func (s *Store) Append(ctx context.Context, messages []record.Message) (stored, 
 		return nil
 	})
 	if err != nil {
+		if s.Refused(err) && s.probe(ctx) == nil {
+			err = fmt.Errorf("%w: %w", record.ErrRefused, err)
+		}
 		return 0, 0, fmt.Errorf("store %d messages: %w", len(messages), err)
 	}
 	return stored, redacted, nil
+}
+
+// errUndone ends a probe's transaction.
+var errUndone = errors.New("undone")
+
+// probe says whether the database takes a harmless message, which it does not keep. If it does not, it is to blame
+// for what it refuses, and not what it was given: somebody has changed a table, for example.
+func (s *Store) probe(ctx context.Context) error {
+	harmless := record.Message{ID: record.ID{Epoch: math.MinInt64}, Namespace: "_", Targets: []string{contract.TargetAll},
+		User: "probe", Time: time.Now(), Event: []byte(`["probe","word"]`)}
+	err := s.inTx(ctx, s.Shared, func(tx *sql.Tx) error {
+		a := &appender{Store: s, tx: tx, erased: make(map[string]int64)}
+		if err := a.append(ctx, []record.Message{harmless}); err != nil {
+			return err
+		}
+		return errUndone
+	})
+	if errors.Is(err, errUndone) {
+		return nil
+	}
+	return err
 }
 
 type appender struct {

@@ -37,6 +37,9 @@ type Dialect struct {
 	PutWords, WordsRow, DropWords, Search string
 	Match                                 func(places []string, words []record.Word) string
 
+	// Refused says whether an error is due to the values in a statement, so that the same statement fails for ever.
+	Refused func(error) bool
+
 	// Erased is run after something was taken out, outside of a transaction, if not "".
 	Erased string
 }

@@ -24,15 +24,20 @@ func (s *Store) Read(ctx context.Context, place record.Place, user string, id re
 	return n > 0, err
 }
 
+// UnreadQuery counts along a range of the primary key of places, until it has enough. It passes over what the user said
+// itself since its mark, and what is deleted.
+const UnreadQuery = `
+	SELECT count(*) FROM (
+		SELECT 1 FROM places p JOIN messages m ON m.id = p.message
+		WHERE p.namespace = ? AND p.target = ? AND (p.epoch, p.sequence) > (?, ?) AND m.author <> ? AND m.deleted = 0
+		ORDER BY p.epoch, p.sequence LIMIT ?) AS unread`
+
 // Unread counts what the user has not read in a place, at most most: what others said and is not deleted.
 func (s *Store) Unread(ctx context.Context, place record.Place, user string, most int) (count int, mark record.ID, err error) {
 	err = s.read.QueryRowContext(ctx, s.sql(`SELECT epoch, sequence FROM marks WHERE author = ? AND namespace = ? AND target = ?`),
 		user, place.Namespace, place.Target).Scan(&mark.Epoch, &mark.Sequence)
 	if err == nil || errors.Is(err, sql.ErrNoRows) {
-		err = s.read.QueryRowContext(ctx, s.sql(`SELECT count(*) FROM (
-			SELECT 1 FROM places p JOIN messages m ON m.id = p.message
-			WHERE p.namespace = ? AND p.target = ? AND (p.epoch, p.sequence) > (?, ?) AND m.author <> ? AND m.deleted = 0
-			ORDER BY p.epoch, p.sequence LIMIT ?) AS unread`),
+		err = s.read.QueryRowContext(ctx, s.sql(UnreadQuery),
 			place.Namespace, place.Target, mark.Epoch, mark.Sequence, user, most).Scan(&count)
 	}
 	if err != nil {

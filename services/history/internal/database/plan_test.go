@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,19 +13,36 @@ import (
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
-// TestAPageIsARangeOfAnIndex asks both databases how they read a page of a large room: without looking at other rooms,
-// without looking at the rest of this one, without sorting.
+// reading is a statement that reads a part of a room, and the most rows of it that it looks at.
+type reading struct {
+	what, query, sign string // of the comparison with the id from which on it reads
+	args              []any  // after that id
+	rows              int
+}
+
+var readings = []reading{
+	{"older", database.OlderQuery, "<", []any{51}, 51},
+	{"newer", database.NewerQuery, ">", []any{51}, 51},
+	{"unread", database.UnreadQuery, ">", []any{"somebody else", 500}, 500},
+}
+
+// TestAPageIsARangeOfAnIndex asks both databases how they read a part of a large room: without looking at other rooms,
+// without looking at the rest of this one, without sorting. PostgreSQL says how many rows it has looked at, wherever in
+// the room it begins.
 func TestAPageIsARangeOfAnIndex(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		s := sqliteIn(t)()
-		for query, sign := range map[string]string{database.OlderQuery: "<", database.NewerQuery: ">"} {
+		for _, r := range readings {
 			want := []string{
-				"SEARCH p USING PRIMARY KEY (namespace=? AND target=? AND (epoch,sequence)" + sign + "(?,?))",
+				"SEARCH p USING PRIMARY KEY (namespace=? AND target=? AND (epoch,sequence)" + r.sign + "(?,?))",
 				"SEARCH m USING INTEGER PRIMARY KEY (rowid=?)",
 			}
-			if plan := explain(t, s, "EXPLAIN QUERY PLAN "+query, 3, "_", "all", 1, 1, 50); !slices.Equal(plan, want) {
-				t.Errorf("plan:\n%s\nwant:\n%s", strings.Join(plan, "\n"), strings.Join(want, "\n"))
+			if r.what == "unread" { // what it counts is itself one by one what the others hand out
+				want = append(append([]string{"CO-ROUTINE unread"}, want...), "SCAN unread")
+			}
+			if plan := explain(t, s, "EXPLAIN QUERY PLAN "+r.query, 3, append([]any{"_", "all", 1, 1}, r.args...)...); !slices.Equal(plan, want) {
+				t.Errorf("%s: plan:\n%s\nwant:\n%s", r.what, strings.Join(plan, "\n"), strings.Join(want, "\n"))
 			}
 		}
 	})
@@ -46,25 +64,70 @@ func TestAPageIsARangeOfAnIndex(t *testing.T) {
 		if _, err := s.DB().Exec("ANALYZE"); err != nil {
 			t.Fatal(err)
 		}
-		for _, query := range []string{database.OlderQuery, database.NewerQuery} {
+		for _, r := range readings {
+			query := r.query
+			for i := range strings.Count(query, "?") {
+				query = strings.Replace(query, "?", fmt.Sprintf("$%d", i+1), 1)
+			}
 			for _, at := range []int64{1, 100, n / 2, n, 2 * n} {
-				for i := range 5 {
-					query = strings.Replace(query, "?", fmt.Sprintf("$%d", i+1), 1)
-				}
-				plan := strings.Join(explain(t, s, "EXPLAIN "+query, 0, "_", "room.large", 1, at, 51), "\n")
+				args := append([]any{"_", "room.large", 1, at}, r.args...)
+				plan := strings.Join(explain(t, s, "EXPLAIN "+query, 0, args...), "\n")
 				for _, want := range []string{"places_pkey", "messages_pkey", "(ROW(epoch, sequence) "} {
 					if !strings.Contains(plan, want) {
-						t.Errorf("at %d the plan lacks %q:\n%s", at, want, plan)
+						t.Errorf("%s at %d: the plan lacks %q:\n%s", r.what, at, want, plan)
 					}
 				}
 				for _, never := range []string{"Seq Scan", "Sort", "Hash", "Merge"} {
 					if strings.Contains(plan, never) {
-						t.Errorf("at %d the plan has %q:\n%s", at, never, plan)
+						t.Errorf("%s at %d: the plan has %q:\n%s", r.what, at, never, plan)
 					}
+				}
+				places, messages := rowsRead(t, s, query, args...)
+				if places > r.rows || messages > r.rows {
+					t.Errorf("%s at %d looks at %d rows of places and %d of messages; want at most %d", r.what, at, places, messages, r.rows)
+				}
+				if at == n/2 && (places != r.rows || messages != r.rows) { // else the numbers are not what they seem
+					t.Errorf("%s at %d looks at %d rows of places and %d of messages; want %d", r.what, at, places, messages, r.rows)
 				}
 			}
 		}
 	})
+}
+
+// rowsRead runs a statement in PostgreSQL and returns how many rows it has looked at, those too that it did not take.
+func rowsRead(t *testing.T, s *database.Store, query string, args ...any) (places, messages int) {
+	t.Helper()
+	type node struct {
+		Relation string  `json:"Relation Name"`
+		Rows     float64 `json:"Actual Rows"`
+		Loops    float64 `json:"Actual Loops"`
+		Filtered float64 `json:"Rows Removed by Filter"`
+		Checked  float64 `json:"Rows Removed by Index Recheck"`
+		Plans    []node
+	}
+	var text string
+	if err := s.DB().QueryRow("EXPLAIN (ANALYZE, FORMAT JSON) "+query, args...).Scan(&text); err != nil {
+		t.Fatal(err)
+	}
+	var plans []struct{ Plan node }
+	if err := json.Unmarshal([]byte(text), &plans); err != nil || len(plans) != 1 {
+		t.Fatalf("%s: %v", text, err)
+	}
+	var count func(n node)
+	count = func(n node) {
+		rows := int((n.Rows + n.Filtered + n.Checked) * n.Loops)
+		switch n.Relation {
+		case "places":
+			places += rows
+		case "messages":
+			messages += rows
+		}
+		for _, below := range n.Plans {
+			count(below)
+		}
+	}
+	count(plans[0].Plan)
+	return places, messages
 }
 
 // explain is a plan: of each row the column.

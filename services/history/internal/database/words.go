@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -18,10 +19,24 @@ func wordPlace(namespace, target string) string {
 	return "p" + hex.EncodeToString([]byte(namespace+" "+target))
 }
 
+// manyPlaces is from how many places on a message has short tokens for them: PostgreSQL keeps the words of one message in
+// 1 MB (https://www.postgresql.org/docs/current/textsearch-limitations.html).
+const manyPlaces = 256
+
+// shortPlace is a token of the same length for every place.
+func shortPlace(namespace, target string) string {
+	sum := sha256.Sum256([]byte(namespace + " " + target))
+	return "s" + hex.EncodeToString(sum[:10])
+}
+
 func wordPlaces(namespace string, targets []string) string {
 	all := []string{wordNamespace(namespace)}
+	token := wordPlace
+	if len(targets) > manyPlaces {
+		token = shortPlace
+	}
 	for _, target := range targets {
-		all = append(all, wordPlace(namespace, target))
+		all = append(all, token(namespace, target))
 	}
 	return strings.Join(all, " ")
 }
@@ -33,7 +48,7 @@ func (s *Store) Search(ctx context.Context, namespace string, targets []string, 
 	if len(targets) > 0 {
 		places = nil
 		for _, target := range targets {
-			places = append(places, wordPlace(namespace, target))
+			places = append(places, wordPlace(namespace, target), shortPlace(namespace, target))
 		}
 	}
 	var failed error

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -12,24 +13,73 @@ import (
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
-// batch stores messages and acknowledges them. It holds on to them until the database takes them; only if ctx ends
-// before, they are given back.
+// batch stores messages and acknowledges them. It holds on to them until the database takes them, or refuses them for
+// good; only if ctx ends before, they are given back. JetStream hears meanwhile that they are being worked on, so that
+// it gives them to nobody else.
 func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg) error {
 	posts, skipped := in.decode(msgs)
-	in.terminate(skipped)
+	in.skip(skipped)
 	if len(posts) == 0 {
 		return nil
 	}
-	stored, redacted, err := in.insist(ctx, posts)
+	holding, release := context.WithCancel(context.WithoutCancel(ctx))
+	var holder sync.WaitGroup
+	held := make([]jetstream.Msg, len(posts)) // of their own: what else is in a post changes meanwhile
+	for i := range posts {
+		held[i] = posts[i].msg
+	}
+	holder.Go(func() { in.hold(holding, held) })
+	err := in.save(ctx, posts)
+	release()
+	holder.Wait()
 	if err != nil {
-		for _, p := range posts {
-			if nerr := p.msg.Nak(); nerr != nil {
-				in.Log.Debug("cannot give a message back; it is delivered again after its ack wait", "after", in.AckWait, "error", nerr)
-				break // the connection is gone; the rest would say the same
+		in.giveBack(posts)
+	}
+	return err
+}
+
+// save stores posts however long the database takes, with growing pauses between attempts. A batch that the database
+// refuses for good is taken apart until the posts that are to blame are found, which are put aside; one for which there
+// was not enough time is taken apart too. It fails only if ctx ends; an attempt that has begun then is finished: it is
+// committed, or not at all.
+func (in *Ingester) save(ctx context.Context, posts []post) error {
+	wait := newBackoff(firstRetry, lastRetry)
+	for {
+		attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), in.StoreWait)
+		stored, redacted, err := in.keep(attempt, posts)
+		late := attempt.Err() != nil
+		cancel()
+		if err == nil {
+			in.stands(nil)
+			in.acknowledge(posts, stored, redacted)
+			return nil
+		}
+		refused := errors.Is(err, record.ErrRefused)
+		if refused && len(posts) == 1 {
+			in.stands(nil)
+			in.putAside(posts[0], err)
+			return nil
+		}
+		if !refused {
+			in.Metrics.failures.Inc()
+			in.stands(err)
+			delay := wait.next()
+			in.Log.Error("history stands still; posts wait in their stream", "error", err, "retry", delay)
+			if !sleep(ctx, delay) {
+				return err
 			}
 		}
-		return err
+		if half := len(posts) / 2; half > 0 && (refused || late) {
+			if err := in.save(ctx, posts[:half]); err != nil {
+				return err
+			}
+			posts = posts[half:]
+		}
 	}
+}
+
+// acknowledge says that posts are in the database, of which so many were not there before.
+func (in *Ingester) acknowledge(posts []post, stored, redacted int) {
 	for _, p := range posts {
 		if err := p.msg.Ack(); err != nil {
 			in.Log.Debug("cannot acknowledge; the messages are delivered again, which changes nothing", "error", err)
@@ -42,46 +92,23 @@ func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg) error {
 	if redacted > 0 {
 		in.Redacted()
 	}
-	return nil
 }
 
-// insist stores posts however long the database takes, with growing pauses between attempts. JetStream hears
-// meanwhile that they are being worked on, so that it gives them to nobody else. It fails only if ctx ends; an attempt
-// that has begun then is finished: it is committed, or not at all.
-func (in *Ingester) insist(ctx context.Context, posts []post) (stored, redacted int, err error) {
-	holding, release := context.WithCancel(context.WithoutCancel(ctx))
-	var holder sync.WaitGroup
-	held := make([]jetstream.Msg, len(posts))
-	for i := range posts {
-		held[i] = posts[i].msg
-	}
-	holder.Go(func() { in.hold(holding, held) })
-	defer holder.Wait()
-	defer release()
-	wait := newBackoff(firstRetry, lastRetry)
-	for {
-		attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), in.StoreWait)
-		stored, redacted, err = in.keep(attempt, posts)
-		cancel()
-		if err == nil {
-			in.stands(nil)
-			return stored, redacted, nil
-		}
-		in.Metrics.failures.Inc()
-		in.stands(err)
-		delay := wait.next()
-		in.Log.Error("history stands still; posts wait in their stream", "error", err, "retry", delay)
-		if !sleep(ctx, delay) {
-			return 0, 0, err
+// giveBack lets others have what is not acknowledged.
+func (in *Ingester) giveBack(posts []post) {
+	for _, p := range posts {
+		if err := p.msg.Nak(); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
+			in.Log.Debug("cannot give a message back; it is delivered again after its ack wait", "after", in.AckWait, "error", err)
+			break // the connection is gone; the rest would say the same
 		}
 	}
 }
 
-// hold tells JetStream again and again that the messages are being worked on.
+// hold tells JetStream again and again that messages are being worked on.
 func (in *Ingester) hold(ctx context.Context, msgs []jetstream.Msg) {
 	for sleep(ctx, in.AckWait/3) {
 		for _, msg := range msgs {
-			if err := msg.InProgress(); err != nil {
+			if err := msg.InProgress(); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
 				break // without a connection they are delivered again, which changes nothing
 			}
 		}
@@ -132,7 +159,11 @@ func (in *Ingester) decodeOne(msg jetstream.Msg) (post, error) {
 		return post{}, err
 	}
 	m.ID.Sequence = int64(sequence)
-	return post{msg: msg, record: m, identity: identity(h), copied: meta.Timestamp}, nil
+	from := identity(h)
+	if len(from) > maxIdentity { // it is a key of the database
+		return post{}, fmt.Errorf("%w: the incarnation of the main stream that it names has %d bytes", record.ErrUnstorable, len(from))
+	}
+	return post{msg: msg, record: m, identity: from, copied: meta.Timestamp}, nil
 }
 
 // keep completes the records with what the main stream knows and stores them.
@@ -152,20 +183,4 @@ func (in *Ingester) keep(ctx context.Context, posts []post) (stored, redacted in
 		records[i] = posts[i].record
 	}
 	return in.store.Append(ctx, records)
-}
-
-// terminate takes messages out of the queue that would otherwise come back for ever.
-func (in *Ingester) terminate(skipped []refused) {
-	for _, r := range skipped {
-		in.Metrics.skipped.Inc()
-		var sequence uint64
-		if meta, err := r.msg.Metadata(); err == nil {
-			sequence = meta.Sequence.Stream
-		}
-		in.Log.Warn("skipped a message that can never be stored", "stream", in.Subjects.Names().Posts,
-			"subject", r.msg.Subject(), "sequence", sequence, "reason", r.reason)
-		if err := r.msg.TermWithReason(r.reason.Error()); err != nil {
-			in.Log.Debug("cannot terminate a message; it is delivered and skipped again", "error", err)
-		}
-	}
 }

@@ -108,6 +108,9 @@ func (e *epochs) remember(identity string, epoch int64) {
 	e.known[identity] = epoch
 }
 
+// maxIdentity is far more than servers write.
+const maxIdentity = 64
+
 // identity is the incarnation that a copied message names: the sixth field of
 // "<stream> <sequence> <filter> <transform> <subject> <identity>", or "".
 func identity(h contract.Header) string {

@@ -27,7 +27,8 @@ import (
 
 // Store is what ingest needs of a database.
 type Store interface {
-	// Append stores messages in one transaction; those it has already change nothing.
+	// Append stores messages in one transaction; those it has already change nothing. The error wraps
+	// [record.ErrRefused] if trying again is in vain.
 	Append(ctx context.Context, messages []record.Message) (stored, redacted int, err error)
 	// ID names the database.
 	ID() string

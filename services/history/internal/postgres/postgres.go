@@ -50,6 +50,21 @@ var dialect = database.Dialect{
 	DropWords: `DELETE FROM words WHERE message = ?`,
 	Search:    `SELECT message AS found FROM words WHERE words @@ CAST(? AS tsquery)`,
 	Match:     match,
+	Refused:   refused,
+}
+
+// refused goes by the class of a SQLSTATE: data exceptions, violated constraints, exceeded program limits such as the
+// size of an index row (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+func refused(err error) bool {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) || len(e.Code) != 5 {
+		return false
+	}
+	switch e.Code[:2] {
+	case "22", "23", "54":
+		return true
+	}
+	return false
 }
 
 func lock(function string, key int) string {

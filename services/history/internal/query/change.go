@@ -32,8 +32,13 @@ func (s *Service) change(action record.Action) answerer {
 		if action == record.Edit && len(r.Value) == 0 {
 			return nil, invalid(errors.New("value: is missing: what shall the message's last argument be?"))
 		}
+		if r.User != "" {
+			if err := user(r.User); err != nil {
+				return nil, err
+			}
+		}
 		c := record.Change{Place: place, ID: id, Action: action, Value: r.Value, Most: s.maxSize() - changeOverhead, Time: time.Now().UTC(),
-			By: record.By{User: r.User, Socket: r.Socket, Name: record.Text(r.Name), Admin: r.Admin}}
+			By: record.By{User: r.User, Socket: record.Text(r.Socket), Name: record.Text(r.Name), Admin: r.Admin}}
 		if err := s.arrived(ctx, c); err != nil {
 			return nil, changeRefusal(err)
 		}

@@ -21,7 +21,8 @@ const benchSize = "NATTER_BENCH_MESSAGES"
 
 // BenchmarkPageOf reads pages of 50 from anywhere in a room with 100 messages and in one with many more: 20,000, or as
 // many as the environment variable NATTER_BENCH_MESSAGES says, in one database. "ratio" is the large room's time over
-// the small one's; it is about 1, since a page is a range of an index whatever the room's size.
+// the small one's; it is about 1, since a page is a range of an index whatever the room's size: what the tests say that
+// look at what is read (TestAPageReadsAsMuchInAnyRoom, and TestAPageIsARangeOfAnIndex of package database).
 func BenchmarkPageOf(b *testing.B) {
 	large := 20_000
 	if text := os.Getenv(benchSize); text != "" {
@@ -61,7 +62,7 @@ func BenchmarkPageOf(b *testing.B) {
 }
 
 // fill says so many messages in the room of that size, in an epoch of that number.
-func fill(b *testing.B, s *database.Store, size int) {
+func fill(b testing.TB, s *database.Store, size int) {
 	b.Helper()
 	numbers, zero := "generate_series(1, %d) AS t(i)", "FALSE"
 	event := `convert_to('["room message","red","message number ' || i || ' of a hundred bytes or so, as people write them"]', 'UTF8')`

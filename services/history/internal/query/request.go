@@ -109,8 +109,8 @@ func message(namespace string, room *string, id string) (record.Place, record.ID
 
 // user checks a user's id.
 func user(id string) error {
-	if id == "" || len(id) > contract.MaxToken {
-		return invalid(fmt.Errorf("user: want the id of a user, of 1 to %d bytes", contract.MaxToken))
+	if err := contract.CheckUser(id); err != nil {
+		return invalid(fmt.Errorf("user: %w", err))
 	}
 	return nil
 }

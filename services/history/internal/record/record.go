@@ -21,6 +21,10 @@ import (
 // contract. Gateways skip the same messages.
 var ErrUnstorable = errors.New("not a post of the contract")
 
+// ErrRefused says that a database does not take what it is given, however often it is tried, while it takes other
+// messages: it is not away, nor full, nor broken.
+var ErrRefused = errors.New("the database refuses it for good")
+
 // Place is what a page is read from: a room, or all of a namespace. Both parts are tokens as they stand in
 // subjects ("_", "room.red"), which are plain ASCII in every database whatever a room is called.
 type Place struct {
@@ -93,8 +97,13 @@ func Decode(subjects contract.Subjects, subject string, h contract.Header, paylo
 	}
 	m := Message{
 		Socket: Text(contract.Last(h, contract.HeaderSocket)),
-		User:   Text(contract.Last(h, contract.HeaderUser)),
+		User:   contract.Last(h, contract.HeaderUser),
 		Name:   Text(contract.Last(h, contract.HeaderName)),
+	}
+	if m.User != "" {
+		if err := contract.CheckUser(m.User); err != nil { // it is in keys of the database
+			return Message{}, fmt.Errorf("%w: %s: %w", ErrUnstorable, contract.HeaderUser, err)
+		}
 	}
 	if m.Namespace, err = contract.EncodeNamespace(parsed.Namespace); err != nil {
 		return Message{}, fmt.Errorf("%w: %w", ErrUnstorable, err)

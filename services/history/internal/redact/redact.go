@@ -155,8 +155,8 @@ func next(ctx context.Context, c jetstream.Consumer) (jetstream.Msg, error) {
 func (r *Redactor) hear(ctx context.Context, msg jetstream.Msg) error {
 	var fact contract.UserDeleted
 	err := json.Unmarshal(msg.Data(), &fact)
-	if err == nil && fact.User == "" {
-		err = errors.New("it names no user")
+	if err == nil {
+		err = contract.CheckUser(fact.User) // what no post can have, no database has to take as a key
 	}
 	if err != nil {
 		reason := fmt.Sprintf("not a fact %s: %v", msg.Subject(), err)

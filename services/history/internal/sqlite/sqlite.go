@@ -54,6 +54,7 @@ var dialect = database.Dialect{
 	DropWords: `DELETE FROM words WHERE rowid = ?`,
 	Search:    `SELECT rowid AS found FROM words WHERE words MATCH ?`,
 	Match:     match,
+	Refused:   refused,
 	// The WAL still holds what was taken out.
 	Erased: `PRAGMA wal_checkpoint(TRUNCATE)`,
 }
@@ -103,6 +104,20 @@ func open(path string, connections int, pragmas ...string) (*sql.DB, error) {
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	return db, nil
+}
+
+// refused goes by the primary result code: too big, a violated constraint, a wrong type
+// (https://www.sqlite.org/rescode.html).
+func refused(err error) bool {
+	var e *driver.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH:
+		return true
+	}
+	return false
 }
 
 // IsBusy says whether an error comes from a lock that another process holds.
