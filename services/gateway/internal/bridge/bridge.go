@@ -62,6 +62,8 @@ type Metrics interface {
 	LateReply()                   // a reply for which nobody waits any more
 	Rooms(n int)                  // rooms subscribed to
 	Gateways(n int)               // gateways alive
+	// Copies says for how long the oldest post that is not copied for history has waited, and whether clients' posts are held.
+	Copies(lag time.Duration, held bool)
 }
 
 // Bridge implements [session.Backend].
@@ -77,6 +79,7 @@ type Bridge struct {
 	replies  *replies // to events and questions of clients
 	stores   *replies // to posts, which a flood of questions must not stop
 	outbox   *outbox
+	copies   *copies
 	sessions *sessions
 	packets  packets
 	fence    *fence
@@ -143,6 +146,7 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 	b.replies = newReplies(nc, opts)
 	b.stores = newReplies(nc, opts)
 	b.outbox = newOutbox(b)
+	b.copies = newCopies(nc, js, b.epoch, opts)
 	b.sessions = newSessions(b)
 	b.fence = newFence(nc, opts)
 	b.tail = newTail(nc, opts)
@@ -166,7 +170,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.outbox.run, b.rooms.run, b.takers.run, b.tail.run, b.sweep, b.sessions.stores.runOn, b.sessions.run, b.maintain} {
+	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.outbox.run, b.copies.run, b.rooms.run, b.takers.run, b.tail.run, b.sweep, b.sessions.stores.runOn, b.sessions.run, b.maintain} {
 		wg.Go(func() { part(ctx) })
 	}
 	wg.Wait()
@@ -326,6 +330,9 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	o := b.opts
 	stream, err := provision.Main(limited, b.js, o.Subjects, o.StreamAge, o.Duplicates, o.Storage)
 	if err != nil {
+		return err
+	}
+	if err := b.copies.begin(limited, stream.CachedInfo().Created); err != nil {
 		return err
 	}
 	leases, err := provision.Gateways(limited, b.js, o.Subjects, o.Lease, o.Storage)
