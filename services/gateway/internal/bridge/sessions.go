@@ -152,6 +152,9 @@ func (s *sessions) write(pid string, r record, revision uint64, done func(uint64
 		}
 		done(written(stream, reply))
 	})
+	if errors.Is(err, nats.ErrMaxPayload) {
+		err = fmt.Errorf("%w: %w", session.ErrUnstorable, err)
+	}
 	if err != nil {
 		done(0, err)
 	}
@@ -197,12 +200,15 @@ func (s *sessions) writeNow(ctx context.Context, pid string, r record, revision 
 // Keep stores a session. A write whose acknowledgement was lost makes the next one fail; then what is stored tells
 // whose the session is.
 func (b *Bridge) Keep(c session.Claim, saved session.Saved, fate session.Fate, done func(uint64, error)) {
+	if fate == session.Ended { // nobody goes on with it, and the rest may be what is too large
+		saved = session.Saved{ID: saved.ID, Namespace: saved.Namespace, Epoch: saved.Epoch}
+	}
 	r := record{Saved: saved, Gateway: b.opts.Gateway, Claim: c.Number, Ended: fate == session.Ended}
 	if fate == session.Left {
 		r.Left = time.Now().UTC()
 	}
 	b.keepRecord(c, r, func(revision uint64, err error) {
-		if err != nil && fate != session.Here && !errors.Is(err, session.ErrClaimed) {
+		if err != nil && fate != session.Here && !errors.Is(err, session.ErrClaimed) && !errors.Is(err, session.ErrUnstorable) {
 			b.sessions.keepLater(c, r)
 		}
 		done(revision, err)

@@ -14,6 +14,10 @@ import (
 // ErrClaimed says that another gateway has the session now.
 var ErrClaimed = errors.New("the client is at another gateway")
 
+// ErrUnstorable says that no message can hold the session: its socket is in too many rooms, or has too much data, for what NATS
+// takes (max_payload).
+var ErrUnstorable = errors.New("the session is larger than max_payload")
+
 // Saved is what a gateway must know of a socket to go on with it.
 type Saved struct {
 	ID        string            `json:"id"`

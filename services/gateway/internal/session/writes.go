@@ -92,6 +92,10 @@ func (s *Socket) written(fate Fate, revision uint64, err error) {
 	told := w.underway
 	w.underway = nil
 	claimed := errors.Is(err, ErrClaimed)
+	if errors.Is(err, ErrUnstorable) {
+		s.giveUp(told) // unlocks
+		return
+	}
 	switch {
 	case err == nil:
 		s.kept.claim.Revision = revision
@@ -120,6 +124,21 @@ func (s *Socket) written(fate Fate, revision uint64, err error) {
 	if next {
 		s.write()
 	}
+}
+
+// giveUp makes a socket whose session cannot be stored one that is not recoverable: what was stored of it is ended, so that its
+// client begins anew instead of going on as it was before. It is called with the socket's mu and unlocks it.
+func (s *Socket) giveUp(told []func(error)) {
+	claim, saved := s.kept.claim, s.saved()
+	told = append(told, s.kept.writes.next...)
+	s.kept.writes = writes{}
+	s.kept.claim.PID = ""
+	s.mu.Unlock()
+	if claim.PID != "" {
+		s.client.srv.backend.Keep(claim, saved, Ended, func(uint64, error) {}) // the backend sees to it
+		s.client.srv.often("a socket's session is larger than max_payload, by its rooms and data: its client cannot be recovered any more", "socket", s.id, "namespace", s.namespace)
+	}
+	tell(told, nil)
 }
 
 func tell(told []func(error), err error) {
