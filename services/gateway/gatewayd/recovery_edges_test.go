@@ -104,8 +104,9 @@ func TestOrdersThatTookEffectAreNotRepeated(t *testing.T) {
 	d.do("/", []string{s.id}, `["join","ordered in"]`)
 	d.do("/", []string{s.id}, `["join","out and in"]`)
 	d.do("/", []string{s.id}, `["leave","out and in"]`)
+	d.do("/", []string{s.id}, `["join","the last"]`)
 	wait(t, "the orders to take effect", func() bool {
-		return slices.Equal(d.list("/", []string{s.id})[s.id].Rooms, []string{"ordered in"})
+		return slices.Equal(d.list("/", []string{s.id})[s.id].Rooms, []string{"ordered in", "the last"})
 	})
 	s.join("out and in")
 	s.request(`"leave"`, `"ordered in"`)
@@ -115,7 +116,7 @@ func TestOrdersThatTookEffectAreNotRepeated(t *testing.T) {
 		t.Fatal("did not go on")
 	}
 	infos := d.list("/", []string{again.id})
-	if rooms := infos[again.id].Rooms; !slices.Equal(rooms, []string{"out and in"}) {
+	if rooms := infos[again.id].Rooms; !slices.Equal(rooms, []string{"out and in", "the last"}) {
 		t.Fatalf("is in %q", rooms)
 	}
 }
