@@ -116,7 +116,7 @@ func (b *bundles) get() (map[string]bundle, error) {
 	}
 	loaded, err := readBundles(b.dir)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w; get them with: npm ci --prefix web", ErrNoBundles, err)
+		return nil, fmt.Errorf("%w: %w; get them with: npm ci --prefix web, or name their folder by clientDir (--client-dir)", ErrNoBundles, err)
 	}
 	b.loaded = loaded
 	return loaded, nil

@@ -82,7 +82,7 @@ type Settings struct {
 
 	MaxCarried int `default:"10000" help:"Requests, WebSockets and WebTransport streams that reached another gateway than their session, carried at a time each way; 0: clients must stay at their gateway."`
 
-	Recovery        bool `yaml:"connectionStateRecovery" default:"true" negatable:"" help:"Let clients that come back go on as the same socket, at any gateway, and send them what they missed. Every event that wants no ack then has one argument more, the offset, behind all others. A Socket.IO server has it off by default." socketio:"connectionStateRecovery"`
+	Recovery        bool `yaml:"connectionStateRecovery" default:"true" negatable:"" help:"Let clients that come back go on as the same socket, at any gateway, and send them what they missed. Every event that wants no ack then has one argument more, the offset, behind all others. Off, services never hear disconnect of the sockets of a gateway that was killed. A Socket.IO server has it off by default." socketio:"connectionStateRecovery"`
 	RecoveryOptions `embed:"" prefix:"recovery-" yaml:"connectionStateRecovery"`
 
 	Lease            time.Duration `default:"10s" help:"A gateway not heard of for so long counts as gone."`

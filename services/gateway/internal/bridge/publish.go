@@ -117,7 +117,7 @@ func (b *Bridge) Use(ctx context.Context, namespace, middleware string, entry co
 	var a contract.Admission
 	err = b.again(ctx, func() (err error) {
 		if a, err = b.useOnce(ctx, request); err != nil {
-			b.often(&b.lately.use, "a middleware does not answer; the client is held and it is asked again", "subject", subject, "socket", entry.ID, "error", err)
+			b.often(&b.lately.use, "a middleware does not answer; the client is held and it is asked again; if its service is gone for good, take it out of the namespace's configuration in the bucket "+b.opts.Subjects.Names().Namespaces, "subject", subject, "socket", entry.ID, "error", err)
 		}
 		return err
 	})
