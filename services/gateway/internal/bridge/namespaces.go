@@ -232,6 +232,12 @@ func (n *namespaces) follow(ctx context.Context, kv jetstream.KeyValue) {
 func (n *namespaces) apply(entry jetstream.KeyValueEntry) {
 	if entry.Operation() != jetstream.KeyValuePut {
 		if name, err := contract.DecodeNamespace(entry.Key()); err == nil {
+			n.mu.RLock()
+			_, known := n.known[name]
+			n.mu.RUnlock()
+			if !known {
+				return // it was removed before this gateway started
+			}
 			n.set(name, nil)
 			n.opts.Log.Info("a namespace was removed; who is in it stays", "namespace", name)
 		}
