@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 
@@ -14,7 +16,16 @@ import (
 type job struct {
 	msg  *nats.Msg
 	what contract.Parsed
-	of   *Namespace // the namespace declared, or the pattern
+	of   *Namespace     // the namespace declared, or the pattern
+	told *atomic.Uint64 // of a client's event: the highest sequence that its handlers stored
+}
+
+// context is of the handlers of an event.
+func (r *run) context(j job) context.Context {
+	if j.told == nil {
+		return r.ctx
+	}
+	return context.WithValue(r.ctx, tellingKey{}, j.told)
 }
 
 // declared finds what was declared for a namespace: itself, or the pattern that the gateway names in the header, which
@@ -59,7 +70,7 @@ func (r *run) route(msg *nats.Msg) {
 	case what.Kind == contract.Room:
 		key, must = what.Gateway+" "+what.Namespace+" "+what.Target.String(), true
 	}
-	if !r.lanes.add(key, job{msg, what, n}, must) {
+	if !r.lanes.add(key, job{msg: msg, what: what, of: n}, must) {
 		if s.stats.flooded.Add(1)%1000 == 1 {
 			s.log.Warn("a socket says more than its handlers can take, some of it was dropped", "socket", what.Socket, "subject", msg.Subject)
 		}
@@ -118,6 +129,9 @@ func (r *run) handle(j job) {
 
 // event runs the handlers of a client's event and acks with what the first of them answers.
 func (r *run) event(j job, n *Namespace, socket *Socket, args Args) {
+	if j.msg.Reply != "" {
+		j.told = new(atomic.Uint64)
+	}
 	on, refused := r.letOn(j, n, socket, args)
 	if !on {
 		r.reply(j, refused)
@@ -138,7 +152,7 @@ func (r *run) answer(j job, each func(call func(h func(context.Context) (Ack, er
 	var answer, detail Ack
 	each(func(h func(context.Context) (Ack, error)) {
 		var ack Ack
-		err := r.guard(func(ctx context.Context) (err error) {
+		err := r.guardIn(r.context(j), func(ctx context.Context) (err error) {
 			ack, err = h(ctx)
 			return err
 		})
@@ -189,6 +203,9 @@ func (r *run) ack(j job, answer Ack) error {
 	msg := nats.NewMsg(j.msg.Reply)
 	if j.what.Kind == contract.Server {
 		msg.Header.Set(contract.HeaderServer, r.server.id)
+	}
+	if j.told != nil && j.told.Load() > 0 {
+		msg.Header.Set(contract.HeaderAfter, strconv.FormatUint(j.told.Load(), 10))
 	}
 	msg.Data = contract.JoinPayload(text, attachments)
 	if len(attachments) > 0 {

@@ -23,7 +23,7 @@ func (n *Namespace) UseEvents(m EventMiddleware) {
 
 // letOn runs the middlewares for events. Of what they do not let on it says what is acked, nil for nothing.
 func (r *run) letOn(j job, n *Namespace, socket *Socket, args Args) (on bool, refused Ack) {
-	err := r.guard(func(ctx context.Context) error {
+	err := r.guardIn(r.context(j), func(ctx context.Context) error {
 		for _, m := range n.eventUses {
 			if err := m(ctx, socket, j.what.Event, args); err != nil {
 				return err

@@ -34,7 +34,7 @@ type Server struct {
 	epochs   epochs
 	stats    counters
 	outgoing atomic.Pointer[[]func(context.Context, Outgoing)]
-	done     atomic.Uint64 // the sequence of the last order to gateways, which later questions are to see
+	done     atomic.Uint64 // the highest sequence that was stored, which later questions come after
 
 	life     sync.Mutex // held by Start and Stop, before mu
 	startErr error

@@ -84,6 +84,7 @@ type Bridge struct {
 	gateways *gateways
 	spaces   *namespaces
 	takers   *takers
+	turns    *turns
 
 	live     chan *nats.Msg // what JetStream republished
 	volatile chan *nats.Msg
@@ -144,6 +145,7 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 	b.stores = newReplies(nc, opts)
 	b.outbox = newOutbox(b)
 	b.sessions = newSessions(b)
+	b.turns = newTurns(b)
 	b.fence = newFence(nc, opts)
 	b.tail = newTail(nc, opts)
 	b.gateways = newGateways(opts)
@@ -165,7 +167,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.outbox.run, b.rooms.run, b.takers.run, b.tail.run, b.sweep, b.sessions.stores.runOn, b.sessions.run, b.maintain} {
+	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.outbox.run, b.rooms.run, b.takers.run, b.turns.run, b.tail.run, b.sweep, b.sessions.stores.runOn, b.sessions.run, b.maintain} {
 		wg.Go(func() { part(ctx) })
 	}
 	wg.Wait()

@@ -74,7 +74,15 @@ func (b *Bridge) On(s *session.Socket, event string, array []byte, attachments [
 			b.opts.Metrics.Dropped("malformed ack")
 			b.often(&b.lately.ack, "a service's ack is not a JSON array of arguments; the client does not get it", "subject", subject, "reason", err)
 		}
-		ack(args, attachments, err)
+		after, malformed := contract.ParseAfter(contract.Header(reply.Header))
+		if malformed != nil {
+			b.often(&b.lately.ack, "a service's ack does not say after what it is to come; the client gets it at once", "subject", subject, "reason", malformed)
+		}
+		if after == 0 {
+			ack(args, attachments, err)
+			return
+		}
+		b.turns.wait(after, func() { ack(args, attachments, err) })
 	})
 }
 
