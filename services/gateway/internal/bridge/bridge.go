@@ -29,6 +29,7 @@ import (
 // Options of a bridge.
 type Options struct {
 	Gateway    string // this gateway's id
+	FreshID    bool   // no gateway had the id before
 	Subjects   contract.Subjects
 	Namespaces map[string]contract.Namespace // those that this gateway's configuration declares
 	Storage    provision.Storage
@@ -353,6 +354,9 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 		}
 		b.sessions.open(kept)
 		if err := b.sessions.beat(limited); err != nil {
+			return err
+		}
+		if err := b.sessions.lookForOwn(limited); err != nil {
 			return err
 		}
 	}
