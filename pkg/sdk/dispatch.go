@@ -71,8 +71,10 @@ func (r *run) route(msg *nats.Msg) {
 		key, must = what.Gateway+" "+what.Namespace+" "+what.Target.String(), true
 	}
 	if !r.lanes.add(key, job{msg: msg, what: what, of: n}, must) {
-		if s.stats.flooded.Add(1)%1000 == 1 {
-			s.log.Warn("a socket says more than its handlers can take, some of it was dropped", "socket", what.Socket, "subject", msg.Subject)
+		s.stats.flooded.Add(1)
+		if r.flooded.CompareAndSwap(false, true) {
+			s.log.Warn("a socket says more than its handlers can take, some of it is dropped: an eighth of Options.Backlog may wait for one socket",
+				"socket", what.Socket, "subject", msg.Subject, "may wait", r.lanes.keyed)
 		}
 	}
 }
@@ -132,25 +134,41 @@ func (r *run) event(j job, n *Namespace, socket *Socket, args Args) {
 	if j.msg.Reply != "" {
 		j.told = new(atomic.Uint64)
 	}
-	on, refused := r.letOn(j, n, socket, args)
-	if !on {
-		r.reply(j, refused)
+	if len(n.any) == 0 && len(n.events[j.what.Event]) == 0 {
+		r.unhandled(j, n, socket, args)
 		return
 	}
-	r.answer(j, func(call func(func(context.Context) (Ack, error))) {
+	r.answer(j, func(call calling) {
 		for _, h := range n.any {
-			call(func(ctx context.Context) (Ack, error) { return h(ctx, socket, j.what.Event, args) })
+			call("handler", func(ctx context.Context) (Ack, error) { return h(ctx, socket, j.what.Event, args) })
+		}
+		if len(n.eventUses) > 0 && !call("middleware for events", func(ctx context.Context) (Ack, error) {
+			return nil, n.letOn(ctx, socket, j.what.Event, args)
+		}) {
+			return
 		}
 		for _, h := range n.events[j.what.Event] {
-			call(func(ctx context.Context) (Ack, error) { return h(ctx, socket, args) })
+			call("handler", func(ctx context.Context) (Ack, error) { return h(ctx, socket, args) })
 		}
 	})
 }
 
+// unhandled runs the middlewares of an event that has no handler here. It is not theirs to answer.
+func (r *run) unhandled(j job, n *Namespace, socket *Socket, args Args) {
+	err := r.guardIn(r.context(j), func(ctx context.Context) error { return n.letOn(ctx, socket, j.what.Event, args) })
+	var refusal *Refusal
+	if err != nil && !errors.As(err, &refusal) {
+		r.failed("middleware for events failed", err, "subject", j.msg.Subject)
+	}
+}
+
+// calling calls a handler, or what stands before it, and reports whether it went well.
+type calling func(what string, h func(context.Context) (Ack, error)) bool
+
 // answer calls handlers and acks with what the first of them answers.
-func (r *run) answer(j job, each func(call func(h func(context.Context) (Ack, error)))) {
+func (r *run) answer(j job, each func(calling)) {
 	var answer, detail Ack
-	each(func(h func(context.Context) (Ack, error)) {
+	each(func(what string, h func(context.Context) (Ack, error)) bool {
 		var ack Ack
 		err := r.guardIn(r.context(j), func(ctx context.Context) (err error) {
 			ack, err = h(ctx)
@@ -161,15 +179,16 @@ func (r *run) answer(j job, each func(call func(h func(context.Context) (Ack, er
 		case errors.As(err, &refusal):
 			ack = refusal.ack()
 		case err != nil:
-			r.failed("handler failed", err, "subject", j.msg.Subject)
+			r.failed(what+" failed", err, "subject", j.msg.Subject)
 			if detail == nil {
 				detail = r.detail(j, err)
 			}
-			return
+			return false
 		}
 		if answer == nil {
 			answer = ack
 		}
+		return err == nil
 	})
 	if answer == nil {
 		answer = detail

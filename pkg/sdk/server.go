@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,6 +100,9 @@ func (s *Server) Of(name string, config ...contract.Namespace) *Namespace {
 	}
 	if s.frozen {
 		return n // not kept: names may come from clients, without end
+	}
+	if s.namespaces[name] == nil && strings.ContainsAny(name, `^\`) {
+		s.log.Warn("a namespace whose name looks like a regular expression: it stands for itself alone; use a pattern, /game-*, or OfFunc", "namespace", name)
 	}
 	s.namespaces[name] = n
 	if len(config) > 0 {

@@ -199,6 +199,10 @@ func (b *Bridge) useOnce(ctx context.Context, request *nats.Msg) (contract.Admis
 			return contract.Admission{}, fmt.Errorf("not an admission: emit %d: %w", i, err)
 		}
 	}
+	if *a.OK && len(a.Data) > contract.MaxData {
+		b.often(&b.lately.use, "a middleware gave a client too much data, it is refused", "subject", request.Subject, "bytes", len(a.Data), "allowed", contract.MaxData)
+		return contract.Admission{Message: "the server has too much data for the socket"}, nil
+	}
 	a.Admission.OK = *a.OK
 	return a.Admission, nil
 }
