@@ -95,12 +95,15 @@ func (s *Server) Shutdown() {
 }
 
 // Restart stops the server, if it still runs, and starts it again with the same
-// port and the same data.
-func (s *Server) Restart() {
+// port and the same data, and with what the options change.
+func (s *Server) Restart(opts ...Option) {
 	s.t.Helper()
 	s.Shutdown()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, opt := range opts {
+		opt(&s.opts)
+	}
 	if err := s.start(); err != nil {
 		s.t.Fatalf("natstest: restart: %v", err)
 	}

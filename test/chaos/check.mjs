@@ -2,8 +2,8 @@
 // came about: node check.mjs FOLDER
 //
 // A life of a client is its time as one socket: it begins with a connect that is not recovered. What was said to a room
-// after a life had joined it, and is known to be stored, that life must hear: once, in the order of the stream. A life
-// that ended may lack what came after the last that it heard, if it was allowed to end.
+// after a life had joined it, and is known to be stored, that life must hear: once, in the order of the stream, which is
+// one over all rooms. A life that ended may lack what came after the last that it heard in any room, if it was allowed to end.
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ import { entries } from "./journal.mjs";
 export const kinds = {
   loss: "was stored, and a member of its room did not hear it",
   duplicate: "was heard twice by the same client",
-  disorder: "was heard after a later one of its room, or of its sender",
+  disorder: "was heard after a later one, of whatever room, or stored after a later one of its sender",
   phantom: "was heard or kept, and nobody said it so, there",
   afresh: "had to start afresh, though it was not away for longer than the window",
   "not acked": "was said again and again, and never acked",
@@ -96,7 +96,8 @@ function heard(log, messages, accuse) {
       message.seq ??= seq;
       if (message.seq !== seq || (places.get(seq) ?? m) !== m) accuse("phantom", `${m} at ${c} has the id ${id}, which is not its own`);
       places.set(seq, m);
-      // What a client missed it hears before it is told that it is connected: of a life that begins thereby, too.
+      // What a client missed it hears as soon as it is connected: nothing is heard between two connections.
+      if (life && !life.connected) accuse("disorder", `${m} at ${c}, before it was connected`);
       const own = life?.socket === socket ? life : undefined;
       if (!own || !own.wanted.has(room)) accuse("phantom", `${m} at ${c}, which is not in ${room}`);
       else own.order.push({ t, message, seq });
@@ -105,25 +106,24 @@ function heard(log, messages, accuse) {
   return clients;
 }
 
-// listened judges the order in which a life heard.
+// listened judges the order in which a life heard: the stream's, whatever the rooms.
 function listened(life, messages, accuse) {
-  const last = new Map(); // by room
-  life.top = last;
+  life.top = 0;
   for (const { t, message, seq } of life.order) {
     if (life.heard.has(message.m)) {
       accuse("duplicate", `${message.m} at ${life.c}`);
       continue;
     }
     life.heard.set(message.m, t);
-    if (seq < (last.get(message.room) ?? 0)) accuse("disorder", `${message.m} at ${life.c} after a later one of ${message.room}`);
-    else last.set(message.room, seq);
+    if (seq < life.top) accuse("disorder", `${message.m} (${seq}) of ${message.room} at ${life.c} after ${life.top}`);
+    else life.top = seq;
   }
 }
 
-// restarted judges that a client has begun another life: one that heard something has something to go on with.
+// restarted judges that a client has begun another life.
 function restarted(c, before, life, window, accuse) {
   const { left, socket } = before.at(-1);
-  if (before.every(({ order }) => order.length === 0) || life.began - left > window) return;
+  if (life.began - left > window) return;
   accuse("afresh", `${c} as ${life.socket} after ${socket}, away for ${Math.round(life.began - left)} ms`);
 }
 
@@ -134,7 +134,7 @@ function missed(clients, messages, accuse) {
     for (const life of lives) {
       const heard = new Set(life.order.map(({ message }) => message.m));
       for (const [room, joined] of life.rooms) {
-        const end = life === lives.at(-1) ? Infinity : life.top.get(room) ?? 0;
+        const end = life === lives.at(-1) ? Infinity : life.top;
         for (const { m, sent, seq } of byRoom.get(room) ?? []) {
           if (sent > joined && seq < end && !heard.has(m)) accuse("loss", `${m} (${seq}) in ${room} at ${c} as ${life.socket}`);
         }

@@ -26,11 +26,11 @@ function story(tell) {
     hear: (c, life, m, seq, room = "red") => s.note({ e: "hear", c, life, room, m, id: `e-${seq}` }),
     keep: (m, seq, room = "red") => s.note({ e: "kept", room, m, id: `e-${seq}` }),
     // said is a message that was sent, acked, heard by both and kept.
-    said(m, seq) {
-      s.send(m);
+    said(m, seq, room = "red") {
+      s.send(m, { room });
       s.ack(m, seq);
-      for (const c of ["ann", "bob"]) s.hear(c, `${c}1`, m, seq);
-      s.keep(m, seq);
+      for (const c of ["ann", "bob"]) s.hear(c, `${c}1`, m, seq, room);
+      s.keep(m, seq, room);
     },
   };
   for (const c of ["ann", "bob"]) {
@@ -54,8 +54,8 @@ describe("nothing is wrong", () => {
       s.send("a:2");
       s.ack("a:2", 2);
       s.hear("ann", "ann1", "a:2", 2);
-      s.hear("bob", "bob1", "a:2", 2);
       back(s);
+      s.hear("bob", "bob1", "a:2", 2);
       s.keep("a:2", 2);
     },
     "when a message is said again until it is acked, and stored late": (s) => {
@@ -90,11 +90,6 @@ describe("nothing is wrong", () => {
       s.ack("a:2", 2);
       s.hear("ann", "ann1", "a:2", 2);
       s.wait(window + 1);
-      s.connect("bob", "bob2");
-      s.join("bob", "bob2");
-    },
-    "when a client starts afresh that had heard nothing": (s) => {
-      away(s);
       s.connect("bob", "bob2");
       s.join("bob", "bob2");
     },
@@ -157,6 +152,28 @@ describe("it finds", () => {
       s.hear("bob", "bob1", "a:2", 2);
       s.hear("bob", "bob1", "a:1", 1);
     }],
+    "two of different rooms that changed places at one client": [["disorder"], (s) => {
+      for (const c of ["ann", "bob"]) s.join(c, `${c}1`, "blue");
+      for (const [m, seq, room] of [["a:1", 1, "red"], ["a:2", 2, "blue"]]) {
+        s.send(m, { kind: "tell", room });
+        s.ack(m, seq);
+        s.hear("ann", "ann1", m, seq, room);
+      }
+      s.hear("bob", "bob1", "a:2", 2, "blue");
+      s.hear("bob", "bob1", "a:1", 1, "red");
+    }],
+    "one that a life which ended missed before another of another room": [["loss"], (s) => {
+      for (const c of ["ann", "bob"]) s.join(c, `${c}1`, "blue");
+      s.send("a:1", { kind: "tell" });
+      s.ack("a:1", 1);
+      s.hear("ann", "ann1", "a:1", 1);
+      s.said("a:2", 2, "blue");
+      away(s);
+      s.wait(window + 1);
+      s.connect("bob", "bob2");
+      s.join("bob", "bob2");
+      s.join("bob", "bob2", "blue");
+    }],
     "two of one connection that were stored in another order": [["disorder", "not acked", "not acked"], (s) => {
       s.send("a:1", { kind: "tell" });
       s.send("a:2", { kind: "tell" });
@@ -190,7 +207,21 @@ describe("it finds", () => {
       s.connect("bob", "bob2");
       s.join("bob", "bob2");
     }],
-    "a client that came back as somebody else": [["phantom"], (s) => {
+    "one that had heard nothing": [["afresh"], (s) => {
+      away(s);
+      s.connect("bob", "bob2");
+      s.join("bob", "bob2");
+    }],
+    "a client that heard something before it was connected again": [["disorder"], (s) => {
+      s.said("a:1", 1);
+      away(s);
+      s.send("a:2", { kind: "tell" });
+      s.ack("a:2", 2);
+      s.hear("ann", "ann1", "a:2", 2);
+      s.hear("bob", "bob1", "a:2", 2);
+      back(s);
+    }],
+    "a client that came back as somebody else": [["afresh", "phantom"], (s) => {
       away(s);
       s.connect("bob", "cid1", true);
       s.join("bob", "cid1");
@@ -211,10 +242,11 @@ describe("it finds", () => {
 
 test("what is planted in a log without flaws is found, and nothing else", () => {
   const log = story((s) => {
+    for (const c of ["ann", "bob"]) s.join(c, `${c}1`, "blue");
     s.said("a:1", 1);
     away(s);
     back(s);
-    for (let n = 2; n < 6; n++) s.said(`a:${n}`, n);
+    for (let n = 2; n < 10; n++) s.said(`a:${n}`, n, n % 2 ? "red" : "blue");
   });
   for (const [name, plant] of Object.entries(plants)) {
     const found = new Set(check(plant(log), { window }).wrong.map(({ kind }) => kind));

@@ -1,7 +1,7 @@
 // Does to the world what the schedule says.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { nodes } from "./schedule.mjs";
+import { nodes, routes } from "./schedule.mjs";
 import { databases } from "./world.mjs";
 
 // What each fault does, and what ends it.
@@ -18,7 +18,7 @@ export async function inflict({ world, clients, faults, track, write, signal }) 
     await sleep(fault.after, undefined, { signal });
     const names = fault.target.split("+");
     write({ e: "fault", track, ...fault });
-    const links = names.flatMap((name) => world.between(name, fault.act.endsWith(" clients")));
+    const links = routes.includes(fault.target) ? world.route(...fault.target.split("-")) : names.flatMap((name) => world.between(name, fault.act.endsWith(" clients")));
     const [act] = fault.act.split(" ");
     if (network[act]) links.forEach(network[act]);
     else await Promise.all(names.map((name) => acts[act].begin(world.processes[name] ?? clients[name], name)));

@@ -15,6 +15,15 @@ const inTheMiddle = (log, which) => {
 };
 const hears = ({ e }) => e === "hear";
 
+// swapped has something change places with the next that the same client heard, in the same life, and that suits it.
+const swapped = (log, suits) =>
+  copy(log, (all) => {
+    const follows = (i) => log.findIndex((entry, j) => j > i && hears(entry) && entry.c === log[i].c && entry.life === log[i].life && suits(log[i], entry));
+    const i = inTheMiddle(log, (entry, i) => hears(entry) && follows(i) > 0);
+    const j = follows(i);
+    [all[i], all[j]] = [{ ...log[j], t: log[i].t }, { ...log[i], t: log[j].t }];
+  });
+
 export const plants = {
   loss: (log) => copy(log, (all) => all.splice(inTheMiddle(log, hears), 1)),
   duplicate: (log) =>
@@ -22,15 +31,8 @@ export const plants = {
       const i = inTheMiddle(log, hears);
       all.splice(i + 1, 0, { ...log[i] });
     }),
-  disorder: (log) =>
-    copy(log, (all) => {
-      // The next thing that the same client heard in the same room, in the same life, changes places with it.
-      const follows = (i) => log.findIndex(({ e, c, room, life }, j) => j > i && e === "hear" && c === log[i].c && room === log[i].room && life === log[i].life);
-      const i = inTheMiddle(log, hears);
-      const j = follows(i);
-      if (j < 0) throw new Error("the run has nothing to plant this flaw in");
-      [all[i], all[j]] = [{ ...log[j], t: log[i].t }, { ...log[i], t: log[j].t }];
-    }),
+  disorder: (log) => swapped(log, (one, other) => one.room === other.room),
+  "disorder over rooms": (log) => swapped(log, (one, other) => one.room !== other.room),
   phantom: (log) =>
     copy(log, (all) => {
       const i = inTheMiddle(log, hears);

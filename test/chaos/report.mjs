@@ -5,7 +5,7 @@ import { kinds } from "./check.mjs";
 const table = (head, rows) => [`| ${head.join(" | ")} |`, `|${head.map(() => "---").join("|")}|`, ...rows.map((row) => `| ${row.join(" | ")} |`)].join("\n");
 
 // Who was hit, by the kind of process.
-const whom = (target) => (target.includes("+") ? "two nats-servers at a time" : { n: "nats-server", g: "gateway", a: "auth", h: "history", d: "database", c: "clients" }[target[0]]);
+const whom = (target) => (target.includes("+") ? "two nats-servers at a time" : target.includes("-") ? "route between nats-servers" : { n: "nats-server", g: "gateway", a: "auth", h: "history", d: "database", c: "clients" }[target[0]]);
 
 // report is Markdown. found are the planted flaws that the checker has found.
 export function report({ seed, minutes, wrong, facts, found }) {

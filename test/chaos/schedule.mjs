@@ -7,6 +7,7 @@
 import { random, shuffle } from "./random.mjs";
 
 export const nodes = ["n1", "n2", "n3"];
+export const routes = ["n1-n2", "n1-n3", "n2-n3"]; // between two of them, who both go on
 export const gateways = ["g1", "g2", "g3"];
 
 const process = ["kill", "stop", "restart"]; // kill -9; SIGSTOP and SIGCONT; stopped and started as by a service manager
@@ -16,7 +17,8 @@ const network = ["cut", "hang"]; // connections break; connections are silent
 const faults = (targets, acts) => targets.flatMap((target) => acts.map((act) => ({ act, target })));
 
 const tracks = (has) => ({
-  nats: faults(nodes, [...process, ...network]),
+  // The routes twice: whole servers are hit in more ways.
+  nats: [...faults(nodes, [...process, ...network]), ...faults([...routes, ...routes], network)],
   gateways: faults(gateways, [...process, "cut clients", "hang clients", ...network]),
   services: [
     ...faults(has.services, [...process, ...network]),

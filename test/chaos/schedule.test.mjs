@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { plan } from "./schedule.mjs";
+import { plan, routes } from "./schedule.mjs";
 
 const has = { services: ["a1", "a2", "h1"], databases: ["db"], clients: ["c1", "c2"] };
 
@@ -22,4 +22,9 @@ test("two nats-servers are away together once, and there is calm before every fa
       }
     }
   }
+});
+
+test("single routes break and hang", () => {
+  const faults = plan({ seed: 7, minutes: 10, has }).nats;
+  for (const act of ["cut", "hang"]) assert.ok(faults.some((fault) => fault.act === act && routes.includes(fault.target)), act);
 });

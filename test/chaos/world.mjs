@@ -132,6 +132,11 @@ export class World {
     return this.links.filter(({ from, to }) => (clients ? from === "clients" && to === name : from !== "clients" && (from === name || to === name))).map(({ link }) => link);
   }
 
+  // route are the links of two nats-servers with each other.
+  route(one, other) {
+    return this.links.filter(({ from, to }) => (from === one && to === other) || (from === other && to === one)).map(({ link }) => link);
+  }
+
   // complaints are what nobody may say: that it panicked, or that its memory was used by two at a time.
   complaints() {
     return Object.values(this.processes).filter(({ output }) => /WARNING: DATA RACE|^panic: |^fatal error: /m.test(output));

@@ -91,7 +91,7 @@ describe("connections", () => {
       socket.io.engine.close();
       await back;
       await attempts.of(i);
-      assert.notEqual(socket.id, id);
+      assert.deepEqual([socket.id, socket.recovered], [id, true], "it goes on, though it has heard nothing");
       if (i === 1) {
         socket.disconnect();
         socket.connect();

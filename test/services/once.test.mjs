@@ -131,7 +131,7 @@ describe("each message once, though a process is killed", { concurrency: 2 }, ()
     });
   }
 
-  test("a gateway, of a guest that cannot be recovered, since it never heard anything", async (t) => {
+  test("a gateway, of a guest that never heard anything", async (t) => {
     const d = await running(t, { gateways: 2 });
     const services = await dial(t, { servers: d.natsUrl });
     await services.request("$KV.NATTER_NAMESPACES.box", JSON.stringify({
@@ -155,7 +155,7 @@ describe("each message once, though a process is killed", { concurrency: 2 }, ()
     await until(() => ann.connected, "the client to be back", patience);
     const again = await ask(ann, "drop", "once", "the id");
     assert.equal(again.id, acks[0].id, "it is the same message, whatever socket says it");
-    assert.notEqual(ann.id, id, "it started afresh");
+    assert.equal(ann.id, id, "it went on as it was");
     const info = (await services.request("$JS.API.STREAM.INFO.NATTER", JSON.stringify({ subjects_filter: "natter.post.box.>" }))).json();
     assert.deepEqual(info.state.subjects, { "natter.post.box.all": 1 });
   });

@@ -58,6 +58,21 @@ describe("a client comes back", { concurrency: 2 }, () => {
     });
   }
 
+  test("that has heard nothing yet, and says to its room again what was not acked", async (t) => {
+    const d = await running(t, { gateways: 2 });
+    const { socket: ann, lose } = await roaming(t, d, { transports: ["websocket"], retries: 50, ackTimeout: 2_000 });
+    const any = [];
+    ann.onAny((...event) => any.push(event));
+    assert.equal((await ann.emitWithAck("join", "red")).ok, true);
+    const id = ann.id;
+    assert.deepEqual(any, []);
+    await lose();
+    const ack = await ann.emitWithAck("room message", "red", "hello", "the id");
+    assert.equal(ack.ok, true, `it is in its room: ${JSON.stringify(ack)}`);
+    assert.equal(await back(ann, id), true, "it went on as the same socket");
+    await until(() => any.some(([event, room, text]) => event === "room message" && room === "red" && text === "hello"), "its own words", patience);
+  });
+
   test("when NATS was killed, and when its gateway was meanwhile", async (t) => {
     const d = await running(t, { gateways: 2 });
     const { socket: ann, lose } = await roaming(t, d, { transports: ["websocket"] });

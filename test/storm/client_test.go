@@ -32,7 +32,6 @@ type client struct {
 	asked   time.Time // when it asked to come back, at last
 	back    time.Time // when it was back
 	afresh  int       // how often it came back as another socket
-	late    int       // events that came before the answer to CONNECT
 }
 
 var dialer = ws.Dialer{ReadBufferSize: 1024, WriteBufferSize: 256, WriteBufferPool: &sync.Pool{}, HandshakeTimeout: patience}
@@ -82,8 +81,11 @@ func (c *client) live(ctx context.Context, address string, entered func()) (star
 	c.mu.Lock()
 	c.conn, c.asked = conn, time.Now()
 	auth := map[string]string{"token": c.user}
+	if c.pid != "" {
+		auth["pid"] = c.pid
+	}
 	if c.pid != "" && c.offset != "" {
-		auth["pid"], auth["offset"] = c.pid, c.offset
+		auth["offset"] = c.offset
 	}
 	connect, err := json.Marshal(auth)
 	c.mu.Unlock()
@@ -177,7 +179,7 @@ func (c *client) event(array string, started bool) {
 	}
 	c.heard[room], c.offset, c.at = number, offset, at
 	if !started {
-		c.late++
+		c.faultLocked("heard %s before CONNECT was answered", array)
 	}
 }
 

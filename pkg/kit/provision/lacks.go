@@ -33,11 +33,14 @@ func bound[T int | int32 | int64 | time.Duration](setting string, field func(*je
 	}
 }
 
+// replicas is the setting of which everybody is an owner.
+const replicas = "num_replicas"
+
 // limits are in the order in which JetStream takes them one by one: it refuses duplicates beyond the age.
 var limits = []limit{
-	bound("max_age", func(c *jetstream.StreamConfig) *time.Duration { return &c.MaxAge }),
+	maxAge,
 	bound("duplicate_window", func(c *jetstream.StreamConfig) *time.Duration { return &c.Duplicates }),
-	bound("num_replicas", func(c *jetstream.StreamConfig) *int { return &c.Replicas }),
+	bound(replicas, func(c *jetstream.StreamConfig) *int { return &c.Replicas }),
 	bound("max_bytes", func(c *jetstream.StreamConfig) *int64 { return &c.MaxBytes }),
 	bound("max_msg_size", func(c *jetstream.StreamConfig) *int32 { return &c.MaxMsgSize }),
 	bound("max_msgs_per_subject", func(c *jetstream.StreamConfig) *int64 { return &c.MaxMsgsPerSubject }),
@@ -57,7 +60,12 @@ func lacks(have, want jetstream.StreamConfig) []change {
 	add := func(setting string, from, to any, set func(*jetstream.StreamConfig)) {
 		changes = append(changes, change{setting, from, to, false, set})
 	}
+	owner := newOwner(have, want)
+	changes = append(changes, owner.changes...)
 	for _, l := range limits {
+		if owner.decided[l.setting] {
+			continue
+		}
 		// Where nothing is wanted operators may do as they like.
 		if is, n := l.of(&have), l.of(&want); n > 0 && compare(is, n) < 0 {
 			add(l.setting, l.show(is), l.show(n), func(c *jetstream.StreamConfig) { l.set(c, n) })
@@ -138,8 +146,9 @@ func showRePublish(r *jetstream.RePublish) string {
 
 // tellLarger says where a stream has more than the settings say, which stays so.
 func tellLarger(st Storage, have, want jetstream.StreamConfig) {
+	owner := newOwner(have, want)
 	for _, l := range limits {
-		if is, n := l.of(&have), l.of(&want); n > 0 && compare(is, n) > 0 {
+		if is, n := l.of(&have), l.of(&want); n > 0 && compare(is, n) > 0 && !owner.decided[l.setting] {
 			st.log().Info("a stream has more than the settings say, and keeps it; an operator can lower it: nats stream edit", "stream", have.Name,
 				"setting", l.setting, "is", l.show(is), "wanted", l.show(n))
 		}

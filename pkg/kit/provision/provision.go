@@ -70,11 +70,26 @@ func stored(s contract.Subjects) []string {
 	return subjects
 }
 
+// postsAge is how long posts stay before the history service has said it.
+const postsAge = 30 * 24 * time.Hour
+
 // Posts makes the stream of what is kept for history. JetStream copies it from the main stream, which need
 // not exist yet. Posts stay for age, also those that history has: when the stream is full the oldest go, since refusing what
 // is new would keep what is not needed any more. The history service owns it.
+//
+// Gateways make it too, with age 0, so that no post ages out of the main stream before history is started for the first
+// time. They have no say in how long and how much it keeps: one that they made keeps everything for 30 days, until the
+// history service takes it over and gives it age and size of its own, be they less.
 func Posts(ctx context.Context, js jetstream.JetStream, s contract.Subjects, age time.Duration, st Storage) (jetstream.Stream, error) {
-	return Stream(ctx, js, st, jetstream.StreamConfig{
+	cfg := posts(s, age, st)
+	if age <= 0 {
+		cfg.MaxAge, cfg.MaxBytes, cfg.Metadata = postsAge, 0, map[string]string{unowned: "true"}
+	}
+	return Stream(ctx, js, st, cfg)
+}
+
+func posts(s contract.Subjects, age time.Duration, st Storage) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
 		Name:        s.Names().Posts,
 		Description: "Posted messages, waiting for the history service.",
 		Sources:     []*jetstream.StreamSource{{Name: s.Names().Stream, FilterSubject: s.AllOf(contract.Post)}},
@@ -84,7 +99,7 @@ func Posts(ctx context.Context, js jetstream.JetStream, s contract.Subjects, age
 		AllowDirect: true,
 		DenyDelete:  true,
 		DenyPurge:   true,
-	})
+	}
 }
 
 // eventsAge is how long a service may be down and still hear the facts it missed.

@@ -19,7 +19,11 @@ import (
 	"github.com/natter-io/natter/services/gateway/gatewayd"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// A server that is shut down while it looks for a stream to copy from gives up only when its timeout comes.
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*stream).trySetupSourceConsumer.func3"))
+}
 
 // patience is how long a test waits for what must happen.
 const patience = 15 * time.Second

@@ -1,6 +1,8 @@
 package gatewayd
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
@@ -14,7 +16,7 @@ import (
 type metrics struct {
 	received, refused, malformed, delivered, skipped, dropped, carried, doubted *prometheus.CounterVec
 	lateAcks, lateReplies, duplicates, repaired, missed, storedAgain            prometheus.Counter
-	rooms, gateways, carriedOut, carriedIn, tunnels                             prometheus.Gauge
+	rooms, gateways, carriedOut, carriedIn, tunnels, copyLag, copyHold          prometheus.Gauge
 }
 
 var (
@@ -53,6 +55,8 @@ func newMetrics(registry prometheus.Registerer, connections func() float64, sock
 		duplicates:  counter("duplicates_total", "Stored messages that were heard already."),
 		rooms:       f.NewGauge(gauge("rooms_subscribed", "Rooms and namespaces subscribed to at NATS.")),
 		gateways:    f.NewGauge(gauge("gateways", "Gateways alive, this one included.")),
+		copyLag:     f.NewGauge(gauge("posts_lag_seconds", "For how long the oldest post that is not copied for history has waited, as of some seconds ago.")),
+		copyHold:    f.NewGauge(gauge("posts_held", "1 while what clients post is held, since posts are not copied for history.")),
 		carriedOut:  f.NewGauge(gauge("carried_out", "Requests, WebSockets and WebTransport streams of other gateways' sessions that are being carried there.")),
 		carriedIn:   f.NewGauge(gauge("carried_in", "Requests, WebSockets and WebTransport streams of own sessions that other gateways carry here.")),
 		tunnels:     f.NewGauge(gauge("tunnels", "Of carried_out, the WebSockets and WebTransport streams.")),
@@ -78,6 +82,13 @@ func (m *metrics) LateReply()            { m.lateReplies.Inc() }
 func (m *metrics) Missed()               { m.missed.Inc() }
 func (m *metrics) Rooms(n int)           { m.rooms.Set(float64(n)) }
 func (m *metrics) Gateways(n int)        { m.gateways.Set(float64(n)) }
+func (m *metrics) Copies(lag time.Duration, held bool) {
+	m.copyLag.Set(lag.Seconds())
+	m.copyHold.Set(0)
+	if held {
+		m.copyHold.Set(1)
+	}
+}
 func (m *metrics) Carried(result string) { m.carried.WithLabelValues(result).Inc() }
 func (m *metrics) Tunnels(change int)    { m.tunnels.Add(float64(change)) }
 func (m *metrics) Streams(out, in int) {

@@ -44,7 +44,7 @@ func TestOffsetsNeverGoBack(t *testing.T) {
 }
 
 // TestGreetedClientGoesOn has a client that heard nothing but what a middleware gave it come back, and be greeted again
-// behind what it missed.
+// before what it missed.
 func TestGreetedClientGoesOn(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
@@ -60,7 +60,7 @@ func TestGreetedClientGoesOn(t *testing.T) {
 		if s.kept() != pid {
 			t.Fatal("did not go on")
 		}
-		last = s.wantSaid(fmt.Sprint(round), `"Ann"`)
+		last = s.wantSaid(`"Ann"`, fmt.Sprint(round))
 	}
 	s.wantHeard()
 }

@@ -118,10 +118,10 @@ func TestUsersAndGuestsAreKnownAgain(t *testing.T) {
 	if stranger, _ := gws[1].connectKept("/guarded", `{"guest":1}`); say(stranger) == first {
 		t.Error("another guest's message is taken for the first one's")
 	}
-	// It received nothing yet that it could name, so that it starts afresh; twice.
+	// It starts afresh, since it names a place in the stream that is none; twice.
 	for range 2 {
 		guest.close()
-		guest = gws[1].dial().ask("/guarded", fmt.Sprintf(`{"guest":1,"pid":%q}`, pid))
+		guest = gws[1].dial().ask("/guarded", fmt.Sprintf(`{"guest":1,"pid":%q,"offset":"none"}`, pid))
 		now := guest.kept()
 		if now == pid {
 			t.Fatal("it went on with the old session")

@@ -37,6 +37,31 @@ func (d *deployment) session(pid string) (s savedSession, writes uint64) {
 	return s, entry.Revision()
 }
 
+// rewriteSession changes what is stored under a private id.
+func (d *deployment) rewriteSession(pid string, change func(saved map[string]any)) {
+	d.t.Helper()
+	kv, err := d.js.KeyValue(d.t.Context(), contract.Subjects{}.Names().Sessions)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	entry, err := kv.Get(d.t.Context(), "session."+pid)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var saved map[string]any
+	if err := json.Unmarshal(entry.Value(), &saved); err != nil {
+		d.t.Fatal(err)
+	}
+	change(saved)
+	data, err := json.Marshal(saved)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if _, err := kv.Put(d.t.Context(), "session."+pid, data); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 func (s *socket) isOver() bool {
 	select {
 	case <-s.over:
@@ -79,8 +104,9 @@ func TestOrdersThatTookEffectAreNotRepeated(t *testing.T) {
 	d.do("/", []string{s.id}, `["join","ordered in"]`)
 	d.do("/", []string{s.id}, `["join","out and in"]`)
 	d.do("/", []string{s.id}, `["leave","out and in"]`)
+	d.do("/", []string{s.id}, `["join","the last"]`)
 	wait(t, "the orders to take effect", func() bool {
-		return slices.Equal(d.list("/", []string{s.id})[s.id].Rooms, []string{"ordered in"})
+		return slices.Equal(d.list("/", []string{s.id})[s.id].Rooms, []string{"ordered in", "the last"})
 	})
 	s.join("out and in")
 	s.request(`"leave"`, `"ordered in"`)
@@ -90,7 +116,7 @@ func TestOrdersThatTookEffectAreNotRepeated(t *testing.T) {
 		t.Fatal("did not go on")
 	}
 	infos := d.list("/", []string{again.id})
-	if rooms := infos[again.id].Rooms; !slices.Equal(rooms, []string{"out and in"}) {
+	if rooms := infos[again.id].Rooms; !slices.Equal(rooms, []string{"out and in", "the last"}) {
 		t.Fatalf("is in %q", rooms)
 	}
 }
@@ -149,26 +175,7 @@ func TestGatewayStartedAgainWithItsID(t *testing.T) {
 	d.data("/", d.do("/", []string{s.id}, `["data",{"seat":3}]`))
 	first.stop()
 	// A gateway that was killed could not write that the client left.
-	kv, err := d.js.KeyValue(t.Context(), contract.Subjects{}.Names().Sessions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	entry, err := kv.Get(t.Context(), "session."+pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var saved map[string]any
-	if err := json.Unmarshal(entry.Value(), &saved); err != nil {
-		t.Fatal(err)
-	}
-	delete(saved, "left")
-	data, err := json.Marshal(saved)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := kv.Put(t.Context(), "session."+pid, data); err != nil {
-		t.Fatal(err)
-	}
+	d.rewriteSession(pid, func(saved map[string]any) { delete(saved, "left") })
 	lives := d.listen("natter.on._.*.>")
 	second := d.gateway(named)
 	wait(t, "the session to wait for its client", func() bool { s, _ := d.session(pid); return !s.Left.IsZero() })

@@ -286,7 +286,7 @@ func TestLargeListsComeInParts(t *testing.T) {
 func TestAnswersSayWhatTheyLeaveOut(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, natstest.WithOptions(func(o *embed.Options) { o.MaxPayload = 4 << 10 }))
-	gws := d.gateways(2)
+	gws := d.gateways(2, func(c *gatewayd.Config) { c.Recovery = false }) // a session is no larger than a message, either
 	large, other, far := gws[0].connect(), gws[0].connect(), gws[1].connect()
 	for i := range 40 {
 		large.join(strings.Repeat("r", 100) + fmt.Sprint(i))

@@ -63,6 +63,8 @@ type Metrics interface {
 	LateReply()                   // a reply for which nobody waits any more
 	Rooms(n int)                  // rooms subscribed to
 	Gateways(n int)               // gateways alive
+	// Copies says for how long the oldest post that is not copied for history has waited, and whether clients' posts are held.
+	Copies(lag time.Duration, held bool)
 }
 
 // Bridge implements [session.Backend].
@@ -78,6 +80,7 @@ type Bridge struct {
 	replies  *replies // to events and questions of clients
 	stores   *replies // to posts, which a flood of questions must not stop
 	outbox   *outbox
+	copies   *copies
 	sessions *sessions
 	packets  packets
 	fence    *fence
@@ -92,13 +95,14 @@ type Bridge struct {
 	requests chan *nats.Msg // ask and list
 
 	// Of the reader of live messages.
-	backlog    []incoming    // to be read before live
-	first      [1]incoming   // what next returns
-	caught     uint64        // all that was stored up to here was heard, or is in the backlog
-	position   atomic.Uint64 // the highest sequence that was handed to the hub; others read it
-	doubt      atomic.Bool   // something may have been missed
-	doubted    chan struct{} // wakes the reader to a doubt
-	reconnects uint64        // of the connection, as far as the reader knows
+	backlog  []incoming       // to be read before live
+	first    [1]incoming      // what next returns
+	beat     beat             // the last live message
+	caught   uint64           // all that was stored up to here was heard, or is in the backlog
+	position atomic.Uint64    // the highest sequence that was handed to the hub; others read it
+	doubt    atomic.Bool      // something may have been missed
+	doubted  chan struct{}    // wakes the reader to a doubt
+	broke    chan nats.Status // the connection has
 
 	// handing is held while an event with an offset is handed to the hub, so that none with an earlier one comes after it.
 	// Held while the hub's queues are waited for; the hub's workers do not take it.
@@ -134,9 +138,8 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 		ready:    make(chan struct{}),
 		who:      make(chan struct{}, maxWho),
 		later:    make(chan struct{}, maxLater),
-
-		reconnects: nc.Stats().Reconnects,
-		asked:      make(chan struct{}, maxAllow),
+		broke:    nc.StatusChanged(nats.RECONNECTING),
+		asked:    make(chan struct{}, maxAllow),
 	}
 	for _, s := range []*rate.Sometimes{&b.lately.store, &b.lately.use, &b.lately.allow, &b.lately.skip, &b.lately.ack, &b.lately.answer, &b.lately.repair, &b.lately.room} {
 		*s = rate.Sometimes{First: 10, Interval: time.Second}
@@ -145,6 +148,7 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 	b.replies = newReplies(nc, opts)
 	b.stores = newReplies(nc, opts)
 	b.outbox = newOutbox(b)
+	b.copies = newCopies(nc, js, b.epoch, opts)
 	b.sessions = newSessions(b)
 	b.turns = newTurns(b)
 	b.fence = newFence(nc, opts)
@@ -159,6 +163,7 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 // Run serves until the context ends. It returns early only if the first subscriptions fail.
 func (b *Bridge) Run(ctx context.Context) error {
 	defer b.hearOfDrops()()
+	defer b.nc.RemoveStatusListener(b.broke)
 	subs, err := b.subscribe()
 	defer func() {
 		unsubscribe(subs)
@@ -168,7 +173,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.outbox.run, b.rooms.run, b.takers.run, b.turns.run, b.tail.run, b.sweep, b.sessions.stores.runOn, b.sessions.run, b.maintain} {
+	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.outbox.run, b.copies.run, b.rooms.run, b.takers.run, b.turns.run, b.tail.run, b.sweep, b.sessions.stores.runOn, b.sessions.run, b.maintain} {
 		wg.Go(func() { part(ctx) })
 	}
 	wg.Wait()
@@ -328,6 +333,9 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	o := b.opts
 	stream, err := provision.Main(limited, b.js, o.Subjects, o.StreamAge, o.Duplicates, o.Storage)
 	if err != nil {
+		return err
+	}
+	if err := b.copies.begin(limited, stream.CachedInfo().Created); err != nil {
 		return err
 	}
 	leases, err := provision.Gateways(limited, b.js, o.Subjects, o.Lease, o.Storage)

@@ -37,7 +37,7 @@ const (
 
 // judge looks at a message without taking note of it. before is the sequence of its predecessor, if that is known.
 func (c *chain) judge(kind contract.Kind, sequence, before uint64) verdict {
-	known := max(c.last[link(kind)], c.floor)
+	known := c.read(kind)
 	switch {
 	case sequence <= c.last[link(kind)]:
 		return twice
@@ -46,6 +46,9 @@ func (c *chain) judge(kind contract.Kind, sequence, before uint64) verdict {
 	}
 	return deliver
 }
+
+// read is how far messages of a kind were read.
+func (c chain) read(kind contract.Kind) uint64 { return max(c.last[link(kind)], c.floor) }
 
 // rest is what was not read yet.
 func (c chain) rest(path string) want {

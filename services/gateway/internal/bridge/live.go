@@ -35,9 +35,12 @@ func (b *Bridge) readLive(ctx context.Context) {
 		if !ok {
 			return
 		}
-		// Whoever looks after the connection hears of this too, but maybe later than of what came over the new one.
-		if n := b.nc.Stats().Reconnects; n != b.reconnects {
-			b.reconnects = n
+		// Whoever looks after the connection hears of this too, but maybe later than of what came over the new one. It is in the
+		// channel before that connection is made.
+		if len(b.broke) > 0 {
+			for len(b.broke) > 0 {
+				<-b.broke
+			}
 			b.suspect("reconnected")
 		}
 		current := b.epoch.wait(ctx)
@@ -49,7 +52,7 @@ func (b *Bridge) readLive(ctx context.Context) {
 			b.tail.startOver()
 			b.packets.startOver()
 			b.position.Store(0)
-			b.caught = 0
+			b.caught, b.beat = 0, beat{}
 		}
 		epoch = current
 		if b.doubt.Swap(false) {
@@ -125,16 +128,21 @@ func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 		return
 	}
 	path := pathOf(b.opts.Subjects, p.Kind, s.Subject)
-	before := s.Last
+	before, after, silent := s.Last, s.Sequence, false
 	if in.fetched {
 		before = 0
+	} else if after, silent = b.silent(s); silent {
+		b.opts.Metrics.Doubted("silence")
 	}
-	switch b.rooms.judge(path, p.Kind, s.Sequence, before) {
-	case twice:
-		b.opts.Metrics.Duplicate()
+	verdict := b.rooms.judge(path, p.Kind, s.Sequence, before)
+	if verdict == gap { // what else was lost on the way was so from there on
+		after = min(after, b.rooms.position(path).read(p.Kind))
+	}
+	if (silent || verdict == gap) && b.recall(ctx, epoch, in, s, after, verdict == gap) {
 		return
-	case gap:
-		b.fill(ctx, epoch, in, path, s.Sequence)
+	}
+	if verdict == twice {
+		b.opts.Metrics.Duplicate()
 		return
 	}
 	b.rooms.note(path, p.Kind, s.Sequence)
@@ -194,18 +202,6 @@ func (b *Bridge) withOffset(extra [][]byte, epoch string, offset uint64) [][]byt
 	return append(extra, strconv.AppendQuote(nil, contract.MessageID(epoch, offset)))
 }
 
-// InTurn calls f while no event is being handed to the hub, with the offset of those that were.
-func (b *Bridge) InTurn(f func(offset string)) {
-	b.handing.Lock()
-	defer b.handing.Unlock()
-	epoch := b.epoch.latest()
-	if !b.opts.Recovery || epoch == "" {
-		f("")
-		return
-	}
-	f(contract.MessageID(epoch, b.position.Load()))
-}
-
 // skip notes a message that nobody can make sense of. JetStream acked it before anyone could object.
 func (b *Bridge) skip(kind contract.Kind, subject string, sequence uint64, reason error) {
 	b.opts.Metrics.Skipped(kind)
@@ -227,11 +223,11 @@ func (b *Bridge) command(ctx context.Context, sel hub.Selection, sequence uint64
 		}
 		b.hub.Barrier()
 		for _, members := range b.members(sel) {
+			if array[0] == "join" {
+				b.joinAt(ctx, members, rooms, sequence)
+				continue
+			}
 			for _, room := range rooms {
-				if array[0] == "join" {
-					b.joinAt(ctx, members, room, sequence)
-					continue
-				}
 				for _, s := range members {
 					s.Leave(room)
 				}
@@ -302,48 +298,6 @@ func roomsOf(args []any) ([]string, error) {
 	return rooms, nil
 }
 
-// joinAt puts sockets of one namespace into a room from the command's own sequence on: what the room was sent between that
-// and the moment at which its subscription was in force is fetched and takes its place in the order.
-func (b *Bridge) joinAt(ctx context.Context, members []*session.Socket, room string, sequence uint64) {
-	path, err := b.rooms.path(members[0].Namespace(), contract.To(room))
-	if err == nil {
-		if err = b.settleAt(ctx, path, sequence); err == nil {
-			defer b.rooms.release(path) // settleAt's own hold; the members have theirs
-		}
-	}
-	for _, s := range members {
-		if err == nil {
-			err = s.JoinAt(ctx, room, sequence)
-		}
-		if err != nil {
-			b.opts.Log.Warn("a socket could not join a room as ordered; its connection is closed so that it starts afresh",
-				"socket", s.ID(), "room", room, "error", err)
-			s.CloseTransport()
-		}
-	}
-}
-
-// settleAt subscribes to the path, holds it, and puts what it was sent after the sequence into the backlog,
-// if the subscription was not in force already.
-func (b *Bridge) settleAt(ctx context.Context, path string, after uint64) error {
-	settled, err := b.rooms.acquire(path)
-	if err != nil || settled {
-		return err
-	}
-	last, err := b.fence.wait(ctx)
-	var missed []stored
-	if err == nil && last > after {
-		missed, err = b.tail.read(ctx, []want{everything(path, after)}, last)
-	}
-	if err != nil {
-		b.rooms.release(path)
-		return err
-	}
-	b.rooms.settle(path, after)
-	b.merge(missed)
-	return nil
-}
-
 // merge puts fetched messages among those that wait in the channel, by sequence. When a fence has
 // answered, all that was stored before it has arrived there. Questions and acks wait for all that was fetched, since it may have been
 // stored before they were asked.
@@ -383,6 +337,9 @@ func sequenceOf(msg *nats.Msg) uint64 {
 	return s.Sequence
 }
 
+// Epoch is the incarnation of the stream that sequences are of.
+func (b *Bridge) Epoch() string { return b.epoch.latest() }
+
 // Position is the stream's sequence until which everything has been handed to the hub, and orders have taken effect.
 func (b *Bridge) Position() uint64 { return b.position.Load() }
 
@@ -420,15 +377,17 @@ func (b *Bridge) volatileEvent(msg *nats.Msg) error {
 	}
 	b.handing.Lock()
 	defer b.handing.Unlock()
-	position := b.position.Load()
-	extra = b.withOffset(extra, b.epoch.latest(), position)
+	epoch, read := b.epoch.latest(), b.position.Load()
 	err = b.meant(sel, func(sel hub.Selection) error {
-		m, err := b.encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, msg.Data, extra...)
+		encode := func(offset uint64) (*transport.Message, error) {
+			return b.encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, msg.Data, b.withOffset(slices.Clip(extra), epoch, offset)...)
+		}
+		m, err := encode(read)
 		if err != nil {
 			return err
 		}
 		b.hub.Each(sel, func(s *session.Socket) {
-			if !s.DeliverVolatile(position, m) {
+			if !s.DeliverVolatile(read, m, encode) {
 				b.opts.Metrics.Missed()
 			}
 		})

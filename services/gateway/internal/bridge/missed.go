@@ -59,7 +59,7 @@ func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from, at uint64,
 			}
 		}
 		if !found {
-			r.missed.UpTo, r.missed.Rooms, r.missed.Offset = last, r.rooms, contract.MessageID(epoch, last)
+			r.missed.UpTo, r.missed.Rooms = last, r.rooms
 			return r.missed, nil
 		}
 	}

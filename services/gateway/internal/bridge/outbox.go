@@ -109,6 +109,9 @@ func (o *outbox) attempt(p *post) error {
 	if epoch == "" {
 		return errNoStream
 	}
+	if b.copies.holds(p.msg.Subject) {
+		return errNotCopied
+	}
 	if p.attempt > 0 {
 		b.opts.Metrics.StoredAgain()
 	}

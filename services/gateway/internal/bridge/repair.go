@@ -2,32 +2,27 @@ package bridge
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"maps"
-	"math"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/natter-io/natter/pkg/contract"
-	"github.com/natter-io/natter/services/gateway/internal/hub"
 )
 
 // The stream is the truth, live delivery its echo: JetStream republishes at most once. What was stored but not heard is
-// found in three ways, and read back before anything that was stored after it in its room is handed on:
+// found in four ways, and read back before anything that was stored after it is handed on, but in the last:
 //
-//   - a message names its predecessor, which was not heard: fill;
+//   - a message names its predecessor on its subject, which was not heard: recall;
+//   - nothing was heard for a while before a message, and others were stored meanwhile: silent, recall;
 //   - something happened that may have cost messages, such as another leader of the stream: suspect, catchUp;
 //   - nothing of that, and still the stream has more than was heard: sweep.
 
 const (
-	sweepEvery  = 2 * time.Second
-	lookAtAll   = 5                     // of so many sweeps that find too many changes, one looks at every path
-	repairWait  = 50 * time.Millisecond // after the first failure
-	repairLimit = 2 * time.Second       // between two
+	repairWait    = 50 * time.Millisecond // after the first failure
+	repairLimit   = 2 * time.Second       // between two
+	repairTimeout = 10 * time.Second      // of one attempt
 )
 
 // electedSubject with the stream's name is where JetStream says that a stream has another leader. What the one
@@ -62,36 +57,52 @@ func (b *Bridge) hearOfDrops() func() {
 	return func() { b.nc.SetErrorHandler(before) }
 }
 
-// fill reads back what was missed before a message, and puts both first in line.
-func (b *Bridge) fill(ctx context.Context, epoch string, in incoming, path string, sequence uint64) {
-	missing := b.rooms.position(path).rest(path) // of all kinds, which have one order
+// recall reads back what was stored after a sequence and before a message and was not heard, and puts it first in line, before
+// the message. It says whether the message has to wait for that; else nothing is missing, and it may be handed on at once.
+//
+// While the stream cannot be read, delivery waits: a message that was handed on before one that was missed would have clients that
+// come back pass over that.
+func (b *Bridge) recall(ctx context.Context, epoch string, in incoming, s contract.Stored, after uint64, isGap bool) (waits bool) {
 	var missed []stored
-	b.persist(ctx, epoch, func() (err error) {
-		missed, err = b.tail.read(ctx, []want{missing}, sequence-1)
+	done := b.persist(ctx, epoch, func(ctx context.Context) error {
+		lasts, err := b.missing(ctx, after, s.Sequence)
+		if err != nil {
+			return err
+		}
+		if !isGap && lasts[s.Subject] == s.Sequence {
+			delete(lasts, s.Subject) // the message itself, and it follows on what was read
+		}
+		if wants := b.wants(lasts); len(wants) > 0 {
+			missed, err = b.tail.read(ctx, wants, s.Sequence-1)
+		}
 		return err
 	})
+	if done && !isGap && len(missed) == 0 {
+		return false
+	}
 	b.opts.Metrics.Repaired(len(missed))
 	first := make([]incoming, 0, len(missed)+1+len(b.backlog))
 	for _, msg := range missed {
 		first = append(first, incoming{msg.msg, true})
 	}
-	in.fetched = true
+	in.fetched = true // if it was not done, NATS was away, and what is missing is looked for before anything is handed on
 	b.backlog = append(append(first, in), b.backlog...)
+	return true
 }
 
 // catchUp reads back all that was stored and not heard, and puts it in its place among what waits. Nothing is
 // delivered meanwhile, so that no later message passes an earlier one.
 func (b *Bridge) catchUp(ctx context.Context, epoch string) {
-	b.persist(ctx, epoch, func() error {
+	b.persist(ctx, epoch, func(ctx context.Context) error {
 		last, err := b.fence.wait(ctx)
 		if err != nil {
 			return err
 		}
-		wants, err := b.unread(ctx, last)
+		lasts, err := b.missing(ctx, max(b.caught, b.rooms.start()), last)
 		if err != nil {
 			return err
 		}
-		if len(wants) > 0 {
+		if wants := b.wants(lasts); len(wants) > 0 {
 			missed, err := b.tail.read(ctx, wants, last)
 			if err != nil {
 				return err
@@ -103,222 +114,21 @@ func (b *Bridge) catchUp(ctx context.Context, epoch string) {
 	})
 }
 
-// unread is what was stored since the reader caught up last, and was not heard: on the paths that the stream says have
-// changed, or on all if these are too many for an answer.
-func (b *Bridge) unread(ctx context.Context, last uint64) (wants []want, err error) {
-	lasts, reached, err := b.tail.changes(ctx, max(b.caught, b.rooms.start()))
-	switch {
-	case errors.Is(err, errTooMuch):
-		for path, c := range b.positions() {
-			wants = append(wants, c.rest(path))
-		}
-		return wants, nil
-	case err != nil:
-		return nil, err
-	case reached < last:
-		return nil, errBehind
-	}
-	found := make(map[string]chain)
-	for subject, sequence := range lasts {
-		if path, c, ok := b.unheard(subject, sequence); ok {
-			found[path] = c
-		}
-	}
-	for path, c := range found {
-		wants = append(wants, c.rest(path))
-	}
-	return wants, nil
-}
-
-// unheard says whether a stored message is for somebody here and was not read, and how far its path was.
-func (b *Bridge) unheard(subject string, sequence uint64) (path string, c chain, ok bool) {
-	path, kind, err := b.tail.path(subject)
-	if err != nil {
-		return "", chain{}, false
-	}
-	if c, ok = b.followed(path); !ok || sequence <= max(c.last[link(kind)], c.floor) {
-		return "", chain{}, false
-	}
-	return path, c, true
-}
-
-// followed is what positions has of one path, without looking at the others.
-func (b *Bridge) followed(path string) (chain, bool) {
-	if c, known := b.rooms.followed(path); known {
-		return c, c.whole
-	}
-	p, err := b.opts.Subjects.Parse(b.opts.Subjects.Prefix() + "." + string(contract.Emit) + "." + path)
-	if err != nil {
-		return chain{}, false
-	}
-	token, rest, _ := strings.Cut(path, ".")
-	here := false
-	if strings.HasPrefix(rest, contract.TargetSocket+".") {
-		here = len(b.hub.Select(hub.Selection{Namespace: p.Namespace, Rooms: p.Target.Rooms()})) > 0
-	} else if b.rooms.isWide(token) {
-		for _, namespace := range b.hub.Namespaces() {
-			own, err := contract.EncodeNamespace(namespace)
-			if err != nil || b.spaces.pattern(namespace) != p.Namespace {
-				continue
-			}
-			c, _ := b.rooms.followed(own + "." + rest)
-			here = here || c.whole
-		}
-	}
-	c := b.rooms.position(path)
-	return c, here && c.whole
-}
-
-// persist tries until it works, NATS is away or another stream is there: then all is looked at anew.
-func (b *Bridge) persist(ctx context.Context, epoch string, attempt func() error) {
+// persist tries until it works, and says so; or until NATS is away or another stream is there: then all is looked at anew.
+func (b *Bridge) persist(ctx context.Context, epoch string, attempt func(context.Context) error) (done bool) {
 	for wait := repairWait; b.epoch.get() == epoch; wait = min(2*wait, repairLimit) {
-		err := attempt()
+		limited, cancel := context.WithTimeout(ctx, repairTimeout)
+		err := attempt(limited)
+		cancel()
 		if err == nil || ctx.Err() != nil {
-			return
+			return err == nil
 		}
 		b.often(&b.lately.repair, "delivery waits for what may have been missed, which cannot be read now; trying again", "error", err, "in", wait)
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-time.After(wait):
 		}
 	}
-}
-
-// positions is how far each path has been read, on which something for a socket here may be stored.
-func (b *Bridge) positions() map[string]chain {
-	all := b.rooms.positions()
-	for _, namespace := range b.hub.Namespaces() {
-		token, err := contract.EncodeNamespace(namespace)
-		if err != nil {
-			continue
-		}
-		for _, s := range b.hub.Select(hub.Selection{Namespace: namespace}) {
-			path := token + "." + contract.TargetSocket + "." + s.ID()
-			if c := b.rooms.position(path); c.whole {
-				all[path] = c
-			}
-		}
-		if pattern, err := contract.EncodeNamespace(b.spaces.pattern(namespace)); err == nil && b.spaces.pattern(namespace) != "" {
-			for path := range all {
-				if rest, ok := strings.CutPrefix(path, token+"."); ok && !strings.HasPrefix(rest, contract.TargetSocket) {
-					if c := b.rooms.position(pattern + "." + rest); c.whole {
-						all[pattern+"."+rest] = c
-					}
-				}
-			}
-		}
-	}
-	return all
-}
-
-// sweep looks now and then whether the stream has more than was heard. What is still missing at the second look is
-// not merely under way.
-func (b *Bridge) sweep(ctx context.Context) {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	anchor := time.NewTicker(b.opts.StreamAge / 3)
-	defer anchor.Stop()
-	s := sweeper{bridge: b}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-anchor.C:
-			if err := b.tail.anchor(ctx, b.js); err != nil {
-				b.opts.Log.Debug("the anchor was not stored", "error", err)
-			}
-		case <-tick.C:
-			b.widen(ctx)
-			s.look(ctx)
-		}
-	}
-}
-
-// widen has the chains of patterns begin, whose subscriptions are there for as long as the pattern is.
-func (b *Bridge) widen(ctx context.Context) {
-	for _, pattern := range b.spaces.patternNames() {
-		token, err := contract.EncodeNamespace(pattern)
-		if err != nil || b.rooms.isWide(token) {
-			continue
-		}
-		last, err := b.fence.wait(ctx)
-		if err != nil {
-			return
-		}
-		b.rooms.widen(token, last)
-	}
-}
-
-type sweeper struct {
-	bridge *Bridge
-	epoch  string
-	seen   uint64            // the stream was looked at up to here
-	late   map[string]uint64 // by subject: what was stored and not heard at the last look
-	all    int               // how often more had changed than one answer says
-}
-
-func (s *sweeper) look(ctx context.Context) {
-	b := s.bridge
-	epoch := b.epoch.get()
-	if epoch == "" {
-		return
-	}
-	if epoch != s.epoch {
-		s.epoch, s.seen, s.late = epoch, b.rooms.start(), nil
-	}
-	for subject, sequence := range s.late {
-		if _, _, ok := b.unheard(subject, sequence); ok {
-			b.suspect("sweep")
-			break
-		}
-	}
-	s.late = nil
-	ctx, cancel := context.WithTimeout(ctx, tailTimeout)
-	defer cancel()
-	lasts, reached, err := b.tail.changes(ctx, s.seen)
-	if errors.Is(err, errTooMuch) {
-		if s.all++; s.all%lookAtAll != 1 {
-			return
-		}
-		lasts = make(map[string]uint64)
-		err = b.tail.each(ctx, b.positions(), lasts)
-	}
-	if err != nil {
-		b.opts.Log.Debug("looking for missed messages", "error", err)
-		return
-	}
-	if reached != math.MaxInt64 {
-		s.seen = max(s.seen, reached)
-	}
-	for subject, sequence := range lasts {
-		if _, _, ok := b.unheard(subject, sequence); ok {
-			if s.late == nil {
-				s.late = make(map[string]uint64)
-			}
-			s.late[subject] = sequence
-		}
-	}
-}
-
-// changes returns the last sequence on each subject that has messages after a sequence, and how far the stream was.
-func (t *tail) changes(ctx context.Context, after uint64) (lasts map[string]uint64, reached uint64, err error) {
-	subjects := []string{t.opts.Subjects.AllOf(contract.Emit), t.opts.Subjects.AllOf(contract.Post), t.opts.Subjects.AllOf(contract.Do)}
-	request, err := json.Marshal(map[string]any{"multi_last": subjects, "seq": after + 1})
-	if err != nil {
-		return nil, 0, err
-	}
-	return t.lastOf(ctx, request)
-}
-
-// each adds the last sequences on all subjects of the paths.
-func (t *tail) each(ctx context.Context, paths map[string]chain, lasts map[string]uint64) error {
-	for chunk := range slices.Chunk(slices.Collect(maps.Keys(paths)), pathsAtOnce) {
-		some, err := t.lasts(ctx, chunk, 0)
-		if err != nil {
-			return err
-		}
-		maps.Copy(lasts, some)
-	}
-	return nil
+	return false
 }

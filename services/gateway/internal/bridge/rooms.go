@@ -217,6 +217,13 @@ func (r *rooms) begin(sequence uint64) {
 	}
 }
 
+// count is how many paths something is known of.
+func (r *rooms) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.known) + len(r.others)
+}
+
 // start is where the stream was when the wider subscriptions were in force.
 func (r *rooms) start() uint64 {
 	r.mu.Lock()

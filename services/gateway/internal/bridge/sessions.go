@@ -61,7 +61,6 @@ type record struct {
 	session.Saved
 	Gateway string    `json:"gateway"` // that has it
 	Claim   int       `json:"claim"`
-	Epoch   string    `json:"epoch"`          // of the stream that sequences are of
 	Left    time.Time `json:"left,omitzero"`  // since when the client is away, as far as its gateway knows
 	Ended   bool      `json:"ended,omitzero"` // it may not come back
 }
@@ -200,7 +199,7 @@ func (s *sessions) writeNow(ctx context.Context, pid string, r record, revision 
 // Keep stores a session. A write whose acknowledgement was lost makes the next one fail; then what is stored tells
 // whose the session is.
 func (b *Bridge) Keep(c session.Claim, saved session.Saved, fate session.Fate, done func(uint64, error)) {
-	r := record{Saved: saved, Gateway: b.opts.Gateway, Claim: c.Number, Epoch: b.epoch.latest(), Ended: fate == session.Ended}
+	r := record{Saved: saved, Gateway: b.opts.Gateway, Claim: c.Number, Ended: fate == session.Ended}
 	if fate == session.Left {
 		r.Left = time.Now().UTC()
 	}
@@ -245,11 +244,16 @@ func (b *Bridge) keepAgain(ctx context.Context, c session.Claim, r record) (uint
 	return 0, fmt.Errorf("%w: the session's bucket contradicts itself", session.ErrUnavailable)
 }
 
-// FindSession looks for a session that may go on.
+// FindSession looks for a session that may go on. A stock client has no offset if and only if it has heard nothing since it
+// connected for the first time: every event moves it that wants no ack and came after the answer to CONNECT.
 func (b *Bridge) FindSession(ctx context.Context, namespace, pid, offset string) (*session.Found, error) {
-	epoch, sequence, err := contract.SplitMessageID(offset)
-	if err != nil {
-		return nil, nil // it received nothing yet
+	var epoch string
+	var sequence uint64
+	if offset != "" {
+		var err error
+		if epoch, sequence, err = contract.SplitMessageID(offset); err != nil {
+			return nil, nil
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
@@ -261,7 +265,7 @@ func (b *Bridge) FindSession(ctx context.Context, namespace, pid, offset string)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 	}
-	if r == nil || r.Ended || r.Namespace != namespace || r.Epoch != epoch || current != epoch {
+	if r == nil || r.Ended || r.Namespace != namespace || r.Epoch != current || offset != "" && epoch != current {
 		return nil, nil
 	}
 	away, err := b.away(ctx, r, revision)
@@ -293,19 +297,22 @@ func (b *Bridge) away(ctx context.Context, r *record, revision uint64) (time.Dur
 }
 
 // ClaimSession takes a session over. Who comes later takes it from who came before, also if both found it at the same time:
-// a client whose connection broke while it was coming back may come again before a gateway has noticed.
+// a client whose connection broke while it was coming back may come again before a gateway has noticed. It goes on when ctx
+// ends: a claim of which nobody knows whether it was stored would keep the session from ending.
 func (b *Bridge) ClaimSession(ctx context.Context, f *session.Found) (session.Claim, error) {
-	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), findTimeout)
 	defer cancel()
 	revision, number := f.Revision, f.Number
 	for range claimTries {
-		r := record{Saved: f.Saved, Gateway: b.opts.Gateway, Claim: number + 1, Epoch: b.epoch.latest()}
+		r := record{Saved: f.Saved, Gateway: b.opts.Gateway, Claim: number + 1}
 		claim, err := b.sessions.writeNow(ctx, f.PID, r, revision)
 		if err == nil {
 			b.took(f, number+1)
 			return session.Claim{PID: f.PID, Number: number + 1, Revision: claim}, nil
 		}
 		if !errors.Is(err, session.ErrClaimed) {
+			r.Left = time.Now().UTC() // if it was stored all the same
+			b.sessions.keepLater(session.Claim{PID: f.PID, Number: number + 1}, r)
 			return session.Claim{}, err
 		}
 		// Its holder may have written since; or the copy that was read was old.

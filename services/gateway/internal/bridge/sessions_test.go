@@ -61,7 +61,7 @@ func keeper(t *testing.T) *Bridge {
 func (b *Bridge) keep(t *testing.T, fate session.Fate) {
 	t.Helper()
 	done := make(chan error, 1)
-	saved := session.Saved{ID: "g1." + testPID[:contract.SocketIDLength], Namespace: "/"}
+	saved := session.Saved{ID: "g1." + testPID[:contract.SocketIDLength], Namespace: "/", Epoch: testEpoch}
 	b.Keep(session.Claim{PID: testPID, Number: 1}, saved, fate, func(_ uint64, err error) { done <- err })
 	select {
 	case err := <-done:

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -104,10 +103,19 @@ const (
 	fetchBatch  = 256
 	readBehind  = 256 // sequences before the one that is wanted: others who come back may want them
 	tailTimeout = 5 * time.Second
+
+	fetchBytes    = 4 << 20         // of one answer
+	betweenBytes  = 1 << 20         // of neighbours' messages, after which it is better to ask for the own
+	answerTimeout = 2 * time.Second // for one answer, whole
+
+	firstWait   = 2 * time.Millisecond // before the same question is asked again
+	longestWait = 100 * time.Millisecond
+	expiredWait = 30 * time.Millisecond // a replica is not behind for so long as a rule
 )
 
 var (
 	errBehind  = errors.New("the replica that answered is behind")
+	errBroken  = errors.New("a part of the answer was lost")
 	errTooMuch = errors.New("more than one answer holds")
 )
 
@@ -180,7 +188,10 @@ func (t *tail) serveAll(ctx context.Context, group []*reading) {
 	}
 }
 
-// serve sees to it that the cache has what the group wants.
+// serve sees to it that the cache has what the group wants. That is in memory once, however many want it, and the cache is trimmed
+// afterwards: so it is at most what the stream holds for the rooms and sockets of this gateway, of the few minutes that it keeps
+// (streamMaxBytes bounds it in bytes). The reader of live messages cannot do with less, since it may pass nothing over; what is
+// too much for a client's queue its session refuses.
 func (t *tail) serve(ctx context.Context, group []*reading) error {
 	after := make(map[string][3]uint64)
 	var upTo uint64
@@ -202,7 +213,7 @@ func (t *tail) serve(ctx context.Context, group []*reading) error {
 	}
 	slices.Sort(paths)
 	for chunk := range slices.Chunk(paths, pathsAtOnce) {
-		lasts, err := t.lasts(ctx, chunk, upTo)
+		lasts, err := t.lasts(ctx, chunk, earliest(chunk, after), upTo)
 		if err != nil {
 			return err
 		}
@@ -236,6 +247,16 @@ func (t *tail) serve(ctx context.Context, group []*reading) error {
 	return nil
 }
 
+// earliest is the sequence after which anything on the paths is wanted.
+func earliest(paths []string, after map[string][3]uint64) uint64 {
+	first := after[paths[0]][0]
+	for _, path := range paths {
+		a := after[path]
+		first = min(first, a[0], a[1], a[2])
+	}
+	return first
+}
+
 // before is a sequence that is n before another, or 0.
 func before(sequence, n uint64) uint64 { return sequence - min(sequence, n) }
 
@@ -247,51 +268,42 @@ func (t *tail) path(subject string) (string, contract.Kind, error) {
 	return pathOf(t.opts.Subjects, p.Kind, subject), p.Kind, nil
 }
 
-// lasts returns the last sequence on each subject of the paths, as of a moment when the stream had reached upTo.
-func (t *tail) lasts(ctx context.Context, paths []string, upTo uint64) (map[string]uint64, error) {
-	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		lasts, err := t.lastsOnce(ctx, paths, upTo)
+// lasts returns the last sequence on each subject of the paths that has something after a sequence, as of a moment when
+// the stream had reached upTo.
+func (t *tail) lasts(ctx context.Context, paths []string, after, upTo uint64) (map[string]uint64, error) {
+	for wait := firstWait; ; {
+		lasts, err := t.lastsOnce(ctx, paths, after, upTo)
 		switch {
 		case err == nil:
 			return lasts, nil
 		case errors.Is(err, errTooMuch) && len(paths) > 1:
-			lasts, err := t.lasts(ctx, paths[:len(paths)/2], upTo)
+			lasts, err := t.lasts(ctx, paths[:len(paths)/2], after, upTo)
 			if err != nil {
 				return nil, err
 			}
-			others, err := t.lasts(ctx, paths[len(paths)/2:], upTo)
+			others, err := t.lasts(ctx, paths[len(paths)/2:], after, upTo)
 			maps.Copy(lasts, others)
 			return lasts, err
-		case !errors.Is(err, errBehind):
+		case !again(err):
 			return nil, err
 		}
-		select {
-		case <-ctx.Done():
+		if wait = rest(ctx, wait); ctx.Err() != nil {
 			return nil, err
-		case <-time.After(wait):
 		}
 	}
 }
 
-func (t *tail) lastsOnce(ctx context.Context, paths []string, upTo uint64) (map[string]uint64, error) {
+// lastsOnce makes one request. A stream without replicas that has nothing is never behind.
+func (t *tail) lastsOnce(ctx context.Context, paths []string, after, upTo uint64) (map[string]uint64, error) {
 	subjects := []string{t.opts.Subjects.Fence()}
 	for _, path := range paths {
 		subjects = append(subjects, t.opts.Subjects.Prefix()+".*."+path)
 	}
-	request, err := json.Marshal(map[string]any{"multi_last": subjects})
+	request, err := json.Marshal(map[string]any{"multi_last": subjects, "seq": after + 1})
 	if err != nil {
 		return nil, err
 	}
-	lasts, reached, err := t.lastOf(ctx, request)
-	if err == nil && reached < upTo {
-		err = errBehind
-	}
-	return lasts, err
-}
-
-// lastOf makes a request for the last messages on subjects. A stream without replicas that has none is never behind.
-func (t *tail) lastOf(ctx context.Context, request []byte) (lasts map[string]uint64, reached uint64, err error) {
-	lasts = make(map[string]uint64)
+	lasts := make(map[string]uint64)
 	end, err := t.get(ctx, request, func(_ *nats.Msg, s contract.Stored) {
 		if s.Subject != t.opts.Subjects.Fence() {
 			lasts[s.Subject] = s.Sequence
@@ -299,16 +311,65 @@ func (t *tail) lastOf(ctx context.Context, request []byte) (lasts map[string]uin
 	})
 	switch {
 	case err != nil:
-		return nil, 0, err
+		return nil, err
 	case end == nil && !t.replicated.Load():
-		return lasts, math.MaxInt64, nil
+		return lasts, nil
 	case end == nil:
-		return nil, 0, errBehind
+		return nil, errBehind
 	case end.Header.Get("Nats-Num-Pending") != "0":
-		return nil, 0, errTooMuch
+		return nil, errTooMuch
 	}
-	reached, err = strconv.ParseUint(end.Header.Get("Nats-UpTo-Sequence"), 10, 64)
-	return lasts, reached, err
+	reached, err := strconv.ParseUint(end.Header.Get("Nats-UpTo-Sequence"), 10, 64)
+	if err == nil && reached < upTo {
+		err = errBehind
+	}
+	return lasts, err
+}
+
+// between calls see with all that was stored after a sequence up to another, whomever it is for; errTooMuch if that are many bytes,
+// or if the last one has expired already.
+func (t *tail) between(ctx context.Context, after, upTo uint64, see func(subject string, sequence uint64)) error {
+	size := 0
+	for wait := firstWait; after < upTo; {
+		request, err := json.Marshal(map[string]any{"seq": after + 1, "batch": min(upTo-after, fetchBatch), "max_bytes": betweenBytes})
+		if err != nil {
+			return err
+		}
+		before := after
+		_, err = t.get(ctx, request, func(msg *nats.Msg, s contract.Stored) {
+			if after = s.Sequence; after <= upTo {
+				see(s.Subject, s.Sequence)
+			}
+			size += msg.Size()
+		})
+		switch {
+		case err != nil && !again(err):
+			return err
+		case after >= upTo:
+			return nil
+		case size > betweenBytes || wait > expiredWait:
+			return errTooMuch
+		case after > before:
+			continue
+		}
+		// A replica that is behind; or what was there has expired.
+		if wait = rest(ctx, wait); ctx.Err() != nil {
+			return errBehind
+		}
+	}
+	return nil
+}
+
+// again says whether the same question may be answered in a moment.
+func again(err error) bool { return errors.Is(err, errBehind) || errors.Is(err, errBroken) }
+
+// rest waits, until the context ends at the latest, and returns for how long to wait the next time.
+func rest(ctx context.Context, wait time.Duration) time.Duration {
+	select {
+	case <-ctx.Done():
+	case <-time.After(wait):
+	}
+	return min(2*wait, longestWait)
 }
 
 // anchor stores a message that means nothing, on the fence's subject, so that a replica always has something to
@@ -324,44 +385,45 @@ func (t *tail) anchor(ctx context.Context, js jetstream.JetStream) error {
 // fetch reads a subject after a sequence until it has read the sequence last, or past it, so many messages at a time.
 func (t *tail) fetch(ctx context.Context, subject string, after, last uint64, batch int) ([]stored, error) {
 	var all []stored
-	for wait := time.Millisecond; after < last; {
-		request, err := json.Marshal(map[string]any{"seq": after + 1, "next_by_subj": subject, "batch": batch})
+	for wait := firstWait; after < last; {
+		request, err := json.Marshal(map[string]any{"seq": after + 1, "next_by_subj": subject, "batch": batch, "max_bytes": fetchBytes})
 		if err != nil {
 			return nil, err
 		}
 		before := after
-		if _, err := t.get(ctx, request, func(msg *nats.Msg, s contract.Stored) {
+		_, err = t.get(ctx, request, func(msg *nats.Msg, s contract.Stored) {
 			all = append(all, stored{msg, s.Sequence, new(parsed)})
 			after = s.Sequence
-		}); err != nil {
+		})
+		if err != nil && !again(err) {
 			return nil, err
 		}
 		if after != before {
 			continue
 		}
-		// A replica that is behind; or what was there has expired meanwhile, which the last that there is shows.
-		path, _, err := t.path(subject)
-		if err != nil {
-			return nil, err
+		if err == nil { // A replica that is behind; or what was there has expired meanwhile, which the last that there is shows.
+			path, _, err := t.path(subject)
+			if err != nil {
+				return nil, err
+			}
+			lasts, err := t.lasts(ctx, []string{path}, after, last)
+			if err != nil {
+				return nil, err
+			}
+			if lasts[subject] <= after {
+				return all, nil
+			}
 		}
-		lasts, err := t.lasts(ctx, []string{path}, last)
-		if err != nil {
-			return nil, err
-		}
-		if lasts[subject] <= after {
-			return all, nil
-		}
-		select {
-		case <-ctx.Done():
+		if wait = rest(ctx, wait); ctx.Err() != nil {
 			return nil, errBehind
-		case <-time.After(wait):
 		}
-		wait = min(2*wait, 100*time.Millisecond)
 	}
 	return all, nil
 }
 
-// get makes one Direct Get of several messages and returns its end; nil if there is nothing.
+// get makes one Direct Get of several messages and returns its end; nil if there is nothing. Each message of the answer names
+// the one before it there, and so does the end: what is lost on the way shows (NATS ADR-31, Nats-Last-Sequence). Then
+// each was called with what was before that, and errBroken is returned, as if no more comes for a while.
 func (t *tail) get(ctx context.Context, request []byte, each func(*nats.Msg, contract.Stored)) (end *nats.Msg, err error) {
 	inbox := t.nc.NewInbox()
 	sub, err := t.nc.SubscribeSync(inbox)
@@ -372,9 +434,15 @@ func (t *tail) get(ctx context.Context, request []byte, each func(*nats.Msg, con
 	if err := t.nc.PublishRequest("$JS.API.DIRECT.GET."+t.stream, inbox, request); err != nil {
 		return nil, err
 	}
+	limited, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	var last uint64
 	for {
-		msg, err := sub.NextMsgWithContext(ctx)
+		msg, err := sub.NextMsgWithContext(limited)
 		if err != nil {
+			if ctx.Err() == nil && limited.Err() != nil {
+				err = fmt.Errorf("%w: nothing came for %v", errBroken, answerTimeout)
+			}
 			return nil, err
 		}
 		switch status := msg.Header.Get("Status"); status {
@@ -383,8 +451,15 @@ func (t *tail) get(ctx context.Context, request []byte, each func(*nats.Msg, con
 			if err != nil {
 				return nil, err
 			}
+			if s.Last != last {
+				return nil, fmt.Errorf("%w: after %d comes %d, which follows %d", errBroken, last, s.Sequence, s.Last)
+			}
+			last = s.Sequence
 			each(msg, s)
 		case "204":
+			if end := msg.Header.Get("Nats-Last-Sequence"); end != strconv.FormatUint(last, 10) {
+				return nil, fmt.Errorf("%w: the last that came is %d, of %s", errBroken, last, end)
+			}
 			return msg, nil
 		case "404":
 			return nil, nil

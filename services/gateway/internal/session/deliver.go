@@ -1,14 +1,12 @@
 package session
 
-import (
-	"slices"
+import "github.com/natter-io/natter/services/gateway/internal/transport"
 
-	"github.com/natter-io/natter/services/gateway/internal/transport"
-)
-
-// held is what is said to a socket that is coming back, until what it missed is sent. It belongs to the hub's worker.
+// held is what is said to a socket until its CONNECT is answered and what it missed is sent. It belongs to the hub's
+// worker.
 type held struct {
 	waiting []heldMessage
+	size    int  // of what waits, in bytes
 	over    bool // more than may wait
 }
 
@@ -21,36 +19,77 @@ type heldMessage struct {
 func (s *Socket) Deliver(sequence uint64, m *transport.Message) {
 	switch {
 	case s.held != nil:
-		if len(s.held.waiting) >= s.client.srv.opts.MaxHeld {
-			s.held.over = true
-			s.held.waiting = nil
-			s.CloseTransport() // it comes back and misses nothing
-			return
-		}
-		s.held.waiting = append(s.held.waiting, heldMessage{sequence, m})
+		s.hold(sequence, m)
 	case sequence > s.floor:
 		s.Send(m)
 	}
 }
 
-// DeliverVolatile sends a message if the client can take it right now, and reports whether it did. The message tells
-// the client that it has heard what was stored up to the position, after which it would hear again what else it has. The
-// hub's worker calls it.
-func (s *Socket) DeliverVolatile(position uint64, m *transport.Message) bool {
-	return s.held == nil && position >= s.floor && s.SendVolatile(m)
+func (s *Socket) hold(sequence uint64, m *transport.Message) {
+	h, opts := s.held, s.client.srv.opts
+	if h.over {
+		return
+	}
+	if h.size += m.Size(); len(h.waiting) >= opts.MaxHeld || h.size > opts.MaxHeldBytes {
+		h.over, h.waiting = true, nil
+		s.CloseTransport() // it comes back and misses nothing
+		return
+	}
+	h.waiting = append(h.waiting, heldMessage{sequence, m})
 }
 
-// release sends what was missed, the answer to CONNECT, and what was said meanwhile. The hub's worker calls it.
-func (s *Socket) release(missed Missed, answer []*transport.Message) {
+// DeliverVolatile sends a message if the client can take it right now, and reports whether it did. The message says that
+// the client has heard what is stored up to an offset; for a client that has heard more, encode makes another one. The
+// hub's worker calls it.
+func (s *Socket) DeliverVolatile(offset uint64, m *transport.Message, encode func(offset uint64) (*transport.Message, error)) bool {
+	if s.held != nil {
+		return false
+	}
+	if offset < s.floor { // it came back, and was sent what the gateway has not read yet
+		var err error
+		if m, err = encode(s.floor); err != nil {
+			return false
+		}
+	}
+	return s.SendVolatile(m)
+}
+
+// release answers CONNECT, sends what was missed, and what was said meanwhile. The hub's worker calls it.
+//
+// The stock client keeps what it receives before the answer to CONNECT, does not note how far it has heard, and does not
+// forget it when the connection breaks: on the next one it would get all that once more. After the answer each event
+// moves its offset, so that it comes back for the rest.
+func (s *Socket) release(missed Missed) {
 	h := s.held
 	s.held, s.floor = nil, missed.UpTo
 	if h == nil || h.over {
 		return
 	}
-	// Together, as far as the transport can: the stock client keeps what it has received before the answer to CONNECT, and if
-	// the connection breaks in between it gets that once more.
-	_ = s.client.conn.SendAll(slices.Concat(missed.Packets, answer)) // an error closes the connection, which is told on its own
+	packets := missed.Packets
 	for _, m := range h.waiting {
-		s.Deliver(m.sequence, m.message)
+		if m.sequence > s.floor {
+			packets = append(packets, m.message)
+		}
+	}
+	s.welcome(packets)
+}
+
+// welcome answers CONNECT, unless that was done, and sends what comes after it: together, as far as the transport can.
+func (s *Socket) welcome(then []*transport.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock() // so that nobody comes between
+	s.welcomeLocked(then)
+}
+
+// welcomeLocked is welcome; mu is held.
+func (s *Socket) welcomeLocked(then []*transport.Message) {
+	all := append(s.entry, then...)
+	s.entry = nil
+	switch len(all) {
+	case 0:
+	case 1:
+		s.Send(all[0])
+	default:
+		_ = s.client.conn.SendAll(all) // an error closes the connection, which is told on its own
 	}
 }

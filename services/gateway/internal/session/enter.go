@@ -225,6 +225,7 @@ func (s *Socket) join(ctx context.Context) error {
 // start makes a member of a socket that has no earlier life.
 func (s *Socket) start(ctx context.Context) error {
 	srv := s.client.srv
+	epoch := srv.backend.Epoch() // before the sequence: if the stream changes in between, the session is not taken for one of the new
 	sequence, err := srv.backend.Enter(ctx, s.namespace)
 	if err != nil {
 		return fmt.Errorf("subscribing to the namespace: %w", err)
@@ -233,9 +234,10 @@ func (s *Socket) start(ctx context.Context) error {
 	if s.client.recovers() {
 		s.origin = originOf(pid)
 	}
+	s.held = &held{}
 	s.mu.Lock()
 	s.added = true
-	s.kept.start, s.kept.at, s.kept.granted, s.kept.admitted = sequence, sequence, s.rooms, s.data
+	s.kept.epoch, s.kept.start, s.kept.at, s.kept.granted, s.kept.admitted = epoch, sequence, sequence, s.rooms, s.data
 	s.mu.Unlock()
 	srv.hub.Add(s)
 	for _, room := range s.rooms {
@@ -258,6 +260,7 @@ func (s *Socket) start(ctx context.Context) error {
 
 // begin tells services and the client that the socket is in, and reports whether it must go at once.
 func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err error) {
+	entry := append(s.greeted(), s.accepted())
 	s.life.Lock()
 	defer s.life.Unlock()
 	s.mu.Lock()
@@ -266,16 +269,20 @@ func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err e
 		return false, context.Canceled
 	}
 	s.state = connected
+	s.entry = entry
 	expelled = s.expelled
 	s.mu.Unlock()
 	s.client.hasEntered()
 	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info(), Recovered: s.found != nil})
+	srv := s.client.srv
+	srv.hub.Each(hub.Selection{Namespace: s.namespace, Rooms: []string{s.id}}, func(member *Socket) {
+		if member == s {
+			s.release(missed)
+		}
+	})
 	if s.found == nil {
-		s.welcome(expelled)
 		return expelled, nil
 	}
-	first := append(s.greeted(missed.Offset), s.accepted())
-	s.inWorker(func() { s.release(missed, first) })
 	if s.changed() {
 		s.keep(nil)
 	}
@@ -287,43 +294,13 @@ func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err e
 	return expelled, nil
 }
 
-// inWorker calls f in the hub's worker, after all that the socket was sent so far, if it is still a member.
-func (s *Socket) inWorker(f func()) {
-	s.client.srv.hub.Each(hub.Selection{Namespace: s.namespace, Rooms: []string{s.id}}, func(member *Socket) {
-		if member == s {
-			f()
-		}
-	})
-}
-
-// welcome sends a socket that has no earlier life the answer to CONNECT, behind what middlewares have for it. That has
-// an offset, which must not be from before what the socket, a member already, was sent meanwhile.
-func (s *Socket) welcome(expelled bool) {
-	if len(s.greetings) == 0 {
-		s.Send(s.accepted())
-		return
-	}
-	s.client.srv.backend.InTurn(func(offset string) {
-		first := append(s.greeted(offset), s.accepted())
-		send := func() {
-			for _, m := range first {
-				s.Send(m)
-			}
-		}
-		if expelled { // and so no member any more
-			send()
-			return
-		}
-		s.inWorker(send)
-	})
-}
-
-// greeted is what middlewares have for the client: a client that is not in yet keeps it until it is.
-func (s *Socket) greeted(offset string) []*transport.Message {
+// greeted is what middlewares have for the client: a client that is not in yet keeps it until it is. Like all events it
+// says how far the client has heard.
+func (s *Socket) greeted() []*transport.Message {
 	var all []*transport.Message
 	var extra [][]byte
-	if offset != "" {
-		extra = [][]byte{socketio.AppendString(nil, offset)}
+	if s.client.recovers() {
+		extra = [][]byte{encode(s.heard())}
 	}
 	for _, g := range s.greetings {
 		head := socketio.Head{Namespace: s.namespace, Attachments: len(g.Attachments)}

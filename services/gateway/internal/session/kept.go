@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
@@ -19,6 +20,7 @@ type Saved struct {
 	Namespace string            `json:"namespace"`
 	User      string            `json:"user,omitempty"`
 	Name      string            `json:"name,omitempty"`
+	Epoch     string            `json:"epoch"`              // of the stream that sequences are of
 	Start     uint64            `json:"start"`              // the stream's sequence when the socket got in
 	At        uint64            `json:"at"`                 // that until which orders of services have taken effect
 	Rooms     map[string]uint64 `json:"rooms"`              // with the stream's sequence when each was joined
@@ -47,7 +49,7 @@ const (
 type Found struct {
 	Saved
 	Claim
-	Offset uint64 // what the client received last
+	Offset uint64 // what the client received last; 0: nothing
 	Holder string // the gateway that has it, or had it
 	Left   bool   // services were told that the client is gone
 }
@@ -56,7 +58,6 @@ type Found struct {
 type Missed struct {
 	Packets []*transport.Message
 	UpTo    uint64            // the stream's sequence until which nothing else is missed
-	Offset  string            // by which the client says that it has all this
 	Rooms   map[string]uint64 // in which it is now, services having moved it meanwhile
 	Data    *json.RawMessage  // if services set it meanwhile
 	Moved   bool              // orders of services took effect
@@ -71,18 +72,17 @@ var recoverable = []string{
 
 // kept is a socket's saved session. Guarded by the socket's mu.
 type kept struct {
-	claim    Claim // PID is empty if the socket is not recoverable
+	claim    Claim  // PID is empty if the socket is not recoverable
+	epoch    string // see [Saved], as of what follows
 	start    uint64
-	at       uint64 // see [Saved]; at least
+	at       uint64 // at least
 	joined   map[string]uint64
 	granted  []string
 	admitted json.RawMessage
 	fate     Fate
 	moved    bool   // to another gateway: nobody is told that the socket ends
 	stored   []byte // what is stored of a session that was claimed
-
-	saving, dirty bool
-	waiting       []func(error)
+	writes   writes
 }
 
 // saved describes the socket; mu is held.
@@ -92,65 +92,19 @@ func (s *Socket) saved() Saved {
 	}
 	return Saved{
 		ID: s.id, Namespace: s.namespace, User: s.user, Name: s.name,
-		Start: s.kept.start, At: s.kept.at, Rooms: maps.Clone(s.kept.joined), Granted: s.kept.granted, Data: s.data, Admitted: s.kept.admitted,
+		Epoch: s.kept.epoch, Start: s.kept.start, At: s.kept.at, Rooms: maps.Clone(s.kept.joined), Granted: s.kept.granted, Data: s.data, Admitted: s.kept.admitted,
 	}
 }
 
-// keep stores the socket's session as it is now; done, if not nil, is called once when it is stored, or with an
-// error. Several changes at a time are stored together.
-func (s *Socket) keep(done func(error)) {
+// heard is how far the client has heard when it gets in, as events say it.
+func (s *Socket) heard() string {
 	s.mu.Lock()
-	if s.kept.claim.PID == "" {
-		s.mu.Unlock()
-		if done != nil {
-			done(nil)
-		}
-		return
+	defer s.mu.Unlock()
+	offset := s.kept.start
+	if s.found != nil {
+		offset = max(offset, s.found.Offset)
 	}
-	if done != nil {
-		s.kept.waiting = append(s.kept.waiting, done)
-	}
-	s.kept.dirty = true
-	start := !s.kept.saving
-	s.kept.saving = true
-	s.mu.Unlock()
-	if start {
-		s.keepOnce()
-	}
-}
-
-func (s *Socket) keepOnce() {
-	s.mu.Lock()
-	s.kept.dirty = false
-	waiting := s.kept.waiting
-	s.kept.waiting = nil
-	claim, fate, saved := s.kept.claim, s.kept.fate, s.saved()
-	s.mu.Unlock()
-	s.client.srv.backend.Keep(claim, saved, fate, func(revision uint64, err error) {
-		s.mu.Lock()
-		if err == nil {
-			s.kept.claim.Revision = revision
-		}
-		again := s.kept.dirty
-		s.kept.saving = again
-		s.mu.Unlock()
-		for _, done := range waiting {
-			done(err)
-		}
-		switch {
-		case errors.Is(err, ErrClaimed):
-			s.MovedOn()
-		case err != nil:
-			s.client.srv.often("a socket's session was not stored: its client may not be recovered", "socket", s.id, "namespace", s.namespace, "error", err)
-		case again:
-			s.keepOnce()
-		}
-		if err != nil && again {
-			s.mu.Lock()
-			s.kept.saving = false
-			s.mu.Unlock()
-		}
-	})
+	return contract.MessageID(s.kept.epoch, offset)
 }
 
 // MovedOn ends the socket without a word, since another one goes on with its session: at another gateway, or here. If

@@ -115,12 +115,7 @@ func (e *event) run() *contract.Refusal {
 	case contract.ActionJoin:
 		return e.join(room)
 	case contract.ActionLeave:
-		in := e.socket.client.srv.hub.In(e.socket, room)
-		e.socket.Leave(room)
-		if in && e.socket.announces() {
-			e.socket.announce(contract.EventLeft, room)
-		}
-		e.ack(accepted{OK: true})
+		return e.leave(room)
 	case contract.ActionWho:
 		return e.who(room)
 	}
@@ -197,32 +192,6 @@ func (e *event) relay() *contract.Refusal {
 			a.ack(accepted{OK: true, ID: id})
 		case errors.Is(err, ErrTooLarge):
 			a.ack(refuse(contract.CodeInvalid, "%v", err))
-		}
-	})
-	return nil
-}
-
-func (e *event) join(room string) *contract.Refusal {
-	srv := e.socket.client.srv
-	if srv.hub.In(e.socket, room) {
-		e.ack(accepted{OK: true})
-		return nil
-	}
-	if len(srv.hub.Rooms(e.socket)) >= srv.opts.MaxRooms {
-		return refuse(contract.CodeForbidden, "a client can be in %d rooms at most", srv.opts.MaxRooms)
-	}
-	if err := e.socket.Join(e.socket.client.ctx, room); err != nil {
-		srv.often("a client could not join a room now", "room", room, "namespace", e.socket.namespace, "error", err)
-		return nil // not answered: the client's own timeout is its error
-	}
-	a, announce := e.answer, e.rule.Announce
-	e.socket.keep(func(err error) { // a client that was told that it is in a room is in it when it comes back
-		if err != nil {
-			return
-		}
-		a.ack(accepted{OK: true})
-		if announce && srv.hub.In(a.socket, room) { // it may have been put out meanwhile
-			a.socket.announce(contract.EventJoined, room)
 		}
 	})
 	return nil

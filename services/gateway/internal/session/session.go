@@ -69,7 +69,8 @@ type Backend interface {
 	Release(namespace, room string)
 	Adopt(ctx context.Context, namespace, id string) error
 	Abandon(namespace, id string)
-	// FindSession looks for the session of a client that comes back; nil if there is none that it could go on with.
+	// FindSession looks for the session of a client that comes back; nil if there is none that it could go on with. The
+	// offset is how far the client has heard, "" if it has heard nothing in this session.
 	FindSession(ctx context.Context, namespace, pid, offset string) (*Found, error)
 	// ClaimSession takes a session over from the gateway that has it, or had it, and tells services for that one that the client
 	// was gone, if nobody did. It fails with [ErrClaimed] if somebody else was quicker.
@@ -77,11 +78,10 @@ type Backend interface {
 	// Missed reads what the socket, which is in the hub already, missed after a sequence of the stream. Orders of services
 	// up to at have taken effect. It fails with [ErrClaimed] if somebody took the session over meanwhile.
 	Missed(ctx context.Context, s *Socket, from, at uint64, rooms map[string]uint64) (Missed, error)
+	// Epoch is the incarnation of the stream that sequences are of.
+	Epoch() string
 	// Position is the stream's sequence until which everything has been handed to the hub, and orders have taken effect.
 	Position() uint64
-	// InTurn calls f, which may queue something at the hub, while nothing that was stored is. The offset is by which a client says
-	// that it has heard all until then; "" without recovery.
-	InTurn(f func(offset string))
 	// Keep stores a session; done is called once, with the revision or with an error: [ErrClaimed] if it is another
 	// gateway's.
 	Keep(c Claim, saved Saved, fate Fate, done func(revision uint64, err error))

@@ -56,10 +56,11 @@ type Socket struct {
 	expelled bool             // whether it was put out before it was in
 	asked    map[uint64]Asker // acks that the client owes, by id
 	expiry   *time.Timer
+	entry    []*transport.Message // the answer to CONNECT and what stands before it, until they are sent
 
 	// Of the hub's worker, once the socket is added.
 	floor uint64 // what was stored up to here was sent already
-	held  *held  // what waits until what was missed is sent; nil: nothing waits
+	held  *held  // what waits until CONNECT is answered and what was missed is sent; nil: nothing waits
 
 	replies atomic.Int32 // acks that services or gateways owe this client
 	storing storing      // what it said and is not stored yet; made by the connection's reader with the first post
@@ -143,6 +144,7 @@ func (s *Socket) Ask(id uint64, m *transport.Message, asker Asker) bool {
 		s.asked = make(map[uint64]Asker)
 	}
 	s.asked[id] = asker
+	s.welcomeLocked(nil)
 	s.mu.Unlock()
 	s.Send(m)
 	return true
@@ -265,6 +267,7 @@ func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
 		return asked
 	}
 	if byServer {
+		s.welcome(nil)
 		s.Send(s.client.srv.opts.Parser.Disconnect(s.namespace))
 	}
 	srv := s.client.srv

@@ -111,7 +111,7 @@ func (in *Ingester) Check(context.Context) error {
 	return nil
 }
 
-// Lag is how many posts wait to be stored, as of a few seconds ago; -1 if that is not known.
+// Lag is how many posts wait to be stored, those included that are not in the posts stream yet, as of a few seconds ago; -1 if that is not known.
 func (in *Ingester) Lag() int64 { return in.lag.Load() }
 
 // stands notes why nothing can be stored; nil if it can.
@@ -178,18 +178,6 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 		}
 	}
 	return nil
-}
-
-// watchLag measures what is waiting, also while nothing can be stored.
-func (in *Ingester) watchLag(ctx context.Context) {
-	names := in.Subjects.Names()
-	for sleep(ctx, lagEvery) {
-		if c, err := in.js.Consumer(ctx, names.Posts, names.HistoryPosts); err == nil {
-			i := c.CachedInfo()
-			in.lag.Store(int64(i.NumPending) + int64(i.NumAckPending))
-			in.Metrics.lag.Set(float64(in.Lag()))
-		}
-	}
 }
 
 // awaitMain waits until the main stream exists. JetStream tries a source that is missing only every ten

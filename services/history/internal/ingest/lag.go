@@ -1,0 +1,67 @@
+package ingest
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/pkg/kit/copying"
+)
+
+// copyLate is from when on it is said that posts are not copied into their stream.
+const copyLate = 10 * time.Second
+
+// watchLag measures what is waiting, also while nothing can be stored.
+func (in *Ingester) watchLag(ctx context.Context) {
+	names := in.Subjects.Names()
+	watch := copying.New(in.nc, in.Subjects)
+	late := false
+	for sleep(ctx, lagEvery) {
+		stream, err := in.js.Stream(ctx, names.Posts)
+		if err != nil {
+			continue
+		}
+		behind, lag := in.behind(ctx, watch, stream.CachedInfo())
+		late = in.copied(late, behind, lag)
+		if consumer, err := stream.Consumer(ctx, names.HistoryPosts); err == nil {
+			i := consumer.CachedInfo()
+			in.lag.Store(int64(behind) + int64(i.NumPending) + int64(i.NumAckPending))
+			in.Metrics.lag.Set(float64(in.Lag()))
+		}
+	}
+}
+
+// behind is how many posts are not copied into their stream, at least, and for how long the oldest has waited.
+func (in *Ingester) behind(ctx context.Context, watch *copying.Watch, posts *jetstream.StreamInfo) (uint64, time.Duration) {
+	behind := copying.Behind(posts)
+	ctx, cancel := context.WithTimeout(ctx, directWait)
+	defer cancel()
+	main, err := in.js.Stream(ctx, in.Subjects.Names().Stream)
+	if err != nil {
+		return behind, 0
+	}
+	lag, err := watch.Lag(ctx, main.CachedInfo().Created, posts)
+	if err != nil {
+		in.Log.Debug("cannot tell for how long posts have waited for their copy", "error", err)
+	}
+	if lag > 0 {
+		behind = max(behind, 1)
+	}
+	return behind, lag
+}
+
+// copied notes what is not even in the posts stream yet, and says so when that goes on. It returns whether it was said.
+func (in *Ingester) copied(late bool, behind uint64, lag time.Duration) bool {
+	in.Metrics.copyLag.Set(float64(behind))
+	switch {
+	case lag > copyLate && !late:
+		in.Log.Warn("posts are not copied into their stream, so history does not hear of them: give JetStream room (the limit of its account or disk)",
+			"stream", in.Subjects.Names().Posts, "waiting", behind, "for", lag.Round(time.Millisecond))
+		return true
+	case lag == 0 && late:
+		in.Log.Info("posts are copied into their stream again", "stream", in.Subjects.Names().Posts)
+		return false
+	}
+	return late
+}
