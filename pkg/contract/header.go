@@ -39,7 +39,8 @@ const (
 	// HeaderTimeout is how long an ask or a list may take, as a Go duration ("2s", "250ms").
 	HeaderTimeout = "Natter-Timeout"
 	// HeaderAfter, in a request to Ask or List, is a sequence of the main stream: gateways answer once what
-	// was stored up to it has taken effect, such as a join that was ordered just before.
+	// was stored up to it has taken effect, such as a join that was ordered just before. In the ack of a client's event
+	// it is the last one that its handler stored: the client gets the ack after what was stored up to it.
 	HeaderAfter = "Natter-After"
 	// HeaderGateway is the id of the gateway that answers an ask or a list. On what is said to a target, and in
 	// requests, it leaves of the target the sockets of that gateway.

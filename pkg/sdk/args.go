@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
+	"strings"
 
 	"github.com/natter-io/natter/pkg/contract"
 )
@@ -115,10 +117,53 @@ func explain(i int, err error) string {
 	if !errors.As(err, &mismatch) {
 		return fmt.Sprintf("argument %d cannot be read", i)
 	}
+	where := fmt.Sprintf("argument %d", i)
 	if mismatch.Field != "" {
-		return fmt.Sprintf("argument %d: %s cannot be a %s", i, mismatch.Field, mismatch.Value)
+		where += ": " + mismatch.Field
 	}
-	return fmt.Sprintf("argument %d cannot be a %s", i, mismatch.Value)
+	return fmt.Sprintf("%s: %s wanted, %s given", where, wanted(mismatch.Type), given(mismatch.Value))
+}
+
+// wanted says what fits a type, in words of JSON.
+func wanted(t reflect.Type) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return "a boolean"
+	case reflect.String:
+		return "a string"
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return "a whole number"
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return "a whole number from 0"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Slice, reflect.Array:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return "binary data"
+		}
+		return "an array"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	default:
+		return "something else"
+	}
+}
+
+// given is how encoding/json describes a value ("object", "number 1.5"), with an article.
+func given(value string) string {
+	switch {
+	case value == "bool":
+		return "a boolean"
+	case value == "object" || value == "array":
+		return "an " + value
+	case strings.HasPrefix(value, "number "):
+		return "the " + value
+	default:
+		return "a " + value
+	}
 }
 
 // number reads a placeholder of an attachment that is there.

@@ -62,10 +62,10 @@ func TestBindRefuses(t *testing.T) {
 	}
 	var b []byte
 	for want, pointers := range map[string][]any{
-		"4 arguments wanted, 3 given":          {&s, &page, &b, &n},
-		"argument 0 cannot be a string":        {&n},
-		"argument 1: limit cannot be a string": {&s, &page},
-		"argument 0 cannot be read":            {nil},
+		"4 arguments wanted, 3 given":                              {&s, &page, &b, &n},
+		"argument 0: a whole number wanted, a string given":        {&n},
+		"argument 1: limit: a whole number wanted, a string given": {&s, &page},
+		"argument 0 cannot be read":                                {nil},
 	} {
 		var refusal *Refusal
 		if err := args.Bind(pointers...); !errors.As(err, &refusal) || refusal.Code != contract.CodeInvalid {

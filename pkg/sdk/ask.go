@@ -27,7 +27,8 @@ type Answer struct {
 // answered, or with [ErrTimeout] and the answers that came in time. Nobody there is no error: no answers. The clients of a
 // gateway that NATS does not reach are not waited for.
 //
-// It waits for [Broadcast.Timeout], or [Options.AckTimeout]. It is not stored: only who is connected is asked.
+// The clients have [Broadcast.Timeout], or [Options.AckTimeout], to answer, a little less if the context ends before; it returns
+// up to a quarter of a second later, since their answers have to come here. It is not stored: only who is connected is asked.
 //
 // Errors: [ErrTimeout], [ErrLeftOut], [ErrNoGateway], those of the context, encoding and connection; answers may be
 // returned beside each.
@@ -120,24 +121,30 @@ func (b Broadcast) Count(ctx context.Context) (int, error) {
 	return count, nil
 }
 
-// gather asks every gateway, which are told to answer a little before the time is over here. Gateways that NATS does not
-// reach are not waited for.
+// answerMargin is how long after the clients' time is over the gateways' answers are waited for.
+const answerMargin = 250 * time.Millisecond
+
+// gather asks every gateway. They have the whole time, and a margin for their answers to come, unless the context ends
+// before. Gateways that NATS does not reach are not waited for.
 func (b Broadcast) gather(ctx context.Context, msg *nats.Msg, each func(*nats.Msg) error) error {
 	timeout := b.timeout
 	if timeout <= 0 {
 		timeout = b.server.opts.AckTimeout
 	}
+	wait := timeout + answerMargin
 	if deadline, ok := ctx.Deadline(); ok {
-		timeout = min(timeout, time.Until(deadline))
+		left := time.Until(deadline)
+		wait = min(wait, left)
+		timeout = min(timeout, left-min(left/10, answerMargin))
 	}
 	if timeout <= 0 || ctx.Err() != nil {
 		return errors.Join(ErrTimeout, ctx.Err())
 	}
-	msg.Header.Set(contract.HeaderTimeout, (timeout - min(timeout/10, 250*time.Millisecond)).String())
+	msg.Header.Set(contract.HeaderTimeout, timeout.String())
 	if done := b.server.done.Load(); done != 0 {
 		msg.Header.Set(contract.HeaderAfter, strconv.FormatUint(done, 10))
 	}
-	limited, cancel := context.WithTimeout(ctx, timeout)
+	limited, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	probe := func(gateway string) (string, error) { return b.server.subjects.ListNobody(b.namespace, gateway) }
 	leftOut := make(map[string]int) // by gateway: an answer in parts says it in each

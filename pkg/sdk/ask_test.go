@@ -107,10 +107,47 @@ func TestEmitWithAck(t *testing.T) {
 			equal(t, "payload", string(request.Data), `["q",1]`)
 			limit, err := contract.ParseTimeout(contract.Header(request.Header), 0, time.Hour)
 			must(t, err)
-			if limit > 900*time.Millisecond || limit < 500*time.Millisecond {
-				t.Errorf("gateways may take %s, want a little less than a second", limit)
-			}
+			equal(t, "what clients are given", limit, time.Second)
 		})
+	}
+}
+
+// Who answers in the last moment is heard: the whole time is the clients'.
+func TestEmitWithAckGivesTheWholeTime(t *testing.T) {
+	srv := natstest.Run(t)
+	g := newGateway(t, srv)
+	const given = 500 * time.Millisecond
+	timeouts := make(chan time.Duration, 2)
+	sub, err := g.nc.Subscribe(g.con.AllOf(contract.Ask), func(request *nats.Msg) {
+		timeout, err := time.ParseDuration(request.Header.Get(contract.HeaderTimeout))
+		if err != nil {
+			t.Error(err)
+		}
+		timeouts <- timeout
+		time.AfterFunc(given*19/20, func() {
+			reply := nats.NewMsg(request.Reply)
+			reply.Data = []byte(`[{"id":"` + socketID("gw1", 1) + `","ack":["late"]}]`)
+			reply.Header = nats.Header{contract.HeaderGateway: {"gw1"}, contract.HeaderGateways: {"1"}, contract.HeaderExpected: {"1"}}
+			_ = g.nc.PublishMsg(reply) // the second one is nobody's
+		})
+	})
+	must(t, err)
+	must(t, g.nc.Flush())
+	t.Cleanup(func() { _ = sub.Unsubscribe() })
+	server := newServer(t, srv.Connect(t))
+	answers, err := server.Timeout(given).EmitWithAck(t.Context(), "q")
+	if err != nil || len(answers) != 1 {
+		t.Errorf("answers %v, %v", answers, err)
+	}
+	equal(t, "what gateways are given", receive(t, timeouts), given)
+	// A context that ends sooner holds, and leaves time for the answer.
+	ctx, cancel := context.WithTimeout(t.Context(), given/2)
+	defer cancel()
+	if _, err := server.EmitWithAck(ctx, "q"); !errors.Is(err, sdk.ErrTimeout) {
+		t.Errorf("after the context's end: %v", err)
+	}
+	if got := receive(t, timeouts); got <= 0 || got > given/2*9/10 {
+		t.Errorf("gateways were given %s within %s", got, given/2)
 	}
 }
 

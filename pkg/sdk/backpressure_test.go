@@ -2,12 +2,34 @@ package sdk_test
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/natter-io/natter/pkg/natstest"
 	"github.com/natter-io/natter/pkg/sdk"
 )
+
+// logged is a log that a test reads.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
 
 // When handlers stand still, waiting events are bounded, and what does not fit is counted.
 func TestBackpressure(t *testing.T) {
@@ -42,7 +64,10 @@ func TestFlood(t *testing.T) {
 	const backlog = 64
 	srv := natstest.Run(t)
 	g := newGateway(t, srv)
-	server := newServer(t, srv.Connect(t), func(o *sdk.Options) { o.Workers, o.Backlog = 2, backlog })
+	var said logged
+	server := newServer(t, srv.Connect(t), func(o *sdk.Options) {
+		o.Workers, o.Backlog, o.Log = 2, backlog, slog.New(slog.NewTextHandler(&said, nil))
+	})
 	proceed := make(chan struct{})
 	server.Of("/").On("slow", func(context.Context, *sdk.Socket, sdk.Args) (sdk.Ack, error) {
 		<-proceed
@@ -51,7 +76,7 @@ func TestFlood(t *testing.T) {
 	server.Of("/").On("ping", func(context.Context, *sdk.Socket, sdk.Args) (sdk.Ack, error) { return sdk.Ack{"pong"}, nil })
 	gone := make(chan string, 1)
 	server.Of("/").OnDisconnect(func(_ context.Context, _ *sdk.Socket, reason string) { gone <- reason })
-	start(t, server)
+	must(t, server.Start(deadline(t)))
 	for range 50 {
 		g.say("/", "slow", socketID("gw1", 1), `["slow"]`)
 	}
@@ -61,4 +86,10 @@ func TestFlood(t *testing.T) {
 	equal(t, "dropped of others", server.Stats().Dropped, 0)
 	close(proceed)
 	equal(t, "the end of the socket is heard", receive(t, gone), "ping timeout")
+	must(t, server.Stop(deadline(t)))
+	// Once at once, once with the number of all.
+	total := fmt.Sprintf("dropped=%d ", server.Stats().Flooded)
+	if log := said.String(); strings.Count(log, "an eighth of Options.Backlog") != 2 || !strings.Contains(log, total) || !strings.Contains(log, `"may wait"=8`) {
+		t.Errorf("of %d drops it was said:\n%s", server.Stats().Flooded, log)
+	}
 }

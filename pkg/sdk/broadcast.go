@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
 )
@@ -203,10 +202,7 @@ func (b Broadcast) do(ctx context.Context, action string, args ...any) error {
 	}
 	if err == nil {
 		msg.Data = text
-		var ack *jetstream.PubAck
-		if ack, err = b.server.store(ctx, msg, ""); err == nil {
-			b.server.done.Store(ack.Sequence)
-		}
+		_, err = b.server.store(ctx, msg, "")
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", action, err)

@@ -58,7 +58,7 @@ func TestDataInEveryHandler(t *testing.T) {
 	publish("disconnecting", `["disconnecting","transport close",[]]`, data...)
 	publish("disconnect", `["disconnect","transport close"]`, data...)
 	for _, want := range []string{
-		"connect 6", "use 7", "any 7", "on 7", "use none", "any none", "on none", "use true", "any true", "on true", "disconnecting 7", "disconnect 7",
+		"connect 6", "any 7", "use 7", "on 7", "any none", "use none", "on none", "any true", "use true", "on true", "disconnecting 7", "disconnect 7",
 	} {
 		equal(t, "data", receive(t, said), want)
 	}

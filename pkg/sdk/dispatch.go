@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 
@@ -14,7 +16,16 @@ import (
 type job struct {
 	msg  *nats.Msg
 	what contract.Parsed
-	of   *Namespace // the namespace declared, or the pattern
+	of   *Namespace     // the namespace declared, or the pattern
+	told *atomic.Uint64 // of a client's event: the highest sequence that its handlers stored
+}
+
+// context is of the handlers of an event.
+func (r *run) context(j job) context.Context {
+	if j.told == nil {
+		return r.ctx
+	}
+	return context.WithValue(r.ctx, tellingKey{}, j.told)
 }
 
 // declared finds what was declared for a namespace: itself, or the pattern that the gateway names in the header, which
@@ -59,9 +70,11 @@ func (r *run) route(msg *nats.Msg) {
 	case what.Kind == contract.Room:
 		key, must = what.Gateway+" "+what.Namespace+" "+what.Target.String(), true
 	}
-	if !r.lanes.add(key, job{msg, what, n}, must) {
-		if s.stats.flooded.Add(1)%1000 == 1 {
-			s.log.Warn("a socket says more than its handlers can take, some of it was dropped", "socket", what.Socket, "subject", msg.Subject)
+	if !r.lanes.add(key, job{msg: msg, what: what, of: n}, must) {
+		s.stats.flooded.Add(1)
+		if r.flooded.CompareAndSwap(false, true) {
+			s.log.Warn("a socket says more than its handlers can take, some of it is dropped: an eighth of Options.Backlog may wait for one socket",
+				"socket", what.Socket, "subject", msg.Subject, "may wait", r.lanes.keyed)
 		}
 	}
 }
@@ -118,27 +131,46 @@ func (r *run) handle(j job) {
 
 // event runs the handlers of a client's event and acks with what the first of them answers.
 func (r *run) event(j job, n *Namespace, socket *Socket, args Args) {
-	on, refused := r.letOn(j, n, socket, args)
-	if !on {
-		r.reply(j, refused)
+	if j.msg.Reply != "" {
+		j.told = new(atomic.Uint64)
+	}
+	if len(n.any) == 0 && len(n.events[j.what.Event]) == 0 {
+		r.unhandled(j, n, socket, args)
 		return
 	}
-	r.answer(j, func(call func(func(context.Context) (Ack, error))) {
+	r.answer(j, func(call calling) {
 		for _, h := range n.any {
-			call(func(ctx context.Context) (Ack, error) { return h(ctx, socket, j.what.Event, args) })
+			call("handler", func(ctx context.Context) (Ack, error) { return h(ctx, socket, j.what.Event, args) })
+		}
+		if len(n.eventUses) > 0 && !call("middleware for events", func(ctx context.Context) (Ack, error) {
+			return nil, n.letOn(ctx, socket, j.what.Event, args)
+		}) {
+			return
 		}
 		for _, h := range n.events[j.what.Event] {
-			call(func(ctx context.Context) (Ack, error) { return h(ctx, socket, args) })
+			call("handler", func(ctx context.Context) (Ack, error) { return h(ctx, socket, args) })
 		}
 	})
 }
 
+// unhandled runs the middlewares of an event that has no handler here. It is not theirs to answer.
+func (r *run) unhandled(j job, n *Namespace, socket *Socket, args Args) {
+	err := r.guardIn(r.context(j), func(ctx context.Context) error { return n.letOn(ctx, socket, j.what.Event, args) })
+	var refusal *Refusal
+	if err != nil && !errors.As(err, &refusal) {
+		r.failed("middleware for events failed", err, "subject", j.msg.Subject)
+	}
+}
+
+// calling calls a handler, or what stands before it, and reports whether it went well.
+type calling func(what string, h func(context.Context) (Ack, error)) bool
+
 // answer calls handlers and acks with what the first of them answers.
-func (r *run) answer(j job, each func(call func(h func(context.Context) (Ack, error)))) {
+func (r *run) answer(j job, each func(calling)) {
 	var answer, detail Ack
-	each(func(h func(context.Context) (Ack, error)) {
+	each(func(what string, h func(context.Context) (Ack, error)) bool {
 		var ack Ack
-		err := r.guard(func(ctx context.Context) (err error) {
+		err := r.guardIn(r.context(j), func(ctx context.Context) (err error) {
 			ack, err = h(ctx)
 			return err
 		})
@@ -147,15 +179,16 @@ func (r *run) answer(j job, each func(call func(h func(context.Context) (Ack, er
 		case errors.As(err, &refusal):
 			ack = refusal.ack()
 		case err != nil:
-			r.failed("handler failed", err, "subject", j.msg.Subject)
+			r.failed(what+" failed", err, "subject", j.msg.Subject)
 			if detail == nil {
 				detail = r.detail(j, err)
 			}
-			return
+			return false
 		}
 		if answer == nil {
 			answer = ack
 		}
+		return err == nil
 	})
 	if answer == nil {
 		answer = detail
@@ -189,6 +222,9 @@ func (r *run) ack(j job, answer Ack) error {
 	msg := nats.NewMsg(j.msg.Reply)
 	if j.what.Kind == contract.Server {
 		msg.Header.Set(contract.HeaderServer, r.server.id)
+	}
+	if j.told != nil && j.told.Load() > 0 {
+		msg.Header.Set(contract.HeaderAfter, strconv.FormatUint(j.told.Load(), 10))
 	}
 	msg.Data = contract.JoinPayload(text, attachments)
 	if len(attachments) > 0 {

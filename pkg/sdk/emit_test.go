@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -247,4 +248,29 @@ func TestDataTooLarge(t *testing.T) {
 	if err := all.SetData(ctx, func() {}); err == nil {
 		t.Error("a function was taken for data")
 	}
+}
+
+// A middleware that gives a client too much is wrong each time: the client is refused, not held.
+func TestMiddlewareGivesTooMuchData(t *testing.T) {
+	srv := natstest.Run(t)
+	g := newGateway(t, srv)
+	server := newServer(t, srv.Connect(t))
+	server.Use(func(_ context.Context, c *sdk.Client) error {
+		var size int
+		if err := json.Unmarshal(c.Handshake().Auth, &size); err != nil {
+			return err
+		}
+		c.SetData(strings.Repeat("x", size))
+		return nil
+	})
+	start(t, server)
+	for size, ok := range map[int]bool{contract.MaxData - 2: true, contract.MaxData - 1: false} {
+		switch a := g.enter("/", "orders", strconv.Itoa(size), patience); {
+		case a == nil:
+			t.Errorf("%d bytes: no answer", size)
+		case a.OK != ok, !ok && (a.Message != "the server has too much data for the socket" || a.Data != nil):
+			t.Errorf("%d bytes: %t %q", size, a.OK, a.Message)
+		}
+	}
+	equal(t, "failed", server.Stats().Failed, 1)
 }

@@ -3,7 +3,6 @@ package sdk
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -13,33 +12,23 @@ import (
 // other error is logged and not answered.
 type EventMiddleware func(ctx context.Context, s *Socket, event string, args Args) error
 
-// UseEvents adds a middleware for events, as socket.use does in Socket.IO: it runs before the handlers, those of
-// OnAny too, for each event that has one. Several run in the order in which they were added, until one does not let
+// UseEvents adds a middleware for events, as socket.use does in Socket.IO: it runs for every event of the namespace, behind the
+// handlers of OnAny and before those of the event. A refusal is acked if there is a handler here for the event; what
+// others handle, another service or nobody, it does not answer. Several run in the order in which they were added, until one does not let
 // the event on. Connecting and disconnecting are no events of a client, and what a rule of the namespace takes care
 // of does not come here.
 func (n *Namespace) UseEvents(m EventMiddleware) {
 	n.add("middleware for events", "events", func() { n.eventUses = append(n.eventUses, m) })
 }
 
-// letOn runs the middlewares for events. Of what they do not let on it says what is acked, nil for nothing.
-func (r *run) letOn(j job, n *Namespace, socket *Socket, args Args) (on bool, refused Ack) {
-	err := r.guard(func(ctx context.Context) error {
-		for _, m := range n.eventUses {
-			if err := m(ctx, socket, j.what.Event, args); err != nil {
-				return err
-			}
+// letOn runs the middlewares for events.
+func (n *Namespace) letOn(ctx context.Context, socket *Socket, event string, args Args) error {
+	for _, m := range n.eventUses {
+		if err := m(ctx, socket, event, args); err != nil {
+			return err
 		}
-		return nil
-	})
-	var refusal *Refusal
-	switch {
-	case err == nil:
-		return true, nil
-	case errors.As(err, &refusal):
-		return false, refusal.ack()
 	}
-	r.failed("middleware for events failed", err, "subject", j.msg.Subject)
-	return false, r.detail(j, err)
+	return nil
 }
 
 // Outgoing is an event that this server says to clients. Its slices belong to the sender: do not change them.

@@ -64,14 +64,43 @@ func TestEventMiddleware(t *testing.T) {
 	equal(t, "refusal", string(receive(t, replies).Data), `[{"ok":false,"code":"forbidden","message":"not you, u1","data":{"left":0}}]`)
 	equal(t, "ack", string(receive(t, replies).Data), `["sold"]`)
 	var order []string
-	for range 7 {
+	for range 10 {
 		order = append(order, receive(t, ran))
 	}
-	if want := []string{"first buy", "first buy", "first buy", "first buy", "second buy", "any buy", "handler"}; !slices.Equal(order, want) {
+	if want := []string{"any buy", "first buy", "any buy", "first buy", "any buy", "first buy", "any buy", "first buy", "second buy", "handler"}; !slices.Equal(order, want) {
 		t.Errorf("ran %q, want %q", order, want)
 	}
 	equal(t, "failed", server.Stats().Failed, 2)
 	equal(t, "panics", server.Stats().Panics, 1)
+}
+
+// What has no handler here is told to the middlewares, and left to others to answer.
+func TestEventMiddlewareWithoutHandler(t *testing.T) {
+	srv := natstest.Run(t)
+	g := newGateway(t, srv)
+	ran := make(chan string, 100)
+	strict := newServer(t, srv.Connect(t), func(o *sdk.Options) { o.Name, o.ErrorDetail = "strict", true })
+	shop := strict.Of("/shop")
+	shop.UseEvents(func(_ context.Context, _ *sdk.Socket, event string, _ sdk.Args) error {
+		ran <- event
+		if event == "broken" {
+			return errors.New("database down")
+		}
+		return sdk.Refuse("no", nil)
+	})
+	shop.On("buy", func(context.Context, *sdk.Socket, sdk.Args) (sdk.Ack, error) { return sdk.Ack{"sold"}, nil })
+	start(t, strict)
+	other := newServer(t, srv.Connect(t), func(o *sdk.Options) { o.Name = "other" })
+	other.Of("/shop").On("look", func(context.Context, *sdk.Socket, sdk.Args) (sdk.Ack, error) {
+		return sdk.Ack{"goods", receive(t, ran)}, nil // only when the middleware had its chance
+	})
+	start(t, other)
+	must(t, g.nc.Flush())
+	equal(t, "another service's event", string(g.request(g.event("/shop", "look", socketID("gw1", 1), `["look"]`)).Data), `["goods","look"]`)
+	g.say("/shop", "broken", socketID("gw1", 1), `["broken"]`)
+	equal(t, "an event that nobody handles", receive(t, ran), "broken")
+	equal(t, "its own", string(g.request(g.event("/shop", "buy", socketID("gw1", 1), `["buy"]`)).Data), `[{"ok":false,"code":"forbidden","message":"no"}]`)
+	equal(t, "failed", strict.Stats().Failed, 1)
 }
 
 func TestAnyOutgoing(t *testing.T) {

@@ -18,8 +18,11 @@ type panicked struct {
 func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 
 // guard gives a handler its deadline and survives its panic. Its error is for [run.failed], unless it is a [Refusal].
-func (r *run) guard(h func(context.Context) error) (err error) {
-	ctx, cancel := context.WithTimeout(r.ctx, r.server.opts.HandlerTimeout)
+func (r *run) guard(h func(context.Context) error) (err error) { return r.guardIn(r.ctx, h) }
+
+// guardIn is guard with a context of the run's that has values.
+func (r *run) guardIn(ctx context.Context, h func(context.Context) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.server.opts.HandlerTimeout)
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {

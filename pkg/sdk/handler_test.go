@@ -58,7 +58,7 @@ func TestAck(t *testing.T) {
 	}{
 		{event: "sum", payload: `["sum",1,2]`, ack: `[3,"<ok>"]`},
 		{event: "sum", payload: `["sum",1]`, ack: `[{"ok":false,"code":"invalid","message":"2 arguments wanted, 1 given"}]`},
-		{event: "sum", payload: `["sum",1,"x"]`, ack: `[{"ok":false,"code":"invalid","message":"argument 1 cannot be a string"}]`},
+		{event: "sum", payload: `["sum",1,"x"]`, ack: `[{"ok":false,"code":"invalid","message":"argument 1: a whole number wanted, a string given"}]`},
 		{event: "empty", payload: `["empty"]`, ack: `[]`},
 		{event: "refuse", payload: `["refuse"]`, ack: `[{"ok":false,"code":"forbidden","message":"not you","data":{"left":0}}]`},
 		{event: "not found", payload: `["not found"]`, ack: `[{"ok":false,"code":"not_found","message":"no such order"}]`},

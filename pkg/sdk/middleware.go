@@ -58,7 +58,8 @@ func (c *Client) Grant(roles ...string) { c.admission.Roles = append(c.admission
 // Join puts the client into rooms before it hears that it is in.
 func (c *Client) Join(rooms ...string) { c.admission.Rooms = append(c.admission.Rooms, rooms...) }
 
-// SetData sets socket.data, encoded as JSON.
+// SetData sets socket.data, encoded as JSON. A client that is given more than contract.MaxData bytes is refused, and the error
+// logged ([ErrDataTooLarge]).
 func (c *Client) SetData(data any) { c.data = data }
 
 // Emit has the client sent an event if it is admitted, before it hears that it is in; the stock client keeps such events
@@ -91,6 +92,10 @@ func (r *run) admit(msg *nats.Msg, u *use, namespace string) {
 		r.failed("middleware failed, the client is refused", err, "subject", msg.Subject, "socket", c.entry.ID)
 		answer, err = c.answer(&Refusal{Message: err.Error()})
 	}
+	if errors.Is(err, ErrDataTooLarge) {
+		r.failed("middleware gave a client too much data, it is refused", err, "subject", msg.Subject, "socket", c.entry.ID)
+		answer, err = c.answer(&Refusal{Message: "the server has too much data for the socket"})
+	}
 	if err != nil {
 		r.failed("middleware failed, the client waits", err, "subject", msg.Subject, "socket", c.entry.ID)
 		return
@@ -117,7 +122,11 @@ func (c *Client) answer(err error) ([]byte, error) {
 		return nil, err
 	}
 	if data != nil {
-		encoded, err := encodeJSON(data)
+		encode := encodeJSON // a refusal's are for the client, not the socket's
+		if c.admission.OK {
+			encode = encodeData
+		}
+		encoded, err := encode(data)
 		if err != nil {
 			return nil, fmt.Errorf("data: %w", err)
 		}

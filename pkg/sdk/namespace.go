@@ -83,7 +83,8 @@ func (n *Namespace) On(event string, h Handler) {
 	})
 }
 
-// OnAny adds a handler for every event of a client. It runs before the event's own handlers.
+// OnAny adds a handler for every event of a client, as socket.onAny does in Socket.IO: it runs before the middlewares for
+// events, also for what these refuse, and before the event's own handlers.
 func (n *Namespace) OnAny(h AnyHandler) {
 	n.add("any event", "any", func() { n.any = append(n.any, h) })
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -35,6 +36,10 @@ func (s *Server) store(ctx context.Context, msg *nats.Msg, id string) (*jetstrea
 		case err == nil && ack.Stream != s.subjects.Names().Stream:
 			return nil, fmt.Errorf("%w: %s went to the stream %s, which must not have this subject", ErrNotStored, msg.Subject, ack.Stream)
 		case err == nil:
+			raise(&s.done, ack.Sequence)
+			if told, ok := ctx.Value(tellingKey{}).(*atomic.Uint64); ok {
+				raise(told, ack.Sequence)
+			}
 			return ack, nil
 		case errors.Is(err, nats.ErrMaxPayload):
 			return nil, fmt.Errorf("%s: %d bytes, the NATS server takes %d: %w", msg.Subject, len(msg.Data), s.nc.MaxPayload(), err)
@@ -52,6 +57,20 @@ func (s *Server) store(ctx context.Context, msg *nats.Msg, id string) (*jetstrea
 			}
 		default:
 			return nil, fmt.Errorf("%w: %s: %w", ErrNotStored, msg.Subject, err)
+		}
+	}
+}
+
+// tellingKey is under which the context of the handlers of an event has the highest sequence that they stored: their ack is
+// to come after it.
+type tellingKey struct{}
+
+// raise makes the highest sequence at least that.
+func raise(highest *atomic.Uint64, sequence uint64) {
+	for {
+		had := highest.Load()
+		if had >= sequence || highest.CompareAndSwap(had, sequence) {
+			return
 		}
 	}
 }

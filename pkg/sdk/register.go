@@ -171,7 +171,6 @@ func (r *run) keep(failed error) {
 	defer retry.Stop()
 	wait := retryFirst
 	var said string
-	var dropped uint64
 	settle := func() {
 		if failed == nil {
 			retry.Stop()
@@ -197,15 +196,37 @@ func (r *run) keep(failed error) {
 			wait = retryFirst
 		case <-retry.C:
 		case <-report.C:
-			if n := r.dropped(); n > dropped {
-				log.Warn("events came faster than handlers could take them and were dropped", "dropped", n-dropped, "total", n)
-				dropped = n
-			}
+			r.reportDrops()
 			continue
 		}
 		failed = r.register(r.ctx)
+		r.announce(failed)
 		settle()
 	}
+}
+
+// announce says, once, which namespaces are registered.
+func (r *run) announce(failed error) {
+	if failed != nil || r.announced || len(r.namespaces) == 0 {
+		return
+	}
+	r.announced = true
+	r.server.log.Info("namespaces are registered", "namespaces", slices.Sorted(maps.Keys(r.namespaces)))
+}
+
+// reportDrops says how many events were dropped since the last report, and what bounds them.
+func (r *run) reportDrops() {
+	log := r.server.log
+	if n := r.dropped(); n > r.dropsTold[0] {
+		log.Warn("events came faster than handlers could take them and were dropped: Options.Backlog may wait", "dropped", n-r.dropsTold[0], "total", n)
+		r.dropsTold[0] = n
+	}
+	if n := r.server.stats.flooded.Load(); n > r.dropsTold[1] {
+		log.Warn("events of sockets that said more than their handlers could take were dropped: an eighth of Options.Backlog may wait for one socket",
+			"dropped", n-r.dropsTold[1], "total", n, "may wait", r.lanes.keyed)
+		r.dropsTold[1] = n
+	}
+	r.flooded.Store(false)
 }
 
 // subscription remembers its drops beyond its end.

@@ -104,14 +104,14 @@ func (d *socketData) set(text json.RawMessage, err error) {
 	d.text, d.err = text, err
 }
 
-// encodeData writes what [Socket.SetData] and [Broadcast.SetData] are given.
+// encodeData writes what [Socket.SetData], [Broadcast.SetData] and [Client.SetData] are given.
 func encodeData(data any) ([]byte, error) {
 	text, err := encodeJSON(data)
 	if err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
 	if len(text) > contract.MaxData {
-		return nil, fmt.Errorf("data: %w: %d bytes of JSON, at most %d are allowed", ErrDataTooLarge, len(text), contract.MaxData)
+		return nil, fmt.Errorf("%w: %d bytes of JSON, at most %d are allowed", ErrDataTooLarge, len(text), contract.MaxData)
 	}
 	return text, nil
 }

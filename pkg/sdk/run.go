@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,6 +32,9 @@ type run struct {
 	keeper     chan struct{} // closed when the keeper has ended
 	takes      *takes        // nil if no namespace is ordered
 	closed     chan struct{} // closed when the connection was
+	announced  bool          // it was said that the namespaces are registered
+	flooded    atomic.Bool   // it was said, since the last report, that a socket says too much
+	dropsTold  [2]uint64     // how many drops were reported: of the backlog, and of single sockets
 }
 
 // Run starts the server, waits for the end of the context, and stops it within [Options.StopTimeout]. It
@@ -124,6 +128,10 @@ func (s *Server) start(ctx context.Context, namespaces map[string]*Namespace) er
 	_ = s.nc.FlushWithContext(flush)
 	cancel()
 	registered := r.register(ctx)
+	r.announce(registered)
+	if len(r.filters) > 0 {
+		s.log.Info("who may connect is asked by gateways whose setting allowRequest names this service; all others let everybody connect", "allowRequest", s.opts.Name)
+	}
 	go r.keep(registered)
 	return nil
 }
@@ -140,7 +148,7 @@ func (r *run) subscribe() error {
 			on = s.subjects.OnFree // what is said by sockets that nobody has taken; those of others are not ours
 		}
 		switch {
-		case len(n.any) > 0:
+		case len(n.any) > 0 || len(n.eventUses) > 0:
 			subject, err := on(name)
 			if err != nil {
 				return err
@@ -284,6 +292,7 @@ func (s *Server) Stop(ctx context.Context) error {
 func (r *run) stop(ctx context.Context) error {
 	r.leave(ctx)
 	r.dropped() // the last look before the subscriptions end
+	defer r.reportDrops()
 	for _, sub := range r.subs {
 		_ = sub.Drain() // fails only if the connection is closed: then nothing comes any more
 	}

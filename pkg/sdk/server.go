@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,7 +35,7 @@ type Server struct {
 	epochs   epochs
 	stats    counters
 	outgoing atomic.Pointer[[]func(context.Context, Outgoing)]
-	done     atomic.Uint64 // the sequence of the last order to gateways, which later questions are to see
+	done     atomic.Uint64 // the highest sequence that was stored, which later questions come after
 
 	life     sync.Mutex // held by Start and Stop, before mu
 	startErr error
@@ -99,6 +100,9 @@ func (s *Server) Of(name string, config ...contract.Namespace) *Namespace {
 	}
 	if s.frozen {
 		return n // not kept: names may come from clients, without end
+	}
+	if s.namespaces[name] == nil && strings.ContainsAny(name, `^\`) {
+		s.log.Warn("a namespace whose name looks like a regular expression: it stands for itself alone; use a pattern, /game-*, or OfFunc", "namespace", name)
 	}
 	s.namespaces[name] = n
 	if len(config) > 0 {

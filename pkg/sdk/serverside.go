@@ -165,9 +165,9 @@ func (s *Server) sideMessage(namespace, event string, args []any) (*nats.Msg, er
 // side hears what another instance says; its own it does not mind. It runs in a worker.
 func (r *run) side(j job, args Args) {
 	from := contract.Last(contract.Header(j.msg.Header), contract.HeaderServer)
-	r.answer(j, func(call func(func(context.Context) (Ack, error))) {
+	r.answer(j, func(call calling) {
 		for _, h := range r.serverSide[j.what.Namespace][j.what.Event] {
-			call(func(ctx context.Context) (Ack, error) { return h(ctx, from, args) })
+			call("handler", func(ctx context.Context) (Ack, error) { return h(ctx, from, args) })
 		}
 	})
 }

@@ -27,7 +27,7 @@ func (n *Namespace) hears(event string) bool {
 	case contract.EventDisconnect:
 		return len(n.disconnect) > 0
 	}
-	return len(n.any) > 0 || len(n.events[event]) > 0
+	return len(n.any) > 0 || len(n.eventUses) > 0 || len(n.events[event]) > 0
 }
 
 const (

@@ -73,8 +73,18 @@ async function events({ backend, ann, bob, recorder }) {
   ann.emit("no ack", { a: 1 });
   await until(() => recorder.heard(/^natter\.on\._\.no=20ack\./), "the event without ack");
   backend.connection.subscribe("natter.on._.empty.>", { callback: (_, message) => message.respond() });
+  backend.connection.subscribe("natter.on._.after.>", {
+    callback: async (_, message) => {
+      const { seq } = await backend.emit("/", "all", ["before the ack"]);
+      message.respond("[]", { headers: headersOf({ "Natter-After": String(seq) }) });
+    },
+  });
   await backend.connection.flush();
   assert.equal(await ask(ann, "empty"), undefined);
+  let before = 0;
+  ann.on("before the ack", () => before++);
+  assert.equal(await ask(ann, "after"), undefined);
+  assert.equal(before, 1);
 }
 
 // Every verb to every form of target, with every header that goes with it.

@@ -205,6 +205,29 @@ describe("the server API over two gateways", () => {
       assert.deepEqual(said.sort(), [["emit", "/static", "news", 1], ["emit", "/static", "news", 1], ["volatile", "/static", "news", 2]]);
     });
 
+    test("are acked after what their handlers said, and set, before", async () => {
+      for (const socket of await both("/static")) {
+        let heard = 0;
+        socket.on("news", () => heard++);
+        for (let i = 1; i <= 100; i++) {
+          assert.equal(await ask(socket, "emit", "to you"), "said");
+          assert.equal(heard, i);
+          await ask(socket, "set data", { i });
+          assert.deepEqual(await ask(socket, "data"), { i });
+        }
+        leave(socket);
+      }
+    });
+
+    test("reach catch-all listeners before middlewares refuse them", async () => {
+      for (const socket of await both("/static")) {
+        reports.length = 0;
+        assert.equal((await ask(socket, "forbidden", 1)).ok, false);
+        await reported("any", "forbidden", 1);
+        leave(socket);
+      }
+    });
+
     test("are acked in both directions, binary data too, or time out", async () => {
       for (const socket of await both("/static")) {
         const bytes = Buffer.from([0, 1, 255]);

@@ -237,6 +237,7 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 	var err error
 	p.bridge, err = bridge.New(nc, p.hub, func() uint64 { return sessions.NextAck() }, bridge.Options{
 		Gateway:    s.id,
+		FreshID:    s.cfg.GatewayID == "",
 		Subjects:   s.subjects,
 		Namespaces: namespaces,
 		BuiltIn:    builtIn,

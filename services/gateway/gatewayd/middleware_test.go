@@ -273,3 +273,22 @@ func TestMalformedAdmissionsAdmitNobody(t *testing.T) {
 		t.Fatalf("somebody is in: %+v", infos)
 	}
 }
+
+func TestMiddlewareGivesTooMuchData(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	g := d.gateway()
+	d.admit("/guarded", func(e contract.Entry) string {
+		var auth struct{ Size int }
+		if err := json.Unmarshal(e.Handshake.Auth, &auth); err != nil {
+			return ""
+		}
+		return `{"ok":true,"data":` + quote(strings.Repeat("x", auth.Size-2)) + `}`
+	})
+	g.dial().enter("/guarded", fmt.Sprintf(`{"size":%d}`, contract.MaxData))
+	for _, size := range []int{contract.MaxData + 1, 1 << 19} {
+		if got := g.dial().ask("/guarded", fmt.Sprintf(`{"size":%d}`, size)).refused(); got != `{"message":"the server has too much data for the socket"}` {
+			t.Errorf("%d bytes: %s", size, got)
+		}
+	}
+}

@@ -29,6 +29,7 @@ import (
 // Options of a bridge.
 type Options struct {
 	Gateway    string // this gateway's id
+	FreshID    bool   // no gateway had the id before
 	Subjects   contract.Subjects
 	Namespaces map[string]contract.Namespace // those that this gateway's configuration declares
 	BuiltIn    []string                      // those among them that nobody has stated: they yield to what living gateways go by
@@ -89,6 +90,7 @@ type Bridge struct {
 	gateways *gateways
 	spaces   *namespaces
 	takers   *takers
+	turns    *turns
 
 	live     chan *nats.Msg // what JetStream republished
 	volatile chan *nats.Msg
@@ -150,6 +152,7 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 	b.outbox = newOutbox(b)
 	b.copies = newCopies(nc, js, b.epoch, opts)
 	b.sessions = newSessions(b)
+	b.turns = newTurns(b)
 	b.fence = newFence(nc, opts)
 	b.tail = newTail(nc, opts)
 	b.gateways = newGateways(opts)
@@ -178,7 +181,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.outbox.run, b.copies.run, b.rooms.run, b.takers.run, b.tail.run, b.sweep, b.sessions.stores.runOn, b.sessions.run, b.maintain} {
+	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.outbox.run, b.copies.run, b.rooms.run, b.takers.run, b.turns.run, b.tail.run, b.sweep, b.sessions.stores.runOn, b.sessions.run, b.maintain} {
 		wg.Go(func() { part(ctx) })
 	}
 	wg.Wait()
@@ -372,6 +375,9 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 		}
 		b.sessions.open(kept)
 		if err := b.sessions.beat(limited); err != nil {
+			return err
+		}
+		if err := b.sessions.lookForOwn(limited); err != nil {
 			return err
 		}
 	}

@@ -66,7 +66,7 @@ func (b *Bridge) readLive(ctx context.Context) {
 	}
 }
 
-// incoming is a message for the reader of all that is stored: republished, fetched, or a question that waits for its
+// incoming is a message for the reader of all that is stored: republished, fetched, or a question or the acks that wait for their
 // turn.
 type incoming struct {
 	msg     *nats.Msg
@@ -97,6 +97,13 @@ func (b *Bridge) next(ctx context.Context) (in []incoming, ok bool) {
 // stored handles one message of the main stream, live or fetched.
 func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 	msg := in.msg
+	if isTurn(msg) {
+		if held := b.turns.take(msg); held != nil {
+			b.hub.Barrier()
+			b.turns.release(held)
+		}
+		return
+	}
 	if b.isRequest(msg) { // it waited for its turn: see answerLater
 		b.hub.Barrier()
 		b.answerNow(msg)
@@ -292,7 +299,7 @@ func roomsOf(args []any) ([]string, error) {
 }
 
 // merge puts fetched messages among those that wait in the channel, by sequence. When a fence has
-// answered, all that was stored before it has arrived there. Questions wait for all that was fetched, since it may have been
+// answered, all that was stored before it has arrived there. Questions and acks wait for all that was fetched, since it may have been
 // stored before they were asked.
 func (b *Bridge) merge(fetched []stored) {
 	if len(fetched) == 0 {
@@ -305,7 +312,7 @@ func (b *Bridge) merge(fetched []stored) {
 	merged := make([]incoming, 0, len(waiting)+len(fetched))
 	var questions []incoming
 	for _, in := range waiting {
-		if b.isRequest(in.msg) {
+		if isTurn(in.msg) || b.isRequest(in.msg) {
 			questions = append(questions, in)
 			continue
 		}

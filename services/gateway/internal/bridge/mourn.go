@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -195,15 +196,56 @@ func (s *sessions) mourn(ctx context.Context) bool {
 	}
 }
 
+// lookForOwn finds out, once, which sockets with ids of a gateway that had this one's id before have gone on at others: those
+// answer for them. Until then this one answers for none that it does not have.
+func (s *sessions) lookForOwn(ctx context.Context) error {
+	if s.looked.Load() {
+		return nil
+	}
+	if s.bridge.opts.FreshID {
+		s.looked.Store(true)
+		return nil
+	}
+	watcher, err := (*s.bucket.Load()).WatchFiltered(ctx, []string{"session.*"}, jetstream.IgnoreDeletes())
+	if err != nil {
+		return fmt.Errorf("reading sessions: %w", err)
+	}
+	defer watcher.Stop() //nolint:errcheck // fails only on a closed connection
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("reading sessions: %w", context.Cause(ctx))
+		case entry, ok := <-watcher.Updates():
+			if !ok {
+				return fmt.Errorf("reading sessions: %w", nats.ErrConnectionClosed)
+			}
+			if entry == nil { // those were all
+				s.looked.Store(true)
+				return nil
+			}
+			var r record
+			if json.Unmarshal(entry.Value(), &r) == nil && !r.Ended {
+				s.rememberMoved(&r)
+			}
+		}
+	}
+}
+
+// rememberMoved remembers a socket that has gone on at another gateway if its id is of this one's.
+func (s *sessions) rememberMoved(r *record) {
+	own := s.bridge.opts.Gateway
+	if owner, _, _ := strings.Cut(r.ID, "."); owner == own && r.Gateway != owner {
+		s.remember(r.ID)
+	}
+}
+
 func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, places chan struct{}) {
 	var r record
 	if json.Unmarshal(entry.Value(), &r) != nil || r.Ended {
 		return
 	}
 	own := s.bridge.opts.Gateway
-	if owner, _, _ := strings.Cut(r.ID, "."); owner == own && r.Gateway != owner {
-		s.remember(r.ID)
-	}
+	s.rememberMoved(&r)
 	gone := s.stale(&r, entry.Revision()) || r.Gateway != own && !s.bridge.gateways.alive(r.Gateway)
 	if !r.Left.IsZero() || !gone {
 		return

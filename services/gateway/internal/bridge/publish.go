@@ -74,7 +74,15 @@ func (b *Bridge) On(s *session.Socket, event string, array []byte, attachments [
 			b.opts.Metrics.Dropped("malformed ack")
 			b.often(&b.lately.ack, "a service's ack is not a JSON array of arguments; the client does not get it", "subject", subject, "reason", err)
 		}
-		ack(args, attachments, err)
+		after, malformed := contract.ParseAfter(contract.Header(reply.Header))
+		if malformed != nil {
+			b.often(&b.lately.ack, "a service's ack does not say after what it is to come; the client gets it at once", "subject", subject, "reason", malformed)
+		}
+		if after == 0 {
+			ack(args, attachments, err)
+			return
+		}
+		b.turns.wait(after, func() { ack(args, attachments, err) })
 	})
 }
 
@@ -190,6 +198,10 @@ func (b *Bridge) useOnce(ctx context.Context, request *nats.Msg) (contract.Admis
 		if err := socketio.Valid(g.Event, len(g.Attachments)); err != nil {
 			return contract.Admission{}, fmt.Errorf("not an admission: emit %d: %w", i, err)
 		}
+	}
+	if *a.OK && len(a.Data) > contract.MaxData {
+		b.often(&b.lately.use, "a middleware gave a client too much data, it is refused", "subject", request.Subject, "bytes", len(a.Data), "allowed", contract.MaxData)
+		return contract.Admission{Message: "the server has too much data for the socket"}, nil
 	}
 	a.Admission.OK = *a.OK
 	return a.Admission, nil

@@ -28,6 +28,8 @@ type sessions struct {
 	stores *replies
 	claims chan *nats.Msg // other gateways took over sockets of ours
 
+	looked atomic.Bool // it is known which ids of this gateway's another one has
+
 	mu      sync.Mutex
 	moved   map[string]time.Time // ids of this gateway's that another one has, until when that is remembered
 	newest  map[string]newest    // claims that were heard of lately, by socket id
@@ -430,8 +432,11 @@ func (s *sessions) remember(id string) {
 	s.moved[id] = time.Now().Add(24 * time.Hour)
 }
 
-// elsewhere says whether another gateway has the socket with an id of this one's.
+// elsewhere says whether another gateway has the socket with an id of this one's, or may have it.
 func (s *sessions) elsewhere(id string) bool {
+	if s.bridge.opts.Recovery && !s.looked.Load() {
+		return true
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, ok := s.moved[id]
