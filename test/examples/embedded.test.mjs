@@ -1,7 +1,7 @@
 // examples/embedded: everything in one program of one's own, beside its own pages.
 
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -11,6 +11,12 @@ import { Process, answers, freePorts } from "../process.mjs";
 const program = new URL("../../bin/embedded", import.meta.url).pathname;
 
 describe("examples/embedded", () => {
+  test("it has under 40 lines, besides empty ones", async () => {
+    const source = await readFile(new URL("../../examples/embedded/main.go", import.meta.url), "utf8");
+    const lines = source.split("\n").filter((line) => line.trim() !== "").length;
+    assert.ok(lines < 40, `${lines} lines`);
+  });
+
   test("clients, handlers, pages and NATS live in one program", async (t) => {
     const dir = await mkdtemp(join(tmpdir(), "natter-embedded-"));
     t.after(() => rm(dir, { recursive: true, force: true }));
