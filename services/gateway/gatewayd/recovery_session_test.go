@@ -1,10 +1,12 @@
 package gatewayd_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/natstest"
@@ -108,6 +110,61 @@ func TestGreetingsKeepTheOffset(t *testing.T) {
 	s.wantSaid(`"stranger"`)
 	d.emit("/guarded", []string{"staff"}, `["n",1]`)
 	s.wantSaid("1")
+}
+
+// TestGatewayThatWasTakenForGoneHasItsClientsComeBack has another gateway note that a client is away, though only its gateway's
+// lease had ended. Else it could not be recovered later, since it would seem to have been away since then.
+func TestGatewayThatWasTakenForGoneHasItsClientsComeBack(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	gws := d.gateways(2)
+	s, pid := gws[0].connectKept("/", "")
+	other, _ := gws[0].connectKept("/", "")
+	s.join("red")
+	d.say([]string{"red"}, 0, 1)
+	last := s.wantSaid("0")
+	names := contract.Subjects{}.Names()
+	sessions, err := d.js.KeyValue(t.Context(), names.Sessions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry, err := sessions.Get(t.Context(), "session."+pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var record map[string]any
+	if err := json.Unmarshal(entry.Value(), &record); err != nil {
+		t.Fatal(err)
+	}
+	record["left"] = time.Now().UTC()
+	value, err := json.Marshal(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sessions.Update(t.Context(), "session."+pid, value, entry.Revision()); err != nil {
+		t.Fatal(err)
+	}
+	leases, err := d.js.KeyValue(t.Context(), names.Gateways)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := leases.Delete(t.Context(), gws[0].ID()); err != nil {
+		t.Fatal(err)
+	}
+	s.wantOver()
+	d.say([]string{"red"}, 1, 2)
+	again := gws[1].back("/", pid, last)
+	if again.kept() != pid {
+		t.Fatal("did not go on")
+	}
+	again.wantSaid("1")
+	wait(t, "the session to be the other gateway's", func() bool {
+		saved, _ := d.session(pid)
+		return saved.Left.IsZero()
+	})
+	if other.isOver() {
+		t.Error("a client of whom nobody said that it is away was put out")
+	}
 }
 
 // TestSessionIsStoredWhenItCanBeAgain has the bucket refuse a session of a client that stays connected.

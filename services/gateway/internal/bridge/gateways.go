@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,9 +19,11 @@ type gateways struct {
 	opts     Options
 	instance string // tells this process from another one with the same id
 	twins    rate.Sometimes
+	lapsed   atomic.Bool // this one's lease had ended: others may have taken it for gone
 
 	mu     sync.Mutex
 	leases jetstream.KeyValue
+	held   time.Time // when the lease was taken or renewed last
 	heard  map[string]time.Time
 }
 
@@ -86,6 +89,11 @@ func (g *gateways) hold(ctx context.Context, leases jetstream.KeyValue) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.leases = leases
+	now := time.Now()
+	if !g.held.IsZero() && now.Sub(g.held) > g.opts.Lease*3/4 {
+		g.lapsed.Store(true)
+	}
+	g.held = now
 	return nil
 }
 
@@ -126,6 +134,9 @@ func (g *gateways) follow(ctx context.Context, leases jetstream.KeyValue) {
 
 func (g *gateways) hear(entry jetstream.KeyValueEntry) {
 	g.lookForTwin(entry)
+	if entry.Key() == g.opts.Gateway && entry.Operation() != jetstream.KeyValuePut {
+		g.lapsed.Store(true)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if entry.Operation() == jetstream.KeyValuePut {

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/natter-io/natter/services/gateway/internal/hub"
 	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
@@ -29,6 +30,7 @@ func (s *sessions) run(ctx context.Context) {
 	defer mourning.Wait()
 	mourned := make(chan bool, 1)
 	due, busy := true, false
+	var again time.Time // when to look once more, as others may still be at it
 	for {
 		select {
 		case <-ctx.Done():
@@ -47,6 +49,12 @@ func (s *sessions) run(ctx context.Context) {
 			alive := s.bridge.gateways.list()
 			due = due || lost(known, alive)
 			known = alive
+			switch now := time.Now(); {
+			case s.bridge.gateways.lapsed.Swap(false):
+				due, again = true, now.Add(s.bridge.opts.Lease)
+			case !again.IsZero() && now.After(again):
+				due, again = true, time.Time{}
+			}
 			if due && !busy {
 				due, busy = false, true
 				mourning.Go(func() { mourned <- s.mourn(ctx) })
@@ -247,7 +255,11 @@ func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, plac
 	own := s.bridge.opts.Gateway
 	s.rememberMoved(&r)
 	gone := s.stale(&r, entry.Revision()) || r.Gateway != own && !s.bridge.gateways.alive(r.Gateway)
-	if !r.Left.IsZero() || !gone {
+	switch {
+	case !r.Left.IsZero() && !gone && r.Gateway == own:
+		s.outlived(&r)
+		return
+	case !r.Left.IsZero() || !gone:
 		return
 	}
 	away, err := s.bridge.away(ctx, &r, entry.Revision())
@@ -262,4 +274,14 @@ func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, plac
 		}
 		<-places
 	})
+}
+
+// outlived closes the connection of a socket whose client another gateway took to be away, as this one's lease had ended:
+// services were told so. The client comes back, and goes on.
+func (s *sessions) outlived(r *record) {
+	for _, socket := range s.bridge.hub.Select(hub.Selection{Namespace: r.Namespace, Rooms: []string{r.ID}}) {
+		if socket.Claimed() == r.Claim {
+			socket.MovedOn()
+		}
+	}
 }
