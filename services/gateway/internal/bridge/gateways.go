@@ -77,23 +77,26 @@ type lease struct {
 	Instance string    `json:"instance"`
 }
 
+// holdAgain is when a lease that could not be renewed is tried again: an election takes long enough.
+const holdAgain = 500 * time.Millisecond
+
 // hold takes or renews this gateway's lease.
 func (g *gateways) hold(ctx context.Context, leases jetstream.KeyValue) error {
 	value, err := json.Marshal(lease{Renewed: time.Now().UTC(), Instance: g.instance})
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	if _, err := leases.Put(ctx, g.opts.Gateway, value); err != nil {
 		return err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.leases = leases
-	now := time.Now()
-	if !g.held.IsZero() && now.Sub(g.held) > g.opts.Lease*3/4 {
+	if !g.held.IsZero() && time.Since(g.held) > g.opts.Lease*3/4 {
 		g.lapsed.Store(true)
 	}
-	g.held = now
+	g.held = began
 	return nil
 }
 
@@ -122,9 +125,12 @@ func (g *gateways) follow(ctx context.Context, leases jetstream.KeyValue) {
 		case <-ctx.Done():
 			return
 		case <-renew.C:
+			next := g.opts.Lease / 3
 			if err := g.hold(ctx, leases); err != nil && ctx.Err() == nil {
 				g.opts.Log.Warn("the gateway's lease was not renewed", "error", err)
+				next = min(next, holdAgain)
 			}
+			renew.Reset(next)
 		case entry := <-updates:
 			g.hear(entry)
 		}

@@ -18,8 +18,11 @@ func (b *Bridge) joinAt(ctx context.Context, members []*session.Socket, rooms []
 		}
 	}
 	if err == nil {
-		if err = b.settleAt(ctx, paths, sequence); err == nil {
+		// Delivery waits: a socket that was closed instead would go on without the rooms, as one for whom the order took effect.
+		if b.persist(ctx, b.epoch.get(), func(ctx context.Context) error { return b.settleAt(ctx, paths, sequence) }) {
 			defer b.releaseAll(paths) // settleAt's own hold; the members have theirs
+		} else {
+			err = errNoStream
 		}
 	}
 	for _, s := range members {

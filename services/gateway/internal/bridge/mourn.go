@@ -185,6 +185,8 @@ func (s *sessions) mourn(ctx context.Context) bool {
 		return false
 	}
 	defer watcher.Stop() //nolint:errcheck // fails only on a closed connection
+	gone := s.gone(ctx)
+	all := true
 	places := make(chan struct{}, burials)
 	defer func() {
 		for range cap(places) { // each write has its own deadline
@@ -197,9 +199,9 @@ func (s *sessions) mourn(ctx context.Context) bool {
 			return false
 		case entry := <-watcher.Updates():
 			if entry == nil { // those were all
-				return true
+				return all
 			}
-			s.bury(ctx, entry, places)
+			all = s.bury(ctx, entry, gone, places) && all
 		}
 	}
 }
@@ -247,24 +249,44 @@ func (s *sessions) rememberMoved(r *record) {
 	}
 }
 
-func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, places chan struct{}) {
+// gone returns what says whether a gateway is gone. One whose lease was not heard of may live, while the bucket of leases
+// has no leader or whoever delivers from it was killed: it is asked.
+func (s *sessions) gone(ctx context.Context) func(gateway string) (gone, sure bool) {
+	asked := make(map[string]life)
+	return func(gateway string) (bool, bool) {
+		if gateway == s.bridge.opts.Gateway || s.bridge.gateways.alive(gateway) {
+			return false, true
+		}
+		if _, ok := asked[gateway]; !ok {
+			asked[gateway] = s.bridge.inquire(ctx, gateway)
+		}
+		return asked[gateway] != living, asked[gateway] != living
+	}
+}
+
+// bury notes that a client is away if its gateway is gone, and tells services; false if that is to be looked at again.
+func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, isGone func(string) (gone, sure bool), places chan struct{}) (sure bool) {
 	var r record
 	if json.Unmarshal(entry.Value(), &r) != nil || r.Ended {
-		return
+		return true
 	}
 	own := s.bridge.opts.Gateway
 	s.rememberMoved(&r)
-	gone := s.stale(&r, entry.Revision()) || r.Gateway != own && !s.bridge.gateways.alive(r.Gateway)
-	switch {
-	case !r.Left.IsZero() && !gone && r.Gateway == own:
-		s.outlived(&r)
-		return
-	case !r.Left.IsZero() || !gone:
-		return
+	stale := s.stale(&r, entry.Revision())
+	if !r.Left.IsZero() {
+		if r.Gateway == own && !stale {
+			s.outlived(&r)
+		}
+		return true
+	}
+	if !stale {
+		if gone, sure := isGone(r.Gateway); !gone {
+			return sure
+		}
 	}
 	away, err := s.bridge.away(ctx, &r, entry.Revision())
 	if err != nil {
-		return
+		return false
 	}
 	r.Left = time.Now().UTC().Add(-min(away, s.bridge.opts.Window+time.Second))
 	places <- struct{}{}
@@ -274,6 +296,7 @@ func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, plac
 		}
 		<-places
 	})
+	return true
 }
 
 // outlived closes the connection of a socket whose client another gateway took to be away, as this one's lease had ended:

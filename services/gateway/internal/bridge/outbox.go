@@ -218,6 +218,12 @@ func (o *outbox) giveUp(which func(*post) bool, err error) {
 	for _, p := range given {
 		o.remove(p)
 	}
+	for _, p := range given { // what follows has not been tried yet
+		if s := p.sender; len(s.posts) > 0 && s.posts[0].attempt == 0 {
+			s.wait = 0
+			o.publish(s)
+		}
+	}
 	o.mu.Unlock()
 	for _, p := range given {
 		p.done("", err)

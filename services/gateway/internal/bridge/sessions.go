@@ -240,6 +240,9 @@ func (b *Bridge) keepAgain(ctx context.Context, c session.Claim, r record) (uint
 		if now != nil && (now.Gateway != r.Gateway || now.Claim != r.Claim) {
 			return 0, session.ErrClaimed
 		}
+		if now != nil && !now.Left.IsZero() && r.Left.IsZero() && !r.Ended { // this gateway was taken for gone: see outlived
+			return 0, session.ErrClaimed
+		}
 		if now == nil {
 			revision = 0
 		}

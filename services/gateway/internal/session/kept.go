@@ -85,6 +85,7 @@ type kept struct {
 	admitted json.RawMessage
 	fate     Fate
 	moved    bool   // to another gateway: nobody is told that the socket ends
+	ordered  bool   // an order has set the data since the session was claimed
 	stored   []byte // what is stored of a session that was claimed
 	writes   writes
 }

@@ -147,7 +147,7 @@ func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
 		return Missed{}, fmt.Errorf("reading what the client missed: %w", err)
 	}
 	for _, room := range srv.hub.Rooms(s) {
-		if _, in := missed.Rooms[room]; !in {
+		if _, in := missed.Rooms[room]; !in && !s.joinedAfter(room, missed.UpTo) {
 			s.Leave(room)
 		}
 	}
@@ -160,15 +160,24 @@ func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for room, sequence := range missed.Rooms {
-		s.kept.joined[room] = sequence
+		if _, in := s.kept.joined[room]; in { // else an order has taken it out meanwhile
+			s.kept.joined[room] = sequence
+		}
 	}
-	if missed.Data != nil {
+	if missed.Data != nil && !s.kept.ordered { // else there is newer
 		s.setData(*missed.Data)
 	}
 	if missed.Moved {
 		s.kept.at = missed.UpTo
 	}
 	return missed, nil
+}
+
+// joinedAfter says whether the socket was put into a room by an order after a sequence of the stream.
+func (s *Socket) joinedAfter(room string, sequence uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept.joined[room] > sequence
 }
 
 // foreign says whether the socket has its id from another gateway.
