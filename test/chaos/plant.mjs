@@ -18,9 +18,14 @@ const hears = ({ e }) => e === "hear";
 // swapped has something change places with the next that the same client heard, in the same life, and that suits it.
 const swapped = (log, suits) =>
   copy(log, (all) => {
-    const follows = (i) => log.findIndex((entry, j) => j > i && hears(entry) && entry.c === log[i].c && entry.life === log[i].life && suits(log[i], entry));
-    const i = inTheMiddle(log, (entry, i) => hears(entry) && follows(i) > 0);
-    const j = follows(i);
+    const heard = log.flatMap((entry, i) => (hears(entry) ? [i] : []));
+    let i, j;
+    for (const at of heard.slice(heard.length >> 1)) {
+      i = at;
+      j = heard.find((k) => k > i && log[k].c === log[i].c && log[k].life === log[i].life && suits(log[i], log[k]));
+      if (j) break;
+    }
+    if (!j) throw new Error("the run has nothing to plant this flaw in");
     [all[i], all[j]] = [{ ...log[j], t: log[i].t }, { ...log[i], t: log[j].t }];
   });
 
@@ -49,7 +54,11 @@ export const plants = {
   },
   refused: (log) => copy(log, (all) => all.splice(inTheMiddle(log, hears), 0, { e: "refused", c: "client 1", why: "planted" })),
   stranded: (log) => copy(log, (all) => all.push({ ...log.findLast(({ e }) => e === "connect"), e: "disconnect", t: Infinity })),
-  "not kept": (log) => copy(log, (all) => all.splice(inTheMiddle(log, ({ e, m }) => e === "kept" && log.some((other) => other.e === "ack" && other.m === m)), 1)),
+  "not kept": (log) =>
+    copy(log, (all) => {
+      const acked = new Set(log.filter(({ e }) => e === "ack").map(({ m }) => m));
+      all.splice(inTheMiddle(log, ({ e, m }) => e === "kept" && acked.has(m)), 1);
+    }),
   "duplicate in history": (log) =>
     copy(log, (all) => {
       const i = inTheMiddle(log, ({ e }) => e === "kept");
