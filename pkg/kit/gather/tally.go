@@ -75,7 +75,11 @@ func (t *tally) missing() []string {
 	return all
 }
 
-func (t *tally) complete() bool { return t.gateways > 0 && t.done+len(t.gone) >= t.gateways }
+// complete says whether nobody is waited for: as many answered as there are, and all that are known by name. One that is just
+// starting may answer before the others count it.
+func (t *tally) complete() bool {
+	return t.gateways > 0 && t.done+len(t.gone) >= t.gateways && len(t.missing()) == 0
+}
 
 func (t *tally) String() string {
 	if t.gateways == 0 {
