@@ -22,7 +22,7 @@ func (b *Bridge) joinAt(ctx context.Context, members []*session.Socket, rooms []
 		if b.persist(ctx, b.epoch.get(), func(ctx context.Context) error { return b.settleAt(ctx, paths, sequence) }) {
 			defer b.releaseAll(paths) // settleAt's own hold; the members have theirs
 		} else {
-			err = errNoStream
+			err = errNotReady
 		}
 	}
 	for _, s := range members {

@@ -62,10 +62,7 @@ const (
 	storePause = 500 * time.Millisecond
 )
 
-var (
-	errNoStream = errors.New("the stream is not known now")
-	errGivenUp  = errors.New("not confirmed in time")
-)
+var errGivenUp = errors.New("not confirmed in time")
 
 func newOutbox(b *Bridge) *outbox {
 	return &outbox{bridge: b, senders: make(map[string]*sender), stalled: make(map[*sender]struct{})}
@@ -107,7 +104,7 @@ func (o *outbox) attempt(p *post) error {
 	b := o.bridge
 	epoch := b.epoch.get()
 	if epoch == "" {
-		return errNoStream
+		return errNotReady
 	}
 	if b.copies.holds(p.msg.Subject) {
 		return errNotCopied
