@@ -1,0 +1,76 @@
+package database_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/natter-io/natter/services/history/internal/database"
+	"github.com/natter-io/natter/services/history/internal/record"
+)
+
+// TestASearchFindsAllNewestFirst has thousands of messages that are close together, few that are far apart, epochs that
+// were stored in another order, and words of which all, many, few and none of the messages have, evenly and not.
+func TestASearchFindsAllNewestFirst(t *testing.T) {
+	both(t, func(t *testing.T, s *database.Store, _ func() *database.Store) {
+		random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same each time
+		var all []record.Message
+		add := func(epoch, sequence int64) {
+			text := fmt.Sprintf("common no%d", len(all)%300)
+			if len(all)%7 == 0 {
+				text += " seventh"
+			}
+			if sequence < 1200 {
+				text += " formerly"
+			}
+			m := said(sequence, "ann", text, "room."+[]string{"red", "red", "red", "blue"}[random.IntN(4)])
+			m.ID.Epoch = epoch
+			all = append(all, m)
+		}
+		for _, epoch := range []int64{7, 3, 900} {
+			sequence := int64(0)
+			for i := range 1600 {
+				sequence++
+				if i > 1500 {
+					sequence += random.Int64N(1 << 16)
+				}
+				if i%500 == 499 {
+					sequence += 1 << 20
+				}
+				add(epoch, sequence)
+			}
+		}
+		shuffled := slices.Clone(all)
+		random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		for chunk := range slices.Chunk(shuffled, 1000) {
+			appendAll(t, s, chunk...)
+		}
+		slices.SortFunc(all, func(a, b record.Message) int { return b.ID.Compare(a.ID) })
+		for _, text := range []string{"common", "seventh", "formerly", "formerly seventh", "no123", "nowhere", "seventh common no7", "comm*", "no12*", "no123*", "form* seventh"} {
+			words := record.ParseWords(text)
+			for _, targets := range [][]string{nil, {"room.red"}, {"room.blue", "room.green"}} {
+				for range 2 {
+					before, n := all[random.IntN(len(all))].ID, 1+random.IntN(60)
+					if n > 40 {
+						before, n = record.Newest, 1500
+					}
+					var want, got []string
+					for _, m := range all {
+						if m.ID.Compare(before) < 0 && len(want) < n && (targets == nil || slices.Contains(targets, m.Targets[0])) && record.Has(m.Event, words) {
+							want = append(want, m.ID.String())
+						}
+					}
+					err := s.Search(t.Context(), "_", targets, words, before, min(n, 51), func(m record.Message) bool {
+						got = append(got, m.ID.String())
+						return len(got) < n
+					})
+					if err != nil || !slices.Equal(got, want) {
+						t.Fatalf("%q in %v before %s, %d at most: %d found, %d expected, %v\n%.200s\n%.200s", text, targets, before, n, len(got), len(want), err, strings.Join(got, " "), strings.Join(want, " "))
+					}
+				}
+			}
+		}
+	})
+}
