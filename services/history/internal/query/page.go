@@ -58,16 +58,16 @@ func (p span) readAfter(ctx context.Context, store Store, size int) ([]byte, []r
 	return l.write(field{"more", older}, field{"newer", l.more}), l.oversize, err
 }
 
-// readAround has half of the messages older than the one asked for, and the rest from it on.
+// readAround has half of the messages older than the one asked for, and the rest from it on. That one is there, however
+// little room it leaves for the others.
 func (p span) readAround(ctx context.Context, store Store, size int) ([]byte, []record.ID, error) {
-	newer := newList((p.limit+1)/2, size/2, format)
-	if p.limit == 1 {
-		newer.size = size - listOverhead
-	}
+	newer := newList((p.limit+1)/2, size, format)
+	newer.size, newer.first = newer.whole/2, true
 	if err := newer.fill(store.Newer(ctx, p.place, p.around.Previous(), newer.limit+1, newer.add)); err != nil {
 		return nil, nil, err
 	}
-	older := newList(p.limit-len(newer.texts), size-newer.used, format)
+	older := newList(p.limit-len(newer.texts), size, format)
+	older.size -= newer.used
 	if err := older.fill(store.Older(ctx, p.place, *p.around, older.limit+1, older.add)); err != nil {
 		return nil, nil, err
 	}
