@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/natter-io/natter/services/history/internal/database"
 	"github.com/natter-io/natter/services/history/internal/record"
@@ -70,6 +71,28 @@ func TestASearchFindsAllNewestFirst(t *testing.T) {
 						t.Fatalf("%q in %v before %s, %d at most: %d found, %d expected, %v\n%.200s\n%.200s", text, targets, before, n, len(got), len(want), err, strings.Join(got, " "), strings.Join(want, " "))
 					}
 				}
+			}
+		}
+	})
+}
+
+// TestASearchFindsNothingThatARoomHasSwept has messages in two rooms, one of which keeps them for a shorter time.
+func TestASearchFindsNothingThatARoomHasSwept(t *testing.T) {
+	both(t, func(t *testing.T, s *database.Store, _ func() *database.Store) {
+		for i := range int64(3) {
+			m := said(i+1, "ann", "needle", "room.red", "room.blue")
+			m.Time = noon.Add(time.Duration(i) * time.Hour)
+			appendAll(t, s, m)
+		}
+		if n, err := s.Sweep(t.Context(), red, noon.Add(90*time.Minute)); n != 2 || err != nil {
+			t.Fatalf("%d swept, %v", n, err)
+		}
+		for _, c := range []struct {
+			targets []string
+			want    string
+		}{{[]string{"room.red"}, "1/3"}, {[]string{"room.blue"}, "1/3 1/2 1/1"}, {[]string{"room.red", "room.blue"}, "1/3 1/2 1/1"}, {nil, "1/3 1/2 1/1"}} {
+			if got := find(t, s, c.targets, record.Word{Text: "needle"}); got != c.want {
+				t.Errorf("in %v: %s; want %s", c.targets, got, c.want)
 			}
 		}
 	})
