@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -47,6 +48,15 @@ func (s *Store) walk(ctx context.Context, query string, place record.Place, from
 		return fmt.Errorf("read %s in %s: %w", place.Target, place.Namespace, err)
 	}
 	return nil
+}
+
+// Last is the newest message of all; the zero ID if there is none.
+func (s *Store) Last(ctx context.Context) (record.ID, error) {
+	id, err := s.newest(ctx, record.Newest)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return id, fmt.Errorf("look up the newest message: %w", err)
+	}
+	return id, nil
 }
 
 // steps runs a query again and again, from where it ended, until it finds fewer than n or each has enough. Its last

@@ -73,6 +73,8 @@ type Options struct {
 	Lag func() int64
 	// Problem says why nothing can be stored now; nil if it can.
 	Problem func(context.Context) error
+	// Settled says up to which id all posts are stored, so that none comes in front of these any more. It may be nil.
+	Settled func(context.Context) (record.ID, error)
 }
 
 // Service answers requests. Make it with [New], call Run once.
@@ -83,6 +85,7 @@ type Service struct {
 	queue    chan question
 	searches chan question
 	arrival  chan struct{} // places for changes that wait for their message to be stored
+	patience chan struct{} // places for pages that wait for messages in front of theirs
 
 	mu      sync.Mutex
 	stopped bool // queue and searches are closed
@@ -108,7 +111,7 @@ func invalid(err error) error { return refusal{contract.CodeInvalid, err.Error()
 
 // New returns a Service that answers on nc, whose handlers it replaces while it runs.
 func New(nc *nats.Conn, store Store, o Options) *Service {
-	return &Service{Options: o, nc: nc, store: store, queue: make(chan question, maxWaiting), searches: make(chan question, maxSearches), arrival: make(chan struct{}, workers/4)}
+	return &Service{Options: o, nc: nc, store: store, queue: make(chan question, maxWaiting), searches: make(chan question, maxSearches), arrival: make(chan struct{}, workers/4), patience: make(chan struct{}, workers/4)}
 }
 
 func (s *Service) endpoints() map[string]answerer {
