@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/natter-io/natter/services/history/internal/record"
@@ -48,7 +49,7 @@ func (s *Store) tokens(m record.Message, targets []string) string {
 }
 
 // indexChunk bounds a transaction.
-const indexChunk = 1000
+const indexChunk = 2000
 
 // index puts the messages into the index of words that were there before it, newest first. What is done stays done if it
 // is cut off.
@@ -84,6 +85,7 @@ func (s *Store) indexSome(ctx context.Context, tx *sql.Tx, last int64) error {
 	if err != nil {
 		return err
 	}
+	slices.Reverse(words.args) // FTS5 begins a new part of the index at each key that is not greater than the one before
 	if err := words.exec(ctx, s, tx); err != nil {
 		return err
 	}
