@@ -97,3 +97,32 @@ func TestASearchFindsNothingThatARoomHasSwept(t *testing.T) {
 		}
 	})
 }
+
+// TestBothDatabasesFindTheSame looks for words in other scripts and cases: found is what the words of the messages say, and
+// nothing that a database makes of them.
+func TestBothDatabasesFindTheSame(t *testing.T) {
+	texts := []string{"lunch", "今天天气很好我们去公园", "ſtraße STRASSE", "ΣΊΣΥΦΟΣ", "İstanbul ıspanak", "école e\u0301cole", "𞤀𞤣𞤤𞤢𞤥", "𰀀𰀁", "ⅷ", "Ꭰ ꭰ", "\uA7F7", "x\u200dy",
+		"\U0001FBF0 digits", "ǅ", "ᲀ", "K Å", "日本語のテキスト", "ภาษาไทย", strings.Repeat("ö", 50)}
+	looked := append([]string{"天气", "天", "好我*", "今天天气", "straße", "strasse", "ſtraße", "σίσυφος", "ISTANBUL", "ISPANAK", "ÉCOLE", "𞤢𞤣𞤤𞤢𞤥", "𰀁", "Ⅷ", "ꭰ", "\U0001FBF1", "ǆ", "в", "k", "å", "本語",
+		"ไทย", "l*", strings.Repeat("Ö", 60)}, texts...)
+	both(t, func(t *testing.T, s *database.Store, _ func() *database.Store) {
+		var all []record.Message
+		for i, text := range texts {
+			all = append(all, said(int64(i+1), "ann", text, "room.red"))
+		}
+		appendAll(t, s, all...)
+		for _, text := range looked {
+			words := record.ParseWords(text)
+			var got, want []record.Message
+			for _, m := range slices.Backward(all) {
+				if record.Has(m.Event, words) {
+					want = append(want, m)
+				}
+			}
+			err := s.Search(t.Context(), "_", []string{"room.red"}, words, record.Newest, 5, func(m record.Message) bool { got = append(got, m); return true })
+			if err != nil || ids(got) != ids(want) || len(want) == 0 && !strings.Contains(text, "\U0001FBF1") {
+				t.Errorf("%s: %s, %v; want %s", text, ids(got), err, ids(want))
+			}
+		}
+	})
+}

@@ -163,14 +163,5 @@ func isUnspaced(r rune) bool {
 		unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar))
 }
 
-// fold makes one of all characters that differ in their case only: s of ſ, σ of ς.
-func fold(r rune) rune {
-	if r <= unicode.MaxASCII {
-		return unicode.ToLower(r)
-	}
-	least := r
-	for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
-		least = min(least, next)
-	}
-	return unicode.ToLower(least)
-}
+// fold makes one of all characters that differ in their case only: s of ſ, σ of ς, and i of the Turkish ones, too.
+func fold(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }
