@@ -32,9 +32,9 @@ type Dialect struct {
 	// keeps instances from sweeping at once. Lock is for a session, while it changes the schema.
 	Shared, Exclusive, Sweep, Lock string
 
-	// PutWords begins a statement that ends with one WordsRow or more, whose parameters are message, places, words.
-	// DropWords has message.
-	PutWords, WordsRow, DropWords string
+	// PutWords begins a statement that goes on with one WordsRow or more, whose parameters are message, places, words, and
+	// ends with WordsEnd. DropWords has message.
+	PutWords, WordsRow, WordsEnd, DropWords string
 	// Find makes a search for messages that are in one of the places and have all words.
 	Find func(places []string, words []record.Word) Finder
 	// Windows are further tokens of a message, for Find. It may be nil.

@@ -98,4 +98,4 @@ func (s *Store) indexSome(ctx context.Context, tx *sql.Tx, last int64) error {
 }
 
 // words is an insertion of words.
-func (s *Store) words() rows { return rows{head: s.PutWords, row: s.WordsRow} }
+func (s *Store) words() rows { return rows{head: s.PutWords, row: s.WordsRow, tail: s.WordsEnd} }

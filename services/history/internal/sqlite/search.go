@@ -15,7 +15,7 @@ import (
 const sequenceBits = 48
 
 // wordsKey is the key of a message's words.
-var wordsKey = fmt.Sprintf(`(SELECT (e.number << %d) + m.sequence FROM messages m JOIN epochs e ON e.epoch = m.epoch WHERE m.id = ?)`, sequenceBits)
+var wordsKey = fmt.Sprintf(`(e.number << %d) + m.sequence`, sequenceBits)
 
 const foundQuery = `SELECT rowid FROM words WHERE words MATCH ? AND rowid > ? AND rowid <= ? ORDER BY rowid DESC LIMIT ?`
 

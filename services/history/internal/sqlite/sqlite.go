@@ -47,9 +47,10 @@ var migrations embed.FS
 
 var dialect = database.Dialect{
 	Name: "sqlite", Goose: goose.DialectSQLite3,
-	PutWords:  `INSERT INTO words (rowid, places, text) VALUES `,
-	WordsRow:  `(` + wordsKey + `, ?, ?)`,
-	DropWords: `DELETE FROM words WHERE rowid = ` + wordsKey,
+	PutWords:  `INSERT INTO words (rowid, places, text) SELECT ` + wordsKey + `, w.column2, w.column3 FROM (VALUES `,
+	WordsRow:  `(?, ?, ?)`,
+	WordsEnd:  `) w CROSS JOIN messages m ON m.id = w.column1 CROSS JOIN epochs e ON e.epoch = m.epoch`,
+	DropWords: `DELETE FROM words WHERE rowid = (SELECT ` + wordsKey + ` FROM messages m JOIN epochs e ON e.epoch = m.epoch WHERE m.id = ?)`,
 	Find:      find,
 	Refused:   refused,
 	// The WAL still holds what was taken out.
