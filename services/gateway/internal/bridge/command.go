@@ -1,0 +1,103 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/gateway/internal/hub"
+)
+
+var errCommand = errors.New(`not a command: want ["join","room",…], ["leave","room",…], ["data",value], ["disconnect"] or ["disconnect",true]`)
+
+// command acts on sockets. It waits until all that was said before has been handed to them, and is done
+// when it returns, so that it takes effect at its own place in the stream.
+func (b *Bridge) command(ctx context.Context, sel hub.Selection, sequence uint64, payload []byte) error {
+	var array []any
+	if json.Unmarshal(payload, &array) != nil || len(array) == 0 {
+		return errCommand
+	}
+	switch array[0] {
+	case "join", "leave":
+		rooms, err := roomsOf(array[1:])
+		if err != nil {
+			return err
+		}
+		b.hub.Barrier()
+		for _, members := range b.members(sel) {
+			if array[0] == "join" {
+				b.joinAt(ctx, members, rooms, sequence)
+				continue
+			}
+			for _, room := range rooms {
+				for _, s := range members {
+					s.Leave(room)
+				}
+			}
+		}
+	case "data":
+		data, err := dataOf(payload)
+		if err != nil {
+			return err
+		}
+		b.hub.Barrier()
+		for _, members := range b.members(sel) {
+			for _, s := range members {
+				s.SetData(data)
+			}
+		}
+	case "disconnect":
+		connection, ok := false, len(array) == 1
+		if len(array) == 2 {
+			connection, ok = array[1].(bool)
+		}
+		if !ok {
+			return errCommand
+		}
+		b.hub.Barrier()
+		for _, members := range b.members(sel) {
+			for _, s := range members {
+				s.Disconnect(connection)
+			}
+		}
+	default:
+		return errCommand
+	}
+	b.opts.Metrics.Delivered(contract.Do)
+	return nil
+}
+
+// dataOf is the value in ["data",value], byte for byte; nil if it is null.
+func dataOf(payload []byte) (json.RawMessage, error) {
+	var array []json.RawMessage
+	if json.Unmarshal(payload, &array) != nil || len(array) != 2 {
+		return nil, errCommand
+	}
+	if len(array[1]) > contract.MaxData {
+		return nil, fmt.Errorf("%w: data of %d bytes, at most %d are allowed", errCommand, len(array[1]), contract.MaxData)
+	}
+	if string(array[1]) == "null" {
+		return nil, nil
+	}
+	return array[1], nil
+}
+
+func roomsOf(args []any) ([]string, error) {
+	if len(args) == 0 {
+		return nil, errCommand
+	}
+	rooms := make([]string, len(args))
+	for i, arg := range args {
+		room, ok := arg.(string)
+		if !ok || contract.IsSocketID(room) {
+			return nil, errCommand
+		}
+		if _, err := contract.EncodeToken(room); err != nil {
+			return nil, err
+		}
+		rooms[i] = room
+	}
+	return rooms, nil
+}
