@@ -101,7 +101,7 @@ type Bridge struct {
 	first    [1]incoming      // what next returns
 	beat     beat             // the last live message
 	caught   uint64           // all that was stored up to here was heard, or is in the backlog
-	position atomic.Uint64    // the highest sequence that was handed to the hub; others read it
+	position progress         // what was handed to the hub; others read it
 	doubt    atomic.Bool      // something may have been missed
 	doubted  chan struct{}    // wakes the reader to a doubt
 	broke    chan nats.Status // the connection has
@@ -393,7 +393,9 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 	b.rooms.begin(last)
 	b.suspect("connected")
-	b.epoch.set(contract.Epoch(stream.CachedInfo().Created))
+	epoch := contract.Epoch(stream.CachedInfo().Created)
+	b.position.begin(epoch)
+	b.epoch.set(epoch)
 	return nil
 }
 

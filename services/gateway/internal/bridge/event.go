@@ -25,7 +25,7 @@ func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored,
 	if err != nil {
 		return err
 	}
-	b.position.Store(offset)
+	b.position.reach(offset)
 	b.opts.Metrics.Delivered(kind)
 	return nil
 }

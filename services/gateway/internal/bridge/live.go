@@ -7,6 +7,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
 // readLive is the one reader of all that JetStream republishes. It encodes a message once and queues it at
@@ -15,7 +17,6 @@ import (
 // While it is not known which incarnation of the stream messages come from, they wait: neither could they be
 // given ids, nor told from those that were read before.
 func (b *Bridge) readLive(ctx context.Context) {
-	var epoch string
 	for {
 		in, ok := b.next(ctx)
 		if !ok {
@@ -29,18 +30,14 @@ func (b *Bridge) readLive(ctx context.Context) {
 			}
 			b.suspect("reconnected")
 		}
-		current := b.epoch.wait(ctx)
-		if current == "" {
+		epoch := b.epoch.wait(ctx)
+		if epoch == "" {
 			return
 		}
-		if epoch != "" && current != epoch {
-			b.rooms.startOver()
-			b.tail.startOver()
-			b.packets.startOver()
-			b.position.Store(0)
-			b.caught, b.beat = 0, beat{}
+		if epoch != b.Epoch() {
+			b.startOver(epoch, in)
+			in = nil
 		}
-		epoch = current
 		if b.doubt.Swap(false) {
 			b.backlog = append(slices.Clip(in), b.backlog...)
 			b.catchUp(ctx, epoch)
@@ -49,6 +46,23 @@ func (b *Bridge) readLive(ctx context.Context) {
 		for _, in := range in {
 			b.stored(ctx, epoch, in)
 		}
+	}
+}
+
+// startOver forgets what was read: the stream is another one, whose sequences begin again. Of what waits, in among it, nothing
+// can be told by sequence any more. What is stored in the new stream by now is read back; the rest is gone with the old one.
+func (b *Bridge) startOver(epoch string, in []incoming) {
+	b.rooms.startOver()
+	b.tail.startOver()
+	b.packets.startOver()
+	b.caught, b.beat = 0, beat{}
+	b.backlog = slices.DeleteFunc(append(slices.Clone(in), b.waiting()...), func(in incoming) bool { return !b.isQuestion(in.msg) })
+	b.doubt.Store(true)
+	b.handing.Lock()
+	defer b.handing.Unlock()
+	b.position.startOver(epoch)
+	for _, namespace := range b.hub.Namespaces() {
+		b.hub.Each(hub.Selection{Namespace: namespace}, (*session.Socket).StartOver)
 	}
 }
 
@@ -143,7 +157,7 @@ func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 	if err != nil {
 		b.skip(p.Kind, s.Subject, s.Sequence, err)
 	}
-	b.position.Store(max(b.position.Load(), s.Sequence))
+	b.position.reach(s.Sequence)
 }
 
 // skip notes a message that nobody can make sense of. JetStream acked it before anyone could object.
@@ -159,14 +173,11 @@ func (b *Bridge) merge(fetched []stored) {
 	if len(fetched) == 0 {
 		return
 	}
-	waiting := b.backlog
-	for n := len(b.live); n > 0; n-- {
-		waiting = append(waiting, incoming{msg: <-b.live})
-	}
+	waiting := b.waiting()
 	merged := make([]incoming, 0, len(waiting)+len(fetched))
 	var questions []incoming
 	for _, in := range waiting {
-		if isTurn(in.msg) || b.isRequest(in.msg) {
+		if b.isQuestion(in.msg) {
 			questions = append(questions, in)
 			continue
 		}
@@ -183,6 +194,19 @@ func (b *Bridge) merge(fetched []stored) {
 	b.backlog = append(merged, questions...)
 }
 
+// waiting takes all that waits for the reader, in its order.
+func (b *Bridge) waiting() []incoming {
+	all := b.backlog
+	b.backlog = nil
+	for n := len(b.live); n > 0; n-- {
+		all = append(all, incoming{msg: <-b.live})
+	}
+	return all
+}
+
+// isQuestion says whether a message is a question or stands for acks, which wait for their turn.
+func (b *Bridge) isQuestion(msg *nats.Msg) bool { return isTurn(msg) || b.isRequest(msg) }
+
 func sequenceOf(msg *nats.Msg) uint64 {
 	s, err := contract.ParseStored(contract.Header(msg.Header))
 	if err != nil {
@@ -190,9 +214,3 @@ func sequenceOf(msg *nats.Msg) uint64 {
 	}
 	return s.Sequence
 }
-
-// Epoch is the incarnation of the stream that sequences are of.
-func (b *Bridge) Epoch() string { return b.epoch.latest() }
-
-// Position is the stream's sequence until which everything has been handed to the hub, and orders have taken effect.
-func (b *Bridge) Position() uint64 { return b.position.Load() }

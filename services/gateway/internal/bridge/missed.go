@@ -17,7 +17,10 @@ import (
 // Missed reads what a socket missed: what was said to it, and what services ordered for it, in the order of the
 // stream. A room into which it was moved meanwhile is joined here and read, too.
 func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from, at uint64, rooms map[string]uint64) (session.Missed, error) {
-	epoch := b.epoch.latest()
+	epoch := b.Epoch()
+	if epoch != s.Epoch() { // what it missed is gone
+		return session.Missed{Ended: true}, nil
+	}
 	read := maps.Clone(rooms)
 	if read == nil {
 		read = make(map[string]uint64)
@@ -113,7 +116,7 @@ func (r *replay) take(m stored) {
 		}
 		return
 	}
-	packet, err := r.bridge.packets.get(r.socket.Namespace(), m.sequence, func() (*transport.Message, error) {
+	packet, err := r.bridge.packets.get(r.epoch, r.socket.Namespace(), m.sequence, func() (*transport.Message, error) {
 		h := contract.Header(m.msg.Header)
 		s, err := contract.ParseStored(h)
 		if err != nil {
@@ -180,15 +183,15 @@ type packets struct {
 }
 
 type packetKey struct {
-	namespace string
-	sequence  uint64
+	epoch, namespace string
+	sequence         uint64
 }
 
 // maxPackets is how many bytes of packets are kept; over it all are forgotten.
 const maxPackets = 16 << 20
 
-func (c *packets) get(namespace string, sequence uint64, encode func() (*transport.Message, error)) (*transport.Message, error) {
-	k := packetKey{namespace, sequence}
+func (c *packets) get(epoch, namespace string, sequence uint64, encode func() (*transport.Message, error)) (*transport.Message, error) {
+	k := packetKey{epoch, namespace, sequence}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.used = time.Now()

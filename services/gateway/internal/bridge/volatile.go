@@ -48,7 +48,7 @@ func (b *Bridge) volatileEvent(msg *nats.Msg) error {
 	}
 	b.handing.Lock()
 	defer b.handing.Unlock()
-	epoch, read := b.epoch.latest(), b.position.Load()
+	epoch, read := b.position.both()
 	err = b.meant(sel, func(sel hub.Selection) error {
 		encode := func(offset uint64) (*transport.Message, error) {
 			return b.encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, msg.Data, b.withOffset(slices.Clip(extra), epoch, offset)...)

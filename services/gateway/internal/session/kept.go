@@ -150,6 +150,13 @@ func (s *Socket) changed() bool {
 	return !bytes.Equal(s.kept.stored, encode(saved))
 }
 
+// Epoch is the incarnation of the stream that the socket's session is of.
+func (s *Socket) Epoch() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept.epoch
+}
+
 // Claimed is the number of the claim by which this gateway has the socket; 0 if it is not recoverable.
 func (s *Socket) Claimed() int {
 	s.mu.Lock()
