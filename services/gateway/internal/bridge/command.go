@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
 var errCommand = errors.New(`not a command: want ["join","room",…], ["leave","room",…], ["data",value], ["disconnect"] or ["disconnect",true]`)
@@ -26,7 +28,7 @@ func (b *Bridge) command(ctx context.Context, sel hub.Selection, sequence uint64
 			return err
 		}
 		b.hub.Barrier()
-		for _, members := range b.members(sel) {
+		for _, members := range b.obedient(sel, sequence) {
 			if array[0] == "join" {
 				b.joinAt(ctx, members, rooms, sequence)
 				continue
@@ -43,7 +45,7 @@ func (b *Bridge) command(ctx context.Context, sel hub.Selection, sequence uint64
 			return err
 		}
 		b.hub.Barrier()
-		for _, members := range b.members(sel) {
+		for _, members := range b.obedient(sel, sequence) {
 			for _, s := range members {
 				s.SetData(data)
 			}
@@ -57,7 +59,7 @@ func (b *Bridge) command(ctx context.Context, sel hub.Selection, sequence uint64
 			return errCommand
 		}
 		b.hub.Barrier()
-		for _, members := range b.members(sel) {
+		for _, members := range b.obedient(sel, sequence) {
 			for _, s := range members {
 				s.Disconnect(connection)
 			}
@@ -67,6 +69,15 @@ func (b *Bridge) command(ctx context.Context, sel hub.Selection, sequence uint64
 	}
 	b.opts.Metrics.Delivered(contract.Do)
 	return nil
+}
+
+// obedient are the sockets on which an order at a sequence takes effect now, those of each namespace together.
+func (b *Bridge) obedient(sel hub.Selection, sequence uint64) [][]*session.Socket {
+	all := b.members(sel)
+	for i, members := range all {
+		all[i] = slices.DeleteFunc(members, func(s *session.Socket) bool { return !s.Obeys(sequence) })
+	}
+	return slices.DeleteFunc(all, func(members []*session.Socket) bool { return len(members) == 0 })
 }
 
 // dataOf is the value in ["data",value], byte for byte; nil if it is null.

@@ -51,18 +51,18 @@ func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from, at uint64,
 		for _, m := range messages {
 			r.take(m)
 		}
-		found := false
+		grew := false
 		for room, sequence := range r.joined {
 			if _, ok := read[room]; !ok {
-				found = true
-				read[room] = sequence
-				if err := s.JoinAt(ctx, room, sequence); err != nil {
-					return session.Missed{}, err
-				}
+				grew, read[room] = true, sequence
 			}
 		}
-		if !found {
-			r.missed.UpTo, r.missed.Rooms = last, r.rooms
+		moved, err := s.MoveTo(ctx, r.rooms)
+		if err != nil {
+			return session.Missed{}, err
+		}
+		if !grew && !moved { // so it has been in its rooms, and no others, since before the fence
+			r.missed.UpTo = last
 			return r.missed, nil
 		}
 	}
@@ -101,7 +101,7 @@ type replay struct {
 	epoch  string
 	at     uint64            // orders up to here have taken effect
 	rooms  map[string]uint64 // in which the socket is at this point of the stream, with where it joined
-	joined map[string]uint64 // by order
+	joined map[string]uint64 // by order, for the first time
 	missed session.Missed
 }
 
@@ -163,7 +163,9 @@ func (r *replay) order(sequence uint64, payload []byte) {
 			if r.joined == nil {
 				r.joined = make(map[string]uint64)
 			}
-			r.joined[room] = sequence
+			if _, before := r.joined[room]; !before {
+				r.joined[room] = sequence
+			}
 		}
 	case "data":
 		if data, err := dataOf(payload); err == nil {

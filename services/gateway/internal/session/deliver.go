@@ -58,6 +58,9 @@ func (s *Socket) DeliverVolatile(offset uint64, m *transport.Message, encode fun
 // What a client that is just coming back has missed is gone with the other. The hub's worker calls it.
 func (s *Socket) StartOver() {
 	s.floor = 0
+	s.mu.Lock()
+	s.orders.upTo = 0
+	s.mu.Unlock()
 	if s.held != nil && s.found != nil {
 		s.CloseTransport()
 	}
