@@ -30,17 +30,18 @@ func (d *deployment) replaceStream() {
 // allowDirect says whether the main stream can be read back.
 func (d *deployment) allowDirect(allowed bool) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	stream, err := d.js.Stream(ctx, contract.Subjects{}.Names().Stream)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	cfg := stream.CachedInfo().Config
-	cfg.AllowDirect = allowed
-	if _, err := d.js.UpdateStream(ctx, cfg); err != nil {
-		d.t.Fatal(err)
-	}
+	wait(d.t, "the stream to be changed", func() bool { // it may have no leader
+		ctx, cancel := context.WithTimeout(context.Background(), patience/3)
+		defer cancel()
+		stream, err := d.js.Stream(ctx, contract.Subjects{}.Names().Stream)
+		if err != nil {
+			return false
+		}
+		cfg := stream.CachedInfo().Config
+		cfg.AllowDirect = allowed
+		_, err = d.js.UpdateStream(ctx, cfg)
+		return err == nil
+	})
 }
 
 // What waits for delivery when the stream is made anew is not taken for the new one's, whose sequences are lower; nor do

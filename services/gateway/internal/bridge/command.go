@@ -15,8 +15,8 @@ import (
 var errCommand = errors.New(`not a command: want ["join","room",…], ["leave","room",…], ["data",value], ["disconnect"] or ["disconnect",true]`)
 
 // command acts on sockets. It waits until all that was said before has been handed to them, and is done
-// when it returns, so that it takes effect at its own place in the stream.
-func (b *Bridge) command(ctx context.Context, sel hub.Selection, sequence uint64, payload []byte) error {
+// when it returns, so that it takes effect at its own place in the stream; but for [errLater].
+func (b *Bridge) command(ctx context.Context, epoch string, sel hub.Selection, sequence uint64, payload []byte) error {
 	var array []any
 	if json.Unmarshal(payload, &array) != nil || len(array) == 0 {
 		return errCommand
@@ -30,7 +30,9 @@ func (b *Bridge) command(ctx context.Context, sel hub.Selection, sequence uint64
 		b.hub.Barrier()
 		for _, members := range b.obedient(sel, sequence) {
 			if array[0] == "join" {
-				b.joinAt(ctx, members, rooms, sequence)
+				if err := b.joinAt(ctx, epoch, members, rooms, sequence); err != nil {
+					return err
+				}
 				continue
 			}
 			for _, room := range rooms {

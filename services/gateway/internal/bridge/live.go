@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/nats-io/nats.go"
@@ -78,6 +79,9 @@ func (b *Bridge) next(ctx context.Context) (in []incoming, ok bool) {
 	if b.doubt.Load() {
 		return nil, true
 	}
+	if ctx.Err() != nil {
+		return nil, false
+	}
 	if len(b.backlog) > 0 {
 		in = b.backlog[:1:1]
 		b.backlog = b.backlog[1:]
@@ -145,19 +149,28 @@ func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 		b.opts.Metrics.Duplicate()
 		return
 	}
-	b.rooms.note(path, p.Kind, s.Sequence)
 	sel, here, err := b.selection(p, h)
 	switch {
 	case err != nil || !here:
 	case p.Kind == contract.Do:
-		err = b.command(ctx, sel, s.Sequence, msg.Data)
+		if err = b.command(ctx, epoch, sel, s.Sequence, msg.Data); errors.Is(err, errLater) {
+			b.putBack(in)
+			return
+		}
 	default:
 		err = b.event(sel, p.Kind, s, epoch, h, msg.Data)
 	}
 	if err != nil {
 		b.skip(p.Kind, s.Subject, s.Sequence, err)
 	}
+	b.rooms.note(path, p.Kind, s.Sequence)
 	b.position.reach(s.Sequence)
+}
+
+// putBack has a message be the first that is read next. If NATS was away, what is missing before it is looked for before that.
+func (b *Bridge) putBack(in incoming, after ...incoming) {
+	in.fetched = true
+	b.backlog = append(append(after, in), b.backlog...)
 }
 
 // skip notes a message that nobody can make sense of. JetStream acked it before anyone could object.

@@ -85,8 +85,7 @@ func (b *Bridge) recall(ctx context.Context, epoch string, in incoming, s contra
 	for _, msg := range missed {
 		first = append(first, incoming{msg.msg, true})
 	}
-	in.fetched = true // if it was not done, NATS was away, and what is missing is looked for before anything is handed on
-	b.backlog = append(append(first, in), b.backlog...)
+	b.putBack(in, first...)
 	return true
 }
 
