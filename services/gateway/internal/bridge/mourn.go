@@ -3,10 +3,8 @@ package bridge
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -15,7 +13,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/services/gateway/internal/hub"
-	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
 // run hears of claims, renews this gateway's own sign of life, and looks after the sessions of gateways that are gone.
@@ -69,110 +66,6 @@ func (s *sessions) run(ctx context.Context) {
 // lost says whether one of the gateways is not among those alive.
 func lost(known, alive []string) bool {
 	return slices.ContainsFunc(known, func(id string) bool { return !slices.Contains(alive, id) })
-}
-
-// beat renews the sign of life. The first one tells this gateway's own writes from those of another that had its id before.
-func (s *sessions) beat(ctx context.Context) error {
-	kv := *s.bucket.Load()
-	ctx, cancel := context.WithTimeout(ctx, findTimeout)
-	defer cancel()
-	if err := s.lookBack(ctx, kv); err != nil {
-		return err
-	}
-	msg := nats.NewMsg("$KV." + kv.Bucket() + "." + beatKey(s.bridge.opts.Gateway))
-	keep := s.bridge.opts.Window + s.bridge.opts.Lease + keepMargin
-	msg.Header.Set(jetstream.MsgTTLHeader, strconv.Itoa(int(keep/time.Second))+"s")
-	ack, err := s.bridge.js.PublishMsg(ctx, msg)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.since == 0 || ack.Sequence < s.since { // less: the bucket is another one
-		s.since = ack.Sequence
-	}
-	return nil
-}
-
-// lookBack finds out, once, when a gateway with this one's id was seen before.
-func (s *sessions) lookBack(ctx context.Context, kv jetstream.KeyValue) error {
-	s.mu.Lock()
-	begun := s.since > 0
-	s.mu.Unlock()
-	if begun {
-		return nil
-	}
-	entry, err := kv.Get(ctx, beatKey(s.bridge.opts.Gateway))
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.earlier = entry.Created()
-	return nil
-}
-
-// stale says whether a session is of a gateway that had this one's id before.
-func (s *sessions) stale(r *record, revision uint64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return r.Gateway == s.bridge.opts.Gateway && revision < s.since
-}
-
-func (s *sessions) seenEarlier() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.earlier
-}
-
-// lastBeat is when a gateway was seen last; the zero time if nobody knows. All its clients come back at the same time.
-func (s *sessions) lastBeat(ctx context.Context, gateway string) (time.Time, error) {
-	s.mu.Lock()
-	known, ok := s.beats[gateway]
-	s.mu.Unlock()
-	if ok && time.Since(known.read) < beatFor {
-		return known.at, nil
-	}
-	var beat lastBeat
-	entry, err := (*s.bucket.Load()).Get(ctx, beatKey(gateway))
-	switch {
-	case err == nil:
-		beat.at = entry.Created()
-	case !errors.Is(err, jetstream.ErrKeyNotFound):
-		return time.Time{}, err
-	}
-	beat.read = time.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.beats[gateway] = beat
-	return beat.at, nil
-}
-
-// keepLater notes a session that could not be stored: without it the client could come back for ever.
-func (s *sessions) keepLater(c session.Claim, r record) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.unkept) < maxUnkept {
-		s.unkept = append(s.unkept, unkept{c, r})
-	}
-}
-
-// keepUnkept tries again to store what could not be.
-func (s *sessions) keepUnkept() {
-	s.mu.Lock()
-	again := s.unkept
-	s.unkept = nil
-	s.mu.Unlock()
-	for _, u := range again {
-		s.bridge.keepRecord(u.claim, u.record, func(_ uint64, err error) {
-			if err != nil && !errors.Is(err, session.ErrClaimed) {
-				s.keepLater(u.claim, u.record)
-			}
-		})
-	}
 }
 
 // mourn notes for all sessions of gateways that are gone that their clients are away, and tells services. Several
