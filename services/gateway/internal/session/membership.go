@@ -64,9 +64,10 @@ func (s *Socket) Leave(room string) {
 	s.keepIfIn()
 }
 
-// keepIfIn stores the socket's session, if it is in: who enters stores it then.
+// keepIfIn stores the socket's session, if it is in. Who enters stores it then; a new one has no session until it begins to
+// store it, and what changes after that is stored, too.
 func (s *Socket) keepIfIn() {
-	if s.connected() {
+	if s.found == nil || s.connected() {
 		s.keep(nil)
 	}
 }
