@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,9 +30,9 @@ type claimed struct {
 func (b *Bridge) ClaimSession(ctx context.Context, f *session.Found) (session.Claim, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), findTimeout)
 	defer cancel()
-	revision, number := f.Revision, f.Number
+	revision, number, try := f.Revision, f.Number, rand.Text()
 	for range claimTries {
-		r := record{Saved: f.Saved, Gateway: b.opts.Gateway, Claim: number + 1}
+		r := record{Saved: f.Saved, Gateway: b.opts.Gateway, Claim: number + 1, Try: try}
 		claim, err := b.sessions.writeNow(ctx, f.PID, r, revision)
 		if err == nil {
 			b.took(f, number+1)

@@ -47,7 +47,7 @@ func (b *Bridge) keepAgain(ctx context.Context, c session.Claim, r record) (uint
 		if err != nil {
 			return 0, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 		}
-		if now != nil && (now.Gateway != r.Gateway || now.Claim != r.Claim) {
+		if now != nil && (now.Gateway != r.Gateway || now.Claim != r.Claim || r.Try != "" && r.Try != now.Try) {
 			return 0, session.ErrClaimed
 		}
 		if now != nil && !now.Left.IsZero() && r.Left.IsZero() && !r.Ended { // this gateway was taken for gone: see outlived

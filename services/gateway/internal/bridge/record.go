@@ -20,6 +20,7 @@ type record struct {
 	session.Saved
 	Gateway string    `json:"gateway"` // that has it
 	Claim   int       `json:"claim"`
+	Try     string    `json:"try,omitempty"`  // tells claims of one gateway with the same number apart, until the next write
 	Left    time.Time `json:"left,omitzero"`  // since when the client is away, as far as its gateway knows
 	Ended   bool      `json:"ended,omitzero"` // it may not come back
 }
