@@ -30,18 +30,18 @@ func (s *Socket) joinAt(room string, sequence uint64) {
 	joined := srv.hub.Join(s, room)
 	if joined {
 		srv.backend.Joined(s, room)
+		s.mu.Lock()
+		if s.kept.joined == nil {
+			s.kept.joined = make(map[string]uint64)
+		}
+		s.kept.joined[room] = sequence
+		s.mu.Unlock()
 	}
 	s.membership.Unlock()
 	if !joined {
 		srv.backend.Release(s.namespace, room)
 		return
 	}
-	s.mu.Lock()
-	if s.kept.joined == nil {
-		s.kept.joined = make(map[string]uint64)
-	}
-	s.kept.joined[room] = sequence
-	s.mu.Unlock()
 	s.keepIfIn()
 }
 
@@ -52,15 +52,15 @@ func (s *Socket) Leave(room string) {
 	left := srv.hub.Leave(s, room)
 	if left {
 		srv.backend.Left(s, room)
+		s.mu.Lock()
+		delete(s.kept.joined, room)
+		s.mu.Unlock()
 	}
 	s.membership.Unlock()
 	if !left {
 		return
 	}
 	srv.backend.Release(s.namespace, room)
-	s.mu.Lock()
-	delete(s.kept.joined, room)
-	s.mu.Unlock()
 	s.keepIfIn()
 }
 
