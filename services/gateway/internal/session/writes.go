@@ -26,9 +26,10 @@ const minPause, maxPause = 250 * time.Millisecond, 8 * time.Second
 func (s *Socket) keep(done func(error)) {
 	s.mu.Lock()
 	if s.kept.claim.PID == "" {
+		err := s.kept.forgone()
 		s.mu.Unlock()
 		if done != nil {
-			done(nil)
+			done(err)
 		}
 		return
 	}
@@ -55,8 +56,9 @@ func (s *Socket) settled(done func(error)) {
 	w := &s.kept.writes
 	switch {
 	case s.kept.claim.PID == "" || !w.busy:
+		err := s.kept.forgone()
 		s.mu.Unlock()
-		done(nil)
+		done(err)
 		return
 	case w.dirty:
 		w.next = append(w.next, done)
@@ -64,6 +66,14 @@ func (s *Socket) settled(done func(error)) {
 		w.underway = append(w.underway, done)
 	}
 	s.mu.Unlock()
+}
+
+// forgone is what becomes of changes that are not to be stored: those of a socket that has moved on do not hold.
+func (k *kept) forgone() error {
+	if k.moved {
+		return ErrClaimed
+	}
+	return nil
 }
 
 // write begins a write.
@@ -103,6 +113,7 @@ func (s *Socket) written(fate Fate, revision uint64, err error) {
 	case claimed:
 		told = append(told, w.next...)
 		*w = writes{}
+		s.kept.moved, s.kept.claim.PID = true, ""
 	case fate == Here: // else the backend sees to it
 		w.dirty = true
 		w.pause = min(max(minPause, 2*w.pause), maxPause)
