@@ -139,6 +139,7 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 			return err
 		}
 		b.sessions.open(kept)
+		b.sessions.unheard.Store(true)
 		if err := b.sessions.beat(limited); err != nil {
 			return err
 		}

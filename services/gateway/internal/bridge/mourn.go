@@ -44,7 +44,7 @@ func (s *sessions) run(ctx context.Context) {
 				s.bridge.opts.Log.Debug("the sign of life was not stored", "error", err)
 			}
 			alive := s.bridge.gateways.list()
-			due = due || lost(known, alive)
+			due = due || lost(known, alive) || s.unheard.Swap(false)
 			known = alive
 			switch now := time.Now(); {
 			case s.bridge.gateways.lapsed.Swap(false):
@@ -157,10 +157,15 @@ func (s *sessions) gone(ctx context.Context) func(gateway string) (gone, sure bo
 	}
 }
 
-// bury notes that a client is away if its gateway is gone, and tells services; false if that is to be looked at again.
+// bury notes that a client is away if its gateway is gone, and tells services; false if that is to be looked at again. It closes
+// connections here of a socket that has gone on elsewhere.
 func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, isGone func(string) (gone, sure bool), places chan struct{}) (sure bool) {
 	var r record
-	if json.Unmarshal(entry.Value(), &r) != nil || r.Ended {
+	if json.Unmarshal(entry.Value(), &r) != nil {
+		return true
+	}
+	s.close(r.Namespace, r.ID, r.Claim) // that there is a later claim may have gone unheard
+	if r.Ended {
 		return true
 	}
 	own := s.bridge.opts.Gateway

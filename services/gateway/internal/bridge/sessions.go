@@ -22,7 +22,8 @@ type sessions struct {
 	stores *replies
 	claims chan *nats.Msg // other gateways took over sockets of ours
 
-	looked atomic.Bool // it is known which ids of this gateway's another one has
+	looked  atomic.Bool // it is known which ids of this gateway's another one has
+	unheard atomic.Bool // the connection to NATS is another one: claims may have gone unheard
 
 	mu      sync.Mutex
 	moved   map[string]time.Time // ids of this gateway's that another one has, until when that is remembered
