@@ -254,8 +254,11 @@ func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
 	}
 	s.mu.Lock()
 	moved := s.kept.moved
-	if s.kept.fate = fateOf(reason); byServer {
+	switch {
+	case byServer:
 		s.kept.fate = Ended
+	case s.kept.fate == Here: // else its session is too large, and ended
+		s.kept.fate = fateOf(reason)
 	}
 	s.mu.Unlock()
 	if moved {

@@ -102,7 +102,7 @@ func (s *Socket) written(fate Fate, revision uint64, err error) {
 	told := w.underway
 	w.underway = nil
 	claimed := errors.Is(err, ErrClaimed)
-	if errors.Is(err, ErrUnstorable) {
+	if errors.Is(err, ErrUnstorable) && fate != Ended {
 		s.giveUp(told) // unlocks
 		return
 	}
@@ -110,17 +110,22 @@ func (s *Socket) written(fate Fate, revision uint64, err error) {
 	case err == nil:
 		s.kept.claim.Revision = revision
 		w.pause = 0
+		if fate == Ended { // nothing is to be stored any more
+			told = append(told, w.next...)
+			*w = writes{}
+			s.kept.claim.PID = ""
+		}
 	case claimed:
 		told = append(told, w.next...)
 		*w = writes{}
 		s.kept.moved, s.kept.claim.PID = true, ""
-	case fate == Here: // else the backend sees to it
+	case fate == Here || s.state == connected: // else the backend sees to it
 		w.dirty = true
 		w.pause = min(max(minPause, 2*w.pause), maxPause)
 	}
 	next := w.dirty
 	w.busy = next
-	if next && err != nil && s.kept.fate == Here {
+	if next && err != nil && (s.kept.fate == Here || s.state == connected) {
 		next = false
 		w.again = time.AfterFunc(w.pause/2+rand.N(w.pause), s.write) // not all sockets at once
 	}
@@ -140,16 +145,15 @@ func (s *Socket) written(fate Fate, revision uint64, err error) {
 // giveUp makes a socket whose session cannot be stored one that is not recoverable: what was stored of it is ended, so that its
 // client begins anew instead of going on as it was before. It is called with the socket's mu and unlocks it.
 func (s *Socket) giveUp(told []func(error)) {
-	claim, saved := s.kept.claim, s.saved()
-	told = append(told, s.kept.writes.next...)
-	s.kept.writes = writes{}
-	s.kept.claim.PID = ""
+	w := &s.kept.writes
+	w.next = append(told, w.next...)
+	s.kept.fate = Ended
+	gone := s.kept.claim.PID == ""
 	s.mu.Unlock()
-	if claim.PID != "" {
-		s.client.srv.backend.Keep(claim, saved, Ended, func(uint64, error) {}) // the backend sees to it
+	if !gone {
 		s.client.srv.often("a socket's session is larger than max_payload, by its rooms and data: its client cannot be recovered any more", "socket", s.id, "namespace", s.namespace)
 	}
-	tell(told, nil)
+	s.write()
 }
 
 func tell(told []func(error), err error) {

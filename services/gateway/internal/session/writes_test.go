@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 
 	"github.com/natter-io/natter/services/gateway/internal/hub"
@@ -48,5 +49,58 @@ func TestNothingIsSettledOfASocketThatHasMovedOn(t *testing.T) {
 			}
 		}
 		h.Close()
+	}
+}
+
+// narrow is a backend that can only store the ends of sessions, and takes its time.
+type narrow struct {
+	Backend
+	fates  []Fate
+	stored func(uint64, error)
+}
+
+func (b *narrow) Position() uint64 { return 0 }
+
+func (b *narrow) Keep(_ Claim, _ Saved, fate Fate, done func(uint64, error)) {
+	if b.fates = append(b.fates, fate); fate != Ended {
+		done(0, ErrUnstorable)
+		return
+	}
+	b.stored = done
+}
+
+// A client whose session has become too large begins anew when it comes back. Until that is stored it would come back as it was
+// before, so nothing that it does is acknowledged.
+func TestWhatMakesASessionTooLargeIsSettledOnceItIsEnded(t *testing.T) {
+	h := hub.New[*Socket](1, 1)
+	defer h.Close()
+	backend := &narrow{}
+	srv := NewServer(Options{Log: slog.New(slog.DiscardHandler)}, h, backend)
+	s := &Socket{client: &Client{srv: srv}, id: "g1.x", namespace: "/", state: connected}
+	s.kept.claim = Claim{PID: "p", Number: 1}
+	var answers []error
+	answer := func(err error) { answers = append(answers, err) }
+	s.keep(answer)
+	s.settled(answer)
+	if len(answers) != 0 || !slices.Equal(backend.fates, []Fate{Here, Ended}) {
+		t.Fatalf("answered %v after the writes %v", answers, backend.fates)
+	}
+	backend.stored(0, ErrUnavailable)
+	if len(answers) != 2 || answers[0] == nil || answers[1] == nil {
+		t.Fatalf("answered %v when the end was not stored", answers)
+	}
+	answers = nil
+	s.settled(answer)
+	s.keep(answer)
+	if len(answers) != 0 {
+		t.Fatalf("answered %v while the end is not stored", answers)
+	}
+	backend.stored(1, nil)
+	s.settled(answer)
+	if len(answers) != 3 || answers[0] != nil || answers[1] != nil || answers[2] != nil {
+		t.Fatalf("answered %v when the end was stored", answers)
+	}
+	if !slices.Equal(backend.fates, []Fate{Here, Ended, Ended}) {
+		t.Fatalf("wrote %v", backend.fates)
 	}
 }
