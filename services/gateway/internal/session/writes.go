@@ -89,6 +89,7 @@ func (s *Socket) write() {
 		return
 	}
 	w.dirty = false
+	s.kept.stored = nil
 	w.underway, w.next = w.next, nil
 	claim, fate, saved := s.kept.claim, s.kept.fate, s.saved()
 	s.mu.Unlock()

@@ -104,3 +104,26 @@ func TestWhatMakesASessionTooLargeIsSettledOnceItIsEnded(t *testing.T) {
 		t.Fatalf("wrote %v", backend.fates)
 	}
 }
+
+// stores is a backend that stores everything.
+type stores struct{ Backend }
+
+func (stores) Keep(_ Claim, _ Saved, _ Fate, done func(uint64, error)) { done(2, nil) }
+
+// While a client is restored its session may be stored as it is halfway. That it ends as it was claimed says nothing then.
+func TestSessionThatWasStoredWhileItWasRestoredIsStoredAgain(t *testing.T) {
+	h := hub.New[*Socket](1, 1)
+	defer h.Close()
+	s := &Socket{client: &Client{srv: NewServer(Options{}, h, stores{})}, id: "g1.x", namespace: "/"}
+	s.kept.claim = Claim{PID: "p", Number: 2, Revision: 1}
+	s.kept.stored = encode(s.saved())
+	if s.changed() {
+		t.Fatal("changed, and nothing has happened")
+	}
+	s.kept.joined = map[string]uint64{"red": 1} // and it was taken out again, all while it was away
+	s.SetData(nil)
+	s.kept.joined = nil
+	if !s.changed() {
+		t.Fatal("not changed, and what is stored has a room more")
+	}
+}
