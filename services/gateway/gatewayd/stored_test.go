@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/gateway/gatewayd"
 )
 
@@ -28,4 +29,26 @@ func TestOrderWhileANewSessionIsStoredIsStored(t *testing.T) {
 		saved, _ := d.session(pid)
 		return slices.Equal(roomsOf(saved), []string{"red"})
 	})
+}
+
+// TestGatewayThatWasTakenForGoneForLongHasItsClientsComeBack has other gateways note that a client is away, and its session
+// expire, though only its gateway's lease had ended.
+func TestGatewayThatWasTakenForGoneForLongHasItsClientsComeBack(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	g := d.gateway()
+	s, pid := g.connectKept("/", "")
+	other, _ := g.connectKept("/", "")
+	names := contract.Subjects{}.Names()
+	for _, at := range [][2]string{{names.Sessions, "session." + pid}, {names.Gateways, g.ID()}} {
+		kv, err := d.js.KeyValue(t.Context(), at[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := kv.Delete(t.Context(), at[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.wantOver()
+	other.wantAlive()
 }

@@ -138,8 +138,9 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 		if err != nil {
 			return err
 		}
-		b.sessions.open(kept)
-		b.sessions.unheard.Store(true)
+		if err := b.sessions.open(limited, kept); err != nil {
+			return err
+		}
 		if err := b.sessions.beat(limited); err != nil {
 			return err
 		}

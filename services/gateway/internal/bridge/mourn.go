@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/services/gateway/internal/hub"
+	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
 // run hears of claims, renews this gateway's own sign of life, and looks after the sessions of gateways that are gone.
@@ -49,6 +50,7 @@ func (s *sessions) run(ctx context.Context) {
 			switch now := time.Now(); {
 			case s.bridge.gateways.lapsed.Swap(false):
 				due, again = true, now.Add(s.bridge.opts.Lease)
+				s.returned.Store(true)
 			case !again.IsZero() && now.After(again):
 				due, again = true, time.Time{}
 			}
@@ -70,7 +72,21 @@ func lost(known, alive []string) bool {
 
 // mourn notes for all sessions of gateways that are gone that their clients are away, and tells services. Several
 // gateways may do so at a time: the first write counts. It returns whether it got through.
-func (s *sessions) mourn(ctx context.Context) bool {
+//
+// If this gateway's own lease had ended it may be taken for gone, too. Then it closes the connections of sockets whose sessions are
+// not there any more, as they were kept for less than that; of others, see outlived.
+func (s *sessions) mourn(ctx context.Context) (all bool) {
+	returned := s.returned.Swap(false)
+	through := false
+	defer func() {
+		if returned && !through {
+			s.returned.Store(true)
+		}
+	}()
+	var unseen map[place]*session.Socket
+	if returned && !s.anew.Load() {
+		unseen = s.stored()
+	}
 	kv := *s.bucket.Load()
 	watcher, err := kv.WatchFiltered(ctx, []string{"session.*"}, jetstream.IgnoreDeletes())
 	if err != nil {
@@ -79,7 +95,7 @@ func (s *sessions) mourn(ctx context.Context) bool {
 	}
 	defer watcher.Stop() //nolint:errcheck // fails only on a closed connection
 	gone := s.gone(ctx)
-	all := true
+	all = true
 	places := make(chan struct{}, burials)
 	defer func() {
 		for range cap(places) { // each write has its own deadline
@@ -90,13 +106,40 @@ func (s *sessions) mourn(ctx context.Context) bool {
 		select {
 		case <-ctx.Done():
 			return false
-		case entry := <-watcher.Updates():
+		case entry, ok := <-watcher.Updates():
+			if !ok {
+				return false
+			}
 			if entry == nil { // those were all
+				through = true
+				for _, socket := range unseen {
+					socket.MovedOn()
+				}
 				return all
 			}
-			all = s.bury(ctx, entry, gone, places) && all
+			var r record
+			if json.Unmarshal(entry.Value(), &r) == nil {
+				delete(unseen, place{r.Namespace, r.ID})
+				all = s.bury(ctx, entry, r, gone, places) && all
+			}
 		}
 	}
+}
+
+// place is where a socket is.
+type place struct{ namespace, id string }
+
+// stored are the sockets here whose sessions this gateway has stored.
+func (s *sessions) stored() map[place]*session.Socket {
+	all := make(map[place]*session.Socket)
+	for _, namespace := range s.bridge.hub.Namespaces() {
+		for _, socket := range s.bridge.hub.Select(hub.Selection{Namespace: namespace}) {
+			if socket.Stored() {
+				all[place{namespace, socket.ID()}] = socket
+			}
+		}
+	}
+	return all
 }
 
 // lookForOwn finds out, once, which sockets with ids of a gateway that had this one's id before have gone on at others: those
@@ -159,11 +202,7 @@ func (s *sessions) gone(ctx context.Context) func(gateway string) (gone, sure bo
 
 // bury notes that a client is away if its gateway is gone, and tells services; false if that is to be looked at again. It closes
 // connections here of a socket that has gone on elsewhere.
-func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, isGone func(string) (gone, sure bool), places chan struct{}) (sure bool) {
-	var r record
-	if json.Unmarshal(entry.Value(), &r) != nil {
-		return true
-	}
+func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, r record, isGone func(string) (gone, sure bool), places chan struct{}) (sure bool) {
 	s.close(r.Namespace, r.ID, r.Claim) // that there is a later claim may have gone unheard
 	if r.Ended {
 		return true

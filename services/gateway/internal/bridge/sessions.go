@@ -19,11 +19,14 @@ import (
 type sessions struct {
 	bridge *Bridge
 	bucket atomic.Pointer[jetstream.KeyValue]
+	made   time.Time // when the bucket was; of who opens it
 	stores *replies
 	claims chan *nats.Msg // other gateways took over sockets of ours
 
-	looked  atomic.Bool // it is known which ids of this gateway's another one has
-	unheard atomic.Bool // the connection to NATS is another one: claims may have gone unheard
+	looked   atomic.Bool // it is known which ids of this gateway's another one has
+	anew     atomic.Bool // the bucket is another one than it was: sockets may be here of which it knows nothing
+	unheard  atomic.Bool // the connection to NATS is another one: claims may have gone unheard
+	returned atomic.Bool // this gateway's lease had ended: others may have taken it for gone
 
 	mu      sync.Mutex
 	moved   map[string]time.Time // ids of this gateway's that another one has, until when that is remembered
@@ -66,7 +69,23 @@ func newSessions(b *Bridge) *sessions {
 	return &sessions{bridge: b, stores: newReplies(b.nc, b.opts), claims: make(chan *nats.Msg, b.opts.Queue), moved: make(map[string]time.Time), newest: make(map[string]newest), beats: make(map[string]lastBeat)}
 }
 
-func (s *sessions) open(kv jetstream.KeyValue) { s.bucket.Store(&kv) }
+// open takes a bucket, which may be another one than it was before.
+func (s *sessions) open(ctx context.Context, kv jetstream.KeyValue) error {
+	status, err := kv.Status(ctx)
+	if err != nil {
+		return fmt.Errorf("the bucket of sessions: %w", err)
+	}
+	if bucket, ok := status.(*jetstream.KeyValueBucketStatus); ok {
+		made := bucket.StreamInfo().Created
+		if !s.made.IsZero() && !made.Equal(s.made) {
+			s.anew.Store(true)
+		}
+		s.made = made
+	}
+	s.bucket.Store(&kv)
+	s.unheard.Store(true)
+	return nil
+}
 
 // FindSession looks for a session that may go on. A stock client has no offset if and only if it has heard nothing since it
 // connected for the first time: every event moves it that wants no ack and came after the answer to CONNECT.

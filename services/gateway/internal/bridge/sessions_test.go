@@ -40,7 +40,9 @@ func keeper(t *testing.T) *Bridge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.sessions.open(bucket)
+	if err := b.sessions.open(t.Context(), bucket); err != nil {
+		t.Fatal(err)
+	}
 	sub, err := nc.ChanSubscribe(b.sessions.stores.inbox+".*", b.sessions.stores.in)
 	if err != nil {
 		t.Fatal(err)

@@ -86,7 +86,7 @@ type kept struct {
 	fate     Fate
 	moved    bool   // to another gateway: nobody is told that the socket ends
 	ordered  bool   // an order has set the data since the session was claimed
-	stored   []byte // what is stored of a session that was claimed
+	stored   []byte // what is stored of a session that was claimed, until the next write
 	writes   writes
 }
 
@@ -148,6 +148,13 @@ func (s *Socket) changed() bool {
 	saved := s.saved()
 	saved.At, s.kept.at = at, at
 	return !bytes.Equal(s.kept.stored, encode(saved))
+}
+
+// Stored says whether this gateway has stored the socket's session, and is to go on doing so.
+func (s *Socket) Stored() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept.claim.PID != "" && s.kept.claim.Revision > 0
 }
 
 // Claimed is the number of the claim by which this gateway has the socket; 0 if it is not recoverable.
