@@ -195,7 +195,9 @@ func (s Settings) Validate() error {
 
 // validateTransport is the transport's word on its part of the settings, without saying that it is the transport's.
 func (s Settings) validateTransport() error {
-	if err := s.transport().Validate(); err != nil {
+	o := s.transport()
+	o.Path = "" // validatePath has had more to say of it
+	if err := o.Validate(); err != nil {
 		return errors.New(strings.ReplaceAll(err.Error(), transport.ErrOptions.Error()+": ", ""))
 	}
 	return nil
