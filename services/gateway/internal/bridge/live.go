@@ -66,8 +66,7 @@ func (b *Bridge) readLive(ctx context.Context) {
 	}
 }
 
-// incoming is a message for the reader of all that is stored: republished, fetched, or a question or the acks that wait for their
-// turn.
+// incoming is a message for the reader of all that is stored: republished, fetched, or the place of those that wait for their turn.
 type incoming struct {
 	msg     *nats.Msg
 	fetched bool // all that is before it was, too
@@ -98,15 +97,12 @@ func (b *Bridge) next(ctx context.Context) (in []incoming, ok bool) {
 func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 	msg := in.msg
 	if isTurn(msg) {
-		if held := b.turns.take(msg); held != nil {
-			b.hub.Barrier()
-			b.turns.release(held)
+		if b.recallUpTo(ctx, epoch, in, b.turns.upTo(msg, epoch)) {
+			return
 		}
-		return
-	}
-	if b.isRequest(msg) { // it waited for its turn: see answerLater
+		held := b.turns.take(msg)
 		b.hub.Barrier()
-		b.answerNow(msg)
+		b.turns.release(held, nil)
 		return
 	}
 	if b.isElection(msg) {
@@ -299,8 +295,8 @@ func roomsOf(args []any) ([]string, error) {
 }
 
 // merge puts fetched messages among those that wait in the channel, by sequence. When a fence has
-// answered, all that was stored before it has arrived there. Questions and acks wait for all that was fetched, since it may have been
-// stored before they were asked.
+// answered, all that was stored before it has arrived there. Turns come after all that was fetched, since it may be what they
+// wait for.
 func (b *Bridge) merge(fetched []stored) {
 	if len(fetched) == 0 {
 		return
@@ -310,10 +306,10 @@ func (b *Bridge) merge(fetched []stored) {
 		waiting = append(waiting, incoming{msg: <-b.live})
 	}
 	merged := make([]incoming, 0, len(waiting)+len(fetched))
-	var questions []incoming
+	var turns []incoming
 	for _, in := range waiting {
-		if isTurn(in.msg) || b.isRequest(in.msg) {
-			questions = append(questions, in)
+		if isTurn(in.msg) {
+			turns = append(turns, in)
 			continue
 		}
 		sequence := sequenceOf(in.msg)
@@ -326,7 +322,7 @@ func (b *Bridge) merge(fetched []stored) {
 	for _, m := range fetched {
 		merged = append(merged, incoming{m.msg, true})
 	}
-	b.backlog = append(merged, questions...)
+	b.backlog = append(merged, turns...)
 }
 
 func sequenceOf(msg *nats.Msg) uint64 {
