@@ -69,7 +69,7 @@ func (n *namespaces) declareOne(ctx context.Context, kv jetstream.KeyValue, name
 			return nil
 		case builtIn && peers:
 			n.opts.Log.Warn("a namespace has another configuration than the built-in one while other gateways run; it stays in force for this gateway too. "+
-				"Is it not that of a later version, start this one with the same settings as they have: --no-chat, or the same namespaces: in its file",
+				"Unless it is that of a later version, start this one with the same settings as they have: --no-chat, or the same namespaces: in its file",
 				"namespace", name)
 			return nil
 		}
