@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,27 +19,45 @@ func version(event string) contract.Namespace {
 	return contract.Namespace{Events: map[string]contract.Rule{event: {Action: contract.ActionRefuse}}}
 }
 
+// journal is a log that is read while it may be written.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
 // release is a running gateway of some version.
 type release struct {
 	*Bridge
 	stop func()
-	log  func() string // read once it has stopped
+	log  *journal
 }
 
 // startRelease runs a gateway that has the rules of the last of these versions built in for /, and an empty namespace for its id.
 func startRelease(t *testing.T, server *natstest.Server, id string, versions ...string) *release {
 	t.Helper()
-	var text bytes.Buffer
+	log := new(journal)
 	last := len(versions) - 1
 	b, stop := started(t, server, func(o *Options) {
-		o.Gateway, o.Lease, o.Log = id, patience, slog.New(slog.NewTextHandler(&text, nil))
+		o.Gateway, o.Lease, o.Log = id, patience, slog.New(slog.NewTextHandler(log, nil))
 		o.Namespaces = map[string]contract.Namespace{"/": version(versions[last]), "/of-" + id: {}}
 		o.BuiltIn = map[string][]string{"/": nil}
 		for _, earlier := range versions[:last] {
 			o.BuiltIn["/"] = append(o.BuiltIn["/"], Fingerprint(version(earlier)))
 		}
 	})
-	return &release{b, stop, text.String}
+	return &release{b, stop, log}
 }
 
 // reconnect has the gateway lose its connection, and waits until it has declared its namespaces again.
@@ -113,7 +132,7 @@ func TestBuiltInRulesThroughARollingUpgrade(t *testing.T) {
 	b = startRelease(t, server, "b3", "one", "two", "three")
 	want("with all gateways upgraded twice", rules("three", added))
 	a.stop()
-	if log := a.log(); strings.Contains(log, "level=WARN") || !strings.Contains(log, "earlier version") {
+	if log := a.log.String(); strings.Contains(log, "level=WARN") || !strings.Contains(log, "earlier version") {
 		t.Errorf("the log of an upgrade: %s", log)
 	}
 
@@ -129,7 +148,7 @@ func TestBuiltInRulesThroughARollingUpgrade(t *testing.T) {
 	a.reconnect(t, kv)
 	want("with that gateway alone back at NATS", stated)
 	a.stop()
-	if log := a.log(); strings.Count(log, "msg=\"a namespace has another configuration") != 1 {
+	if log := a.log.String(); strings.Count(log, "msg=\"a namespace has another configuration") != 1 {
 		t.Errorf("the log of a gateway that goes by other rules than its own: %s", log)
 	}
 }
