@@ -32,7 +32,7 @@ type Options struct {
 	FreshID    bool   // no gateway had the id before
 	Subjects   contract.Subjects
 	Namespaces map[string]contract.Namespace // those that this gateway's configuration declares
-	BuiltIn    []string                      // those among them that nobody has stated: they yield to what living gateways go by
+	BuiltIn    map[string][]string           // those among them that nobody has stated, with the fingerprints of what earlier versions had built in
 	Unique     bool                          // the id was drawn: nobody else can have it
 	Storage    provision.Storage
 
