@@ -2,9 +2,13 @@ package gatewayd_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/gateway/gatewayd"
@@ -84,6 +88,51 @@ func TestAnOrderThatWasLostInASilenceComesFirst(t *testing.T) {
 	d.elsewhere()
 	d.say([]string{"red"}, 2, 3)
 	s.wantSaid(countUp(1, 3)...)
+}
+
+// An ack, and an answer to a service, come after what was lost, though nothing is said that would tell of it.
+func TestWhatWasLostInASilenceComesBeforeAnAckThatNamesIt(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	g := d.gateway()
+	var after atomic.Uint64
+	answered, err := d.nc.Subscribe("natter.on._.x.>", func(m *nats.Msg) {
+		reply := nats.NewMsg(m.Reply)
+		reply.Header.Set(contract.HeaderAfter, strconv.FormatUint(after.Load(), 10))
+		reply.Data = []byte(`["x"]`)
+		_ = m.RespondMsg(reply)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := g.connectKept("/", "")
+	s.join("red")
+	for i := range 3 { // whatever the sweeps find meanwhile
+		d.say([]string{"red"}, 2*i, 2*i+1)
+		s.wantSaid(fmt.Sprint(2 * i))
+		d.silently(func() { after.Store(d.emit("/", []string{"red"}, fmt.Sprintf(`["n",%d]`, 2*i+1))) })
+		d.elsewhere()
+		if got := s.request(`"x"`); got != `["x"]` {
+			t.Fatalf("the ack is %s", got)
+		}
+		if len(s.events) == 0 {
+			t.Error("the ack came before what was said before it")
+		}
+		s.wantSaid(fmt.Sprint(2*i + 1))
+	}
+	if err := answered.Unsubscribe(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		d.silently(func() { after.Store(d.do("/", []string{s.id}, fmt.Sprintf(`["data",%d]`, i))) })
+		d.elsewhere()
+		if got := d.data("/", after.Load())[s.id]; got != strconv.Itoa(i) {
+			t.Errorf("the data are %q, want %d, which was set before", got, i)
+		}
+	}
 }
 
 // What is lost within a moment shows with the next message to one of the rooms; what was lost of others comes in its place.

@@ -57,7 +57,7 @@ func (b *Bridge) startOver(epoch string, in []incoming) {
 	b.tail.startOver()
 	b.packets.startOver()
 	b.caught, b.beat = 0, beat{}
-	b.backlog = slices.DeleteFunc(append(slices.Clone(in), b.waiting()...), func(in incoming) bool { return !b.isQuestion(in.msg) })
+	b.backlog = slices.DeleteFunc(append(slices.Clone(in), b.waiting()...), func(in incoming) bool { return !isTurn(in.msg) })
 	b.doubt.Store(true)
 	b.handing.Lock()
 	defer b.handing.Unlock()
@@ -67,8 +67,7 @@ func (b *Bridge) startOver(epoch string, in []incoming) {
 	}
 }
 
-// incoming is a message for the reader of all that is stored: republished, fetched, or a question or the acks that wait for their
-// turn.
+// incoming is a message for the reader of all that is stored: republished, fetched, or the place of those that wait for their turn.
 type incoming struct {
 	msg     *nats.Msg
 	fetched bool // all that is before it was, too
@@ -102,15 +101,12 @@ func (b *Bridge) next(ctx context.Context) (in []incoming, ok bool) {
 func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 	msg := in.msg
 	if isTurn(msg) {
-		if held := b.turns.take(msg); held != nil {
-			b.hub.Barrier()
-			b.turns.release(held)
+		if b.recallUpTo(ctx, epoch, in, b.turns.upTo(msg, epoch)) {
+			return
 		}
-		return
-	}
-	if b.isRequest(msg) { // it waited for its turn: see answerLater
+		held := b.turns.take(msg)
 		b.hub.Barrier()
-		b.answerNow(msg)
+		b.turns.release(held, nil)
 		return
 	}
 	if b.isElection(msg) {
@@ -154,7 +150,8 @@ func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 	case err != nil || !here:
 	case p.Kind == contract.Do:
 		if err = b.command(ctx, epoch, sel, s.Sequence, msg.Data); errors.Is(err, errLater) {
-			b.putBack(in)
+			in.fetched = true // when NATS is back, what is missing is looked for first
+			b.putFirst(nil, in)
 			return
 		}
 	default:
@@ -167,12 +164,6 @@ func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 	b.position.reach(s.Sequence)
 }
 
-// putBack has a message be the first that is read next. If NATS was away, what is missing before it is looked for before that.
-func (b *Bridge) putBack(in incoming, after ...incoming) {
-	in.fetched = true
-	b.backlog = append(append(after, in), b.backlog...)
-}
-
 // skip notes a message that nobody can make sense of. JetStream acked it before anyone could object.
 func (b *Bridge) skip(kind contract.Kind, subject string, sequence uint64, reason error) {
 	b.opts.Metrics.Skipped(kind)
@@ -180,18 +171,18 @@ func (b *Bridge) skip(kind contract.Kind, subject string, sequence uint64, reaso
 }
 
 // merge puts fetched messages among those that wait in the channel, by sequence. When a fence has
-// answered, all that was stored before it has arrived there. Questions and acks wait for all that was fetched, since it may have been
-// stored before they were asked.
+// answered, all that was stored before it has arrived there. Turns come after all that was fetched, since it may be what they
+// wait for.
 func (b *Bridge) merge(fetched []stored) {
 	if len(fetched) == 0 {
 		return
 	}
 	waiting := b.waiting()
 	merged := make([]incoming, 0, len(waiting)+len(fetched))
-	var questions []incoming
+	var turns []incoming
 	for _, in := range waiting {
-		if b.isQuestion(in.msg) {
-			questions = append(questions, in)
+		if isTurn(in.msg) {
+			turns = append(turns, in)
 			continue
 		}
 		sequence := sequenceOf(in.msg)
@@ -204,7 +195,7 @@ func (b *Bridge) merge(fetched []stored) {
 	for _, m := range fetched {
 		merged = append(merged, incoming{m.msg, true})
 	}
-	b.backlog = append(merged, questions...)
+	b.backlog = append(merged, turns...)
 }
 
 // waiting takes all that waits for the reader, in its order.
@@ -216,9 +207,6 @@ func (b *Bridge) waiting() []incoming {
 	}
 	return all
 }
-
-// isQuestion says whether a message is a question or stands for acks, which wait for their turn.
-func (b *Bridge) isQuestion(msg *nats.Msg) bool { return isTurn(msg) || b.isRequest(msg) }
 
 func sequenceOf(msg *nats.Msg) uint64 {
 	s, err := contract.ParseStored(contract.Header(msg.Header))

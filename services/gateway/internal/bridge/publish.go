@@ -82,7 +82,12 @@ func (b *Bridge) On(s *session.Socket, event string, array []byte, attachments [
 			ack(args, attachments, err)
 			return
 		}
-		b.turns.wait(after, func() { ack(args, attachments, err) })
+		b.turns.wait(after, func(late error) {
+			if late != nil { // a client would do again what the ack acknowledges, so it goes without the order
+				b.often(&b.lately.ack, "an ack goes without waiting for what its handler said before", "subject", subject, "reason", late)
+			}
+			ack(args, attachments, err)
+		})
 	})
 }
 

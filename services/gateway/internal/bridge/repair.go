@@ -63,30 +63,63 @@ func (b *Bridge) hearOfDrops() func() {
 // While the stream cannot be read, delivery waits: a message that was handed on before one that was missed would have clients that
 // come back pass over that.
 func (b *Bridge) recall(ctx context.Context, epoch string, in incoming, s contract.Stored, after uint64, isGap bool) (waits bool) {
-	var missed []stored
-	done := b.persist(ctx, epoch, func(ctx context.Context) error {
-		lasts, err := b.missing(ctx, after, s.Sequence)
-		if err != nil {
-			return err
-		}
+	missed, done := b.readMissed(ctx, epoch, after, s.Sequence-1, func(lasts map[string]uint64) {
 		if !isGap && lasts[s.Subject] == s.Sequence {
 			delete(lasts, s.Subject) // the message itself, and it follows on what was read
 		}
-		if wants := b.wants(lasts); len(wants) > 0 {
-			missed, err = b.tail.read(ctx, wants, s.Sequence-1)
-		}
-		return err
 	})
 	if done && !isGap && len(missed) == 0 {
 		return false
 	}
+	in.fetched = true // if it was not done, NATS was away, and what is missing is looked for before anything is handed on
+	b.putFirst(missed, in)
+	return true
+}
+
+// recallUpTo is recall before the place of acks that come after a sequence: what their handlers said may have been lost, and no
+// message has come since that would tell.
+func (b *Bridge) recallUpTo(ctx context.Context, epoch string, in incoming, upTo uint64) (waits bool) {
+	after := max(b.beat.sequence, b.caught, b.rooms.start())
+	if upTo <= after || time.Since(b.beat.heard) <= silence {
+		return false
+	}
+	b.opts.Metrics.Doubted("silence")
+	missed, done := b.readMissed(ctx, epoch, after, upTo, func(map[string]uint64) {})
+	if done {
+		b.caught = max(b.caught, upTo)
+		if len(missed) == 0 {
+			return false
+		}
+	}
+	b.putFirst(missed, in)
+	return true
+}
+
+// readMissed reads what was stored after a sequence, up to another, and was not heard. It asks what that may be, less what the
+// caller knows better; and says whether it has succeeded.
+func (b *Bridge) readMissed(ctx context.Context, epoch string, after, upTo uint64, less func(lasts map[string]uint64)) (missed []stored, done bool) {
+	done = b.persist(ctx, epoch, func(ctx context.Context) error {
+		lasts, err := b.missing(ctx, after, upTo)
+		if err != nil {
+			return err
+		}
+		less(lasts)
+		if wants := b.wants(lasts); len(wants) > 0 {
+			missed, err = b.tail.read(ctx, wants, upTo)
+		}
+		return err
+	})
+	return missed, done
+}
+
+// putFirst puts what was read back first in line, before a message.
+func (b *Bridge) putFirst(missed []stored, in incoming) {
 	b.opts.Metrics.Repaired(len(missed))
 	first := make([]incoming, 0, len(missed)+1+len(b.backlog))
 	for _, msg := range missed {
 		first = append(first, incoming{msg.msg, true})
 	}
-	b.putBack(in, first...)
-	return true
+	b.backlog = append(append(first, in), b.backlog...)
 }
 
 // catchUp reads back all that was stored and not heard, and puts it in its place among what waits. Nothing is

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -36,7 +35,7 @@ func (b *Bridge) readRequests(ctx context.Context) {
 			case err != nil:
 				b.refuse(msg, contract.CodeInvalid, err)
 			case after > 0:
-				b.answerLater(ctx, msg)
+				b.answerLater(msg, after)
 			default:
 				b.answerNow(msg)
 			}
@@ -44,35 +43,25 @@ func (b *Bridge) readRequests(ctx context.Context) {
 	}
 }
 
-// maxLater bounds how many questions wait for their turn.
+// maxLater bounds how many questions wait for their turn, as each may be as large as a message.
 const maxLater = 1024
 
-// answerLater has the reader of live messages answer, in its turn after all that was stored by now: when a
-// fence has answered, that has arrived there.
-func (b *Bridge) answerLater(ctx context.Context, msg *nats.Msg) {
+// answerLater answers what comes after a sequence of the main stream.
+func (b *Bridge) answerLater(msg *nats.Msg, after uint64) {
 	select {
 	case b.later <- struct{}{}:
 	default:
 		b.refuse(msg, contract.CodeUnavailable, errAsking)
 		return
 	}
-	go func() {
-		defer func() { <-b.later }()
-		if _, err := b.fence.wait(ctx); err != nil {
+	b.turns.wait(after, func(err error) {
+		<-b.later
+		if err != nil {
 			b.refuse(msg, contract.CodeUnavailable, err)
 			return
 		}
-		select {
-		case b.live <- msg:
-		case <-ctx.Done():
-		}
-	}()
-}
-
-// isRequest says whether a message is a question to gateways.
-func (b *Bridge) isRequest(msg *nats.Msg) bool {
-	return strings.HasPrefix(msg.Subject, b.opts.Subjects.Prefix()+"."+string(contract.Ask)+".") ||
-		strings.HasPrefix(msg.Subject, b.opts.Subjects.Prefix()+"."+string(contract.List)+".")
+		b.answerNow(msg)
+	})
 }
 
 func (b *Bridge) answerNow(msg *nats.Msg) {

@@ -2,20 +2,25 @@ package bridge
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
-// maxHeld bounds how many acks wait for their turn.
+// maxHeld bounds how many acks and questions wait for their turn.
 const maxHeld = 64 << 10
 
-// holdFor bounds how long an ack waits for its turn. It goes then, since a client would do what it acknowledges again.
+// holdFor bounds how long they wait.
 const holdFor = 5 * time.Second
 
-// turns hold acks until what their handlers said before has been handed to the sockets. They wait in bunches, each with one
-// place among the live messages and one timer, however many acks come at a time.
+var errLate = fmt.Errorf("%w: what it is to come after has not come within %v", session.ErrUnavailable, holdFor)
+
+// turns hold acks and services' questions until what was said before has been handed to the sockets. They wait in bunches, each
+// with one place among the live messages and one timer, however many come at a time.
 type turns struct {
 	bridge *Bridge
 	wake   chan struct{}
@@ -29,10 +34,12 @@ type turns struct {
 	open    map[*bunch]struct{}  // not released yet
 }
 
-// bunch are acks that have the same turn.
+// bunch are those that have the same turn.
 type bunch struct {
-	release []func()
+	release []func(error)
 	timer   *time.Timer
+	upTo    uint64 // the highest sequence that they are to come after, which the stream has; 0 in reached
+	epoch   string // of upTo
 }
 
 func newTurns(b *Bridge) *turns {
@@ -42,17 +49,13 @@ func newTurns(b *Bridge) *turns {
 // isTurn says whether a message is the place of a bunch: no message of NATS is without a subject.
 func isTurn(msg *nats.Msg) bool { return msg.Subject == "" }
 
-// wait calls f once everything up to the sequence that is meant for sockets here has been queued for their connections, at the
-// latest after holdFor. f must not block; the bridge's readers call it.
-func (t *turns) wait(sequence uint64, f func()) {
+// wait calls f once everything up to the sequence that is meant for sockets here has been queued for their connections; with an
+// error if that cannot be, after holdFor at the latest. f must not block; the bridge's readers call it.
+func (t *turns) wait(sequence uint64, f func(error)) {
 	t.mu.Lock()
 	if t.closed || t.held >= maxHeld {
-		full := !t.closed
 		t.mu.Unlock()
-		if full {
-			t.bridge.often(&t.bridge.lately.ack, "too many acks wait for what their handlers said before; this one goes without", "waiting", maxHeld)
-		}
-		f()
+		f(errAsking)
 		return
 	}
 	defer t.mu.Unlock()
@@ -67,11 +70,12 @@ func (t *turns) wait(sequence uint64, f func()) {
 		default:
 		}
 	}
+	t.coming.upTo = max(t.coming.upTo, sequence)
 	t.coming.release = append(t.coming.release, f)
 }
 
 // join adds to the bunch of those that wait for nothing but their turn. It says whether there is a place for it.
-func (t *turns) join(f func()) bool {
+func (t *turns) join(f func(error)) bool {
 	if t.reached == nil {
 		place := &nats.Msg{}
 		select {
@@ -88,13 +92,13 @@ func (t *turns) join(f func()) bool {
 
 func (t *turns) begin() *bunch {
 	b := &bunch{}
-	b.timer = time.AfterFunc(holdFor, func() { t.release(b) })
+	b.timer = time.AfterFunc(holdFor, func() { t.release(b, errLate) })
 	t.open[b] = struct{}{}
 	return b
 }
 
 // release lets a bunch go, unless it is gone.
-func (t *turns) release(b *bunch) {
+func (t *turns) release(b *bunch, err error) {
 	t.mu.Lock()
 	if b == t.reached {
 		t.reached = nil
@@ -114,11 +118,21 @@ func (t *turns) release(b *bunch) {
 	}
 	b.timer.Stop()
 	for _, f := range release {
-		f()
+		f(err)
 	}
 }
 
-// take is a bunch whose turn it is; nil if it is gone.
+// upTo is what has to be handed on before a place of this epoch of the stream.
+func (t *turns) upTo(place *nats.Msg, epoch string) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b := t.placed[place]; b != nil && b.epoch == epoch {
+		return b.upTo
+	}
+	return 0
+}
+
+// take is a bunch whose turn it is.
 func (t *turns) take(place *nats.Msg) *bunch {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -146,13 +160,15 @@ func (t *turns) run(ctx context.Context) {
 		if b == nil {
 			continue // its time was over
 		}
-		if _, err := t.bridge.fence.wait(ctx); err != nil {
-			t.bridge.often(&t.bridge.lately.ack, "it is not known whether what handlers said before their acks has come; the acks go without", "error", err)
-			t.release(b)
+		epoch := t.bridge.epoch.get()
+		last, err := t.bridge.fence.wait(ctx)
+		if err != nil {
+			t.release(b, err)
 			continue
 		}
 		place := &nats.Msg{}
 		t.mu.Lock()
+		b.upTo, b.epoch = min(b.upTo, last), epoch
 		t.placed[place] = b
 		t.mu.Unlock()
 		select {
@@ -173,6 +189,6 @@ func (t *turns) close() {
 	}
 	t.mu.Unlock()
 	for _, b := range open {
-		t.release(b)
+		t.release(b, session.ErrUnavailable)
 	}
 }

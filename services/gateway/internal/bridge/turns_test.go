@@ -19,7 +19,7 @@ func TestTurns(t *testing.T) {
 		var mu sync.Mutex
 		var went []string
 		wait := func(sequence uint64, name string) {
-			turns.wait(sequence, func() {
+			turns.wait(sequence, func(error) {
 				mu.Lock()
 				defer mu.Unlock()
 				went = append(went, name)
@@ -43,9 +43,9 @@ func TestTurns(t *testing.T) {
 		}
 		held := turns.take(place)
 		wait(10, "c") // comes while the barrier is waited for: not of this turn
-		turns.release(held)
+		turns.release(held, nil)
 		want("a", "b")
-		turns.release(turns.take(<-b.live))
+		turns.release(turns.take(<-b.live), nil)
 		want("a", "b", "c")
 		// What may not have come, and what finds no place, wait for a fence; at the latest, their time is over.
 		wait(11, "d")
@@ -64,7 +64,7 @@ func TestTurns(t *testing.T) {
 		wait(10, "f")
 		time.Sleep(holdFor + time.Nanosecond)
 		synctest.Wait()
-		turns.release(turns.take(<-b.live))
+		turns.release(turns.take(<-b.live), nil)
 		// At the end everything goes, and nothing waits any more.
 		wait(10, "g")
 		wait(11, "h")

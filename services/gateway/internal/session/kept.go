@@ -84,7 +84,7 @@ type kept struct {
 	admitted json.RawMessage
 	fate     Fate
 	moved    bool   // to another gateway: nobody is told that the socket ends
-	stored   []byte // what is stored of a session that was claimed
+	stored   []byte // what is stored of a session that was claimed, until the next write
 	writes   writes
 }
 
@@ -153,6 +153,13 @@ func (s *Socket) Epoch() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.kept.epoch
+}
+
+// Stored says whether this gateway has stored the socket's session, and is to go on doing so.
+func (s *Socket) Stored() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept.claim.PID != "" && s.kept.claim.Revision > 0
 }
 
 // Claimed is the number of the claim by which this gateway has the socket; 0 if it is not recoverable.
