@@ -23,6 +23,8 @@ const (
 // lasts returns the last sequence on each subject of the paths that has something after a sequence, as of a moment when
 // the stream had reached upTo.
 func (t *tail) lasts(ctx context.Context, paths []string, after, upTo uint64) (map[string]uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	defer cancel()
 	for wait := firstWait; ; {
 		lasts, err := t.lastsOnce(ctx, paths, after, upTo)
 		switch {
@@ -78,47 +80,47 @@ func (t *tail) lastsOnce(ctx context.Context, paths []string, after, upTo uint64
 	return lasts, err
 }
 
-// between calls see with all that was stored after a sequence up to another, whomever it is for; errTooMuch if that are many bytes,
-// or if the last one has expired already.
-func (t *tail) between(ctx context.Context, after, upTo uint64, see func(subject string, sequence uint64)) error {
+// between calls see with all that was stored after a sequence up to another, whomever it is for, and returns up to where it came.
+// It fails with errTooMuch if what see does not want are more than so many bytes, or if the last one has expired already.
+func (t *tail) between(ctx context.Context, after, upTo uint64, others int, see func(*nats.Msg, contract.Stored) (wanted bool)) (uint64, error) {
 	size := 0
 	for wait := firstWait; after < upTo; {
 		request, err := json.Marshal(map[string]any{"seq": after + 1, "batch": min(upTo-after, fetchBatch), "max_bytes": betweenBytes})
 		if err != nil {
-			return err
+			return after, err
 		}
 		before := after
 		_, err = t.get(ctx, request, func(msg *nats.Msg, s contract.Stored) {
-			if after = s.Sequence; after <= upTo {
-				see(s.Subject, s.Sequence)
+			if after = s.Sequence; after > upTo || !see(msg, s) {
+				size += msg.Size()
 			}
-			size += msg.Size()
 		})
 		switch {
 		case err != nil && !again(err):
-			return err
+			return min(after, upTo), err
 		case after >= upTo:
-			return nil
-		case size > betweenBytes || wait > expiredWait:
-			return errTooMuch
+			return upTo, nil
+		case size > others || wait > expiredWait:
+			return after, errTooMuch
 		case after > before:
 			continue
 		}
 		// A replica that is behind; or what was there has expired.
 		if wait = rest(ctx, wait); ctx.Err() != nil {
-			return errBehind
+			return after, errBehind
 		}
 	}
-	return nil
+	return after, nil
 }
 
-// fetch reads a subject after a sequence until it has read the sequence last, or past it, so many messages at a time.
+// fetch reads a subject after a sequence until it has read the sequence last, or past it, so many messages at a time. If it fails,
+// it returns what it has read until then: all after the sequence up to the last of them.
 func (t *tail) fetch(ctx context.Context, subject string, after, last uint64, batch int) ([]stored, error) {
 	var all []stored
 	for wait := firstWait; after < last; {
 		request, err := json.Marshal(map[string]any{"seq": after + 1, "next_by_subj": subject, "batch": batch, "max_bytes": fetchBytes})
 		if err != nil {
-			return nil, err
+			return all, err
 		}
 		before := after
 		_, err = t.get(ctx, request, func(msg *nats.Msg, s contract.Stored) {
@@ -126,7 +128,7 @@ func (t *tail) fetch(ctx context.Context, subject string, after, last uint64, ba
 			after = s.Sequence
 		})
 		if err != nil && !again(err) {
-			return nil, err
+			return all, err
 		}
 		if after != before {
 			continue
@@ -134,18 +136,18 @@ func (t *tail) fetch(ctx context.Context, subject string, after, last uint64, ba
 		if err == nil { // A replica that is behind; or what was there has expired meanwhile, which the last that there is shows.
 			path, _, err := t.path(subject)
 			if err != nil {
-				return nil, err
+				return all, err
 			}
 			lasts, err := t.lasts(ctx, []string{path}, after, last)
 			if err != nil {
-				return nil, err
+				return all, err
 			}
 			if lasts[subject] <= after {
 				return all, nil
 			}
 		}
 		if wait = rest(ctx, wait); ctx.Err() != nil {
-			return nil, errBehind
+			return all, errBehind
 		}
 	}
 	return all, nil

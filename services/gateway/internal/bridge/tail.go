@@ -32,7 +32,8 @@ type tail struct {
 	stale   bool          // what is in the cache is of another stream
 	wake    chan struct{} // something waits
 
-	cache tailCache // of run
+	cache   tailCache     // of run
+	timeout time.Duration // tailTimeout
 }
 
 // want is a part of the stream: what was stored on a path, of each kind after a sequence.
@@ -58,13 +59,11 @@ type readResult struct {
 	err      error
 }
 
-const (
-	readBehind  = 256 // sequences before the one that is wanted: others who come back may want them
-	tailTimeout = 5 * time.Second
-)
+// tailTimeout is for one question, with all attempts, and for what is read in one round.
+const tailTimeout = 5 * time.Second
 
 func newTail(nc *nats.Conn, opts Options) *tail {
-	return &tail{nc: nc, opts: opts, stream: opts.Subjects.Names().Stream, wake: make(chan struct{}, 1)}
+	return &tail{nc: nc, opts: opts, stream: opts.Subjects.Names().Stream, wake: make(chan struct{}, 1), timeout: tailTimeout}
 }
 
 // startOver forgets what was read: the stream is another one.
@@ -120,89 +119,20 @@ func (t *tail) serveAll(ctx context.Context, group []*reading) {
 	if len(group) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, tailTimeout)
-	defer cancel()
-	err := t.serve(ctx, group)
+	open, err := t.serve(ctx, group)
+	var failed []*reading
 	for _, r := range group {
-		if err != nil {
-			r.done <- readResult{err: fmt.Errorf("%w: reading back: %w", session.ErrUnavailable, err)}
+		if err != nil && (open == nil || slices.ContainsFunc(r.wants, func(w want) bool { return open[w.path] > 0 })) {
+			failed = append(failed, r)
 			continue
 		}
 		r.done <- readResult{messages: t.cache.collect(r)}
 	}
+	for _, r := range failed {
+		t.cache.owe(r) // before it can ask again
+		r.done <- readResult{err: fmt.Errorf("%w: reading back: %w", session.ErrUnavailable, err)}
+	}
 }
-
-// serve sees to it that the cache has what the group wants. That is in memory once, however many want it, and the cache is trimmed
-// afterwards: so it is at most what the stream holds for the rooms and sockets of this gateway, of the few minutes that it keeps
-// (streamMaxBytes bounds it in bytes). The reader of live messages cannot do with less, since it may pass nothing over; what is
-// too much for a client's queue its session refuses.
-func (t *tail) serve(ctx context.Context, group []*reading) error {
-	after := make(map[string][3]uint64)
-	var upTo uint64
-	for _, r := range group {
-		upTo = max(upTo, r.upTo)
-		for _, w := range r.wants {
-			a, ok := after[w.path]
-			for i := range a {
-				if !ok || w.after[i] < a[i] {
-					a[i] = w.after[i]
-				}
-			}
-			after[w.path] = a
-		}
-	}
-	paths := make([]string, 0, len(after))
-	for path := range after {
-		paths = append(paths, path)
-	}
-	slices.Sort(paths)
-	for chunk := range slices.Chunk(paths, pathsAtOnce) {
-		lasts, err := t.lasts(ctx, chunk, earliest(chunk, after), upTo)
-		if err != nil {
-			return err
-		}
-		for subject, last := range lasts {
-			path, kind, err := t.path(subject)
-			if err != nil {
-				return err
-			}
-			after := after[path][link(kind)]
-			if after >= last {
-				continue
-			}
-			p := t.cache.part(subject, path, kind, before(after, readBehind))
-			if after < p.after { // what is between is not here
-				from := before(after, p.after-after)
-				earlier, err := t.fetch(ctx, subject, from, p.after, p.expected(p.after-from))
-				if err != nil {
-					return err
-				}
-				t.cache.prepend(p, from, earlier)
-			}
-			var later []stored
-			if p.upTo < last {
-				if later, err = t.fetch(ctx, subject, p.upTo, last, fetchBatch); err != nil {
-					return err
-				}
-			}
-			t.cache.add(p, max(last, upTo), later)
-		}
-	}
-	return nil
-}
-
-// earliest is the sequence after which anything on the paths is wanted.
-func earliest(paths []string, after map[string][3]uint64) uint64 {
-	first := after[paths[0]][0]
-	for _, path := range paths {
-		a := after[path]
-		first = min(first, a[0], a[1], a[2])
-	}
-	return first
-}
-
-// before is a sequence that is n before another, or 0.
-func before(sequence, n uint64) uint64 { return sequence - min(sequence, n) }
 
 func (t *tail) path(subject string) (string, contract.Kind, error) {
 	p, err := t.opts.Subjects.Parse(subject)
