@@ -32,8 +32,9 @@ type tail struct {
 	stale   bool          // what is in the cache is of another stream
 	wake    chan struct{} // something waits
 
-	cache   tailCache     // of run
-	timeout time.Duration // tailTimeout
+	cache     tailCache     // of run
+	timeout   time.Duration // tailTimeout
+	cacheSize int           // cacheSize
 }
 
 // want is a part of the stream: what was stored on a path, of each kind after a sequence.
@@ -63,7 +64,7 @@ type readResult struct {
 const tailTimeout = 5 * time.Second
 
 func newTail(nc *nats.Conn, opts Options) *tail {
-	return &tail{nc: nc, opts: opts, stream: opts.Subjects.Names().Stream, wake: make(chan struct{}, 1), timeout: tailTimeout}
+	return &tail{nc: nc, opts: opts, stream: opts.Subjects.Names().Stream, wake: make(chan struct{}, 1), timeout: tailTimeout, cacheSize: cacheSize}
 }
 
 // startOver forgets what was read: the stream is another one.
@@ -111,7 +112,7 @@ func (t *tail) run(ctx context.Context) {
 			t.cache = tailCache{}
 		}
 		t.serveAll(ctx, group)
-		t.cache.trim(time.Now())
+		t.cache.trim(time.Now(), t.cacheSize)
 	}
 }
 

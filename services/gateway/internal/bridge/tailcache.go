@@ -128,9 +128,9 @@ func (c *tailCache) owe(r *reading) {
 }
 
 // trim forgets what was not used for a while, or, if it is too much, all that nobody goes on from.
-func (c *tailCache) trim(now time.Time) {
+func (c *tailCache) trim(now time.Time, limit int) {
 	for subject, p := range c.parts {
-		if c.size > cacheSize && !p.owed || now.Sub(p.used) > cacheFor {
+		if c.size > limit && !p.owed || now.Sub(p.used) > cacheFor {
 			c.remove(subject)
 		}
 	}
