@@ -35,10 +35,11 @@ func (b *Bridge) command(ctx context.Context, epoch string, sel hub.Selection, s
 				}
 				continue
 			}
-			for _, room := range rooms {
-				for _, s := range members {
+			for _, s := range members {
+				for _, room := range rooms {
 					s.Leave(room)
 				}
+				s.Obeyed(sequence)
 			}
 		}
 	case "data":
@@ -50,6 +51,7 @@ func (b *Bridge) command(ctx context.Context, epoch string, sel hub.Selection, s
 		for _, members := range b.obedient(sel, sequence) {
 			for _, s := range members {
 				s.SetData(data)
+				s.Obeyed(sequence)
 			}
 		}
 	case "disconnect":

@@ -34,6 +34,7 @@ func (b *Bridge) joinAt(ctx context.Context, epoch string, members []*session.So
 					return err
 				}
 			}
+			s.Obeyed(sequence)
 		}
 		return nil
 	})

@@ -23,6 +23,14 @@ func (s *Socket) Obeys(sequence uint64) bool {
 	return sequence > s.orders.upTo
 }
 
+// Obeyed notes that an order has taken effect on the socket, so that it is not repeated if what the client does next is all
+// that is stored: the gateway may die before the order has taken effect on others.
+func (s *Socket) Obeyed(sequence uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.orders.upTo = max(s.orders.upTo, sequence)
+}
+
 // replayed takes over what was ordered while the client was away, and says whether that is all: else more was ordered meanwhile.
 func (s *Socket) replayed(missed Missed) bool {
 	s.mu.Lock()
