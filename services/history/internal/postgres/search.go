@@ -14,7 +14,7 @@ import (
 // An index of words (GIN) has no order: it would hand out all messages that have a word, to be sorted then. So in which
 // windows of the main stream a message is stands in the index beside its words, and a search looks at a small window first,
 // the newest, then at larger ones, as long as it does not find too much in one. A window is 2^level sequences.
-var reaches = []struct{ level, windows int64 }{{10, 1}, {10, 4}, {10, 16}, {14, 4}, {14, 16}, {18, 4}, {18, 16}}
+var reaches = []struct{ level, windows int64 }{{10, 1}, {10, 4}, {14, 1}, {14, 4}, {18, 1}, {18, 1}, {18, 2}, {18, 4}, {18, 8}}
 
 // most is what may be found at once; the smallest window does not have more.
 const most = 1 << 10
@@ -50,7 +50,7 @@ func find(places []string, words []record.Word) database.Finder {
 			return found, down, err
 		}
 	}
-	reach := 0
+	reach, dense := 0, record.Newest // from where on too much was found in a larger window
 	return func(ctx context.Context, db *sql.DB, top record.ID, n int) (found []record.ID, down record.ID, err error) {
 		for {
 			r := reaches[reach]
@@ -60,14 +60,18 @@ func find(places []string, words []record.Word) database.Finder {
 			if err != nil {
 				return nil, top, err
 			}
+			down = record.ID{Epoch: top.Epoch, Sequence: first << r.level}
 			if len(found) > most {
 				reach--
+				dense = down
 				continue
 			}
-			reach = min(reach+1, len(reaches)-1)
+			if down.Compare(dense) <= 0 {
+				reach = min(reach+1, len(reaches)-1)
+			}
 			found = slices.DeleteFunc(found, func(id record.ID) bool { return id.Compare(top) > 0 })
 			slices.SortFunc(found, func(a, b record.ID) int { return b.Compare(a) })
-			return found, record.ID{Epoch: top.Epoch, Sequence: first << r.level}, nil
+			return found, down, nil
 		}
 	}
 }
