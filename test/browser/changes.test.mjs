@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { afterEach, before, describe, test } from "node:test";
-import { suite, until } from "../harness.mjs";
+import { collect, next, suite, until } from "../harness.mjs";
 import { adminPassword, fresh, open, Person, shoot } from "./pages.mjs";
 
 describe("changed messages on the chat page", () => {
@@ -35,12 +35,20 @@ describe("changed messages on the chat page", () => {
     await bob.sees("frist");
     await ann.page.locator(".message.own").getByText("Stored").waitFor();
     assert.equal(await message(bob, "frist").getByRole("button", { name: "Edit" }).count(), 0, "another's message cannot be edited");
+    const eve = await site.client("Eve", room);
+    const heard = collect(eve, "typing");
+    const edited = next(eve, "message edited");
     await ann.input.fill("half a thought");
+    await heard.of(1);
     await message(ann, "frist").hover();
     await message(ann, "frist").getByRole("button", { name: "Edit" }).click();
     assert.equal(await ann.input.inputValue(), "frist");
     await shoot(ann.page, "chat-editing");
-    await ann.say("first");
+    await ann.input.fill("");
+    await ann.input.pressSequentially("first");
+    await ann.input.press("Enter");
+    await edited;
+    assert.equal(heard.all.length, 1, "who edits is not said to be typing");
     for (const person of [ann, bob]) {
       await person.sees("first");
       assert.equal(await message(person, "first").locator(".edited").count(), 1);
@@ -67,6 +75,40 @@ describe("changed messages on the chat page", () => {
     const dan = await site.chat("Dan", room);
     await dan.sees("This message was deleted.");
     assert.deepEqual(await dan.texts(), ["This message was deleted."]);
+  });
+
+  // The words are in view, at the height of the bubble, and at it: beside it, or on it where there is no room beside it.
+  async function besideBubble(row, tools) {
+    const [box, bubble, log] = await Promise.all([tools, row.locator(".bubble"), row.page().locator("#log")].map((place) => place.boundingBox()));
+    const said = JSON.stringify({ box, bubble, log });
+    const apart = Math.max(bubble.x - (box.x + box.width), box.x - (bubble.x + bubble.width));
+    assert.ok(apart < 16, `apart from the bubble: ${said}`);
+    assert.ok(box.y + box.height <= bubble.y + bubble.height && box.y + box.height > bubble.y, `not at the bubble's height: ${said}`);
+    assert.ok(box.x >= log.x && box.x + box.width <= log.x + log.width, `out of view: ${said}`);
+  }
+
+  test("what one may do with a message stands at its bubble", async () => {
+    const room = fresh("tools");
+    const ann = await site.chat("Ann", room);
+    const texts = ["short", "a long message ".repeat(20).trim()];
+    for (const text of texts) await ann.say(text);
+    const bob = await site.chat("Bob", room);
+    await bob.say("next");
+    await ann.sees("next");
+    for (const width of [1100, 390]) {
+      await ann.page.setViewportSize({ width, height: 800 });
+      for (const text of texts) {
+        const row = message(ann, text);
+        await row.getByText("Stored").waitFor({ state: "attached" });
+        await row.hover();
+        const tools = row.locator(".tools-box");
+        await besideBubble(row, tools);
+        await row.getByRole("button", { name: "Delete" }).click();
+        await row.getByRole("button", { name: "Really delete?" }).waitFor();
+        await besideBubble(row, tools);
+        await shoot(ann.page, `chat-tools-${width}-${text.slice(0, 5)}`);
+      }
+    }
   });
 
   test("an administrator changes what others said", async () => {
