@@ -29,7 +29,7 @@ describe("changed messages on the chat page", () => {
 
   test("one's own message is edited and deleted, and everybody sees it", async () => {
     const room = fresh("changes");
-    const ann = await site.chat("Ann", room);
+    const ann = await site.chat("Ann", room, { prepare: (page) => page.clock.install() });
     const bob = await site.chat("Bob", room);
     await ann.say("frist");
     await bob.sees("frist");
@@ -40,6 +40,7 @@ describe("changed messages on the chat page", () => {
     const edited = next(eve, "message edited");
     await ann.input.fill("half a thought");
     await heard.of(1);
+    await ann.page.clock.fastForward(5000); // a sign is given again after some seconds only
     await message(ann, "frist").hover();
     await message(ann, "frist").getByRole("button", { name: "Edit" }).click();
     assert.equal(await ann.input.inputValue(), "frist");
@@ -118,6 +119,7 @@ describe("changed messages on the chat page", () => {
     const admin = await signedIn(room);
     await admin.sees("something rude");
     await message(admin, "rude").hover();
+    await besideBubble(message(admin, "rude"), message(admin, "rude").locator(".tools-box"));
     await message(admin, "rude").getByRole("button", { name: "Delete" }).click();
     await message(admin, "rude").getByRole("button", { name: "Really delete?" }).click();
     await bob.sees("This message was deleted.");
