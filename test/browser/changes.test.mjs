@@ -78,36 +78,37 @@ describe("changed messages on the chat page", () => {
     assert.deepEqual(await dan.texts(), ["This message was deleted."]);
   });
 
-  // The words are in view, at the height of the bubble, and at it: beside it, or on it where there is no room beside it.
-  async function besideBubble(row, tools) {
-    const [box, bubble, log] = await Promise.all([tools, row.locator(".bubble"), row.page().locator("#log")].map((place) => place.boundingBox()));
-    const said = JSON.stringify({ box, bubble, log });
-    const apart = Math.max(bubble.x - (box.x + box.width), box.x - (bubble.x + bubble.width));
-    assert.ok(apart < 16, `apart from the bubble: ${said}`);
-    assert.ok(box.y + box.height <= bubble.y + bubble.height && box.y + box.height > bubble.y, `not at the bubble's height: ${said}`);
-    assert.ok(box.x >= log.x && box.x + box.width <= log.x + log.width, `out of view: ${said}`);
+  // The words, also those of a deletion, are in view, at the bubble's height, and at it: beside it, or on it where there is
+  // no room beside it.
+  async function besideBubble(row) {
+    const places = await row.evaluate((element) => {
+      const measure = () => {
+        const [box, bubble, log] = [".tools-box", ".bubble", "#log"].map((at) => (element.querySelector(at) ?? document.querySelector(at)).getBoundingClientRect());
+        return { box, bubble, log };
+      };
+      const before = measure();
+      element.querySelector(".tools button:last-child").click();
+      return [before, measure()].map((place) => JSON.parse(JSON.stringify(place)));
+    });
+    for (const { box, bubble, log } of places) {
+      const said = JSON.stringify({ box, bubble, log });
+      assert.ok(Math.max(bubble.left - box.right, box.left - bubble.right) < 16, `apart from the bubble: ${said}`);
+      assert.ok(box.bottom <= bubble.bottom && box.bottom > bubble.top, `not at the bubble's height: ${said}`);
+      assert.ok(box.left >= log.left && box.right <= log.right, `out of view: ${said}`);
+    }
+    assert.ok(places[1].box.width > places[0].box.width, "the deletion is asked about");
   }
 
   test("what one may do with a message stands at its bubble", async () => {
     const room = fresh("tools");
     const ann = await site.chat("Ann", room);
-    const texts = ["short", "a long message ".repeat(20).trim()];
-    for (const text of texts) await ann.say(text);
-    const bob = await site.chat("Bob", room);
-    await bob.say("next");
-    await ann.sees("next");
     for (const width of [1100, 390]) {
       await ann.page.setViewportSize({ width, height: 800 });
-      for (const text of texts) {
-        const row = message(ann, text);
-        await row.getByText("Stored").waitFor({ state: "attached" });
-        await row.hover();
-        const tools = row.locator(".tools-box");
-        await besideBubble(row, tools);
-        await row.getByRole("button", { name: "Delete" }).click();
-        await row.getByRole("button", { name: "Really delete?" }).waitFor();
-        await besideBubble(row, tools);
-        await shoot(ann.page, `chat-tools-${width}-${text.slice(0, 5)}`);
+      for (const text of [`${width}`, `${width} px are full of it `.repeat(20).trim()]) {
+        await ann.say(text);
+        const own = ann.page.locator(".message.own").last();
+        await until(async () => (await own.locator(".bubble").textContent()) === text && (await own.locator(".tools").count()) === 1, "the message to be stored");
+        await besideBubble(own);
       }
     }
   });
@@ -115,11 +116,12 @@ describe("changed messages on the chat page", () => {
   test("an administrator changes what others said", async () => {
     const room = fresh("moderated");
     const bob = await site.chat("Bob", room);
+    await bob.say("a word");
     await bob.say("something rude");
     const admin = await signedIn(room);
     await admin.sees("something rude");
+    await besideBubble(message(admin, "a word"));
     await message(admin, "rude").hover();
-    await besideBubble(message(admin, "rude"), message(admin, "rude").locator(".tools-box"));
     await message(admin, "rude").getByRole("button", { name: "Delete" }).click();
     await message(admin, "rude").getByRole("button", { name: "Really delete?" }).click();
     await bob.sees("This message was deleted.");
