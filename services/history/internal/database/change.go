@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/history/internal/record"
@@ -27,6 +28,7 @@ func (s *Store) Change(ctx context.Context, c record.Change) (m record.Message, 
 			return err
 		}
 		was := m
+		c.Time = m.ChangeTime(time.Now())
 		if err = c.Apply(&m); err != nil || string(was.Event) == string(m.Event) && was.Deleted.Equal(m.Deleted) {
 			return err
 		}

@@ -37,7 +37,7 @@ func (s *Service) change(action record.Action) answerer {
 				return nil, err
 			}
 		}
-		c := record.Change{Place: place, ID: id, Action: action, Value: r.Value, Most: s.maxSize() - changeOverhead, Time: time.Now().UTC(),
+		c := record.Change{Place: place, ID: id, Action: action, Value: r.Value, Most: s.maxSize() - changeOverhead,
 			By: record.By{User: r.User, Socket: record.Text(r.Socket), Name: record.Text(r.Name), Admin: r.Admin}}
 		if err := s.arrived(ctx, c); err != nil {
 			return nil, changeRefusal(err)

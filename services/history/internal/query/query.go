@@ -49,8 +49,9 @@ const (
 	workers = 8
 	// maxWaiting bounds the requests that wait for a worker; beyond it they are refused at once.
 	maxWaiting = 256
-	// answerWait bounds an answer; askers have given up by then. An erasure goes on for as long as eraseWait.
-	answerWait = 5 * time.Second
+	// answerWait bounds an answer, from when the request came; askers have given up by then, and what they want after it must
+	// not be overtaken by it. An erasure goes on for as long as eraseWait.
+	answerWait = contract.HistoryWait
 	eraseWait  = 10 * time.Minute
 	// maxReply bounds a reply even where NATS would take more, so that a page stays a page.
 	maxReply = 8 << 20
@@ -88,6 +89,7 @@ type question struct {
 	micro.Request
 	endpoint string
 	answer   answerer
+	came     time.Time
 }
 
 // answerer answers the JSON of a request with JSON. Its error may be a [refusal].
@@ -159,13 +161,15 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) listen(service micro.Service) error {
 	endpoints := s.endpoints()
 	for _, name := range slices.Sorted(maps.Keys(endpoints)) {
-		handler := micro.HandlerFunc(func(req micro.Request) { s.take(question{req, name, endpoints[name]}) })
+		handler := micro.HandlerFunc(func(req micro.Request) { s.take(question{req, name, endpoints[name], time.Now()}) })
 		if err := service.AddEndpoint(name, handler, micro.WithEndpointSubject(s.Subjects.Endpoint(contract.History, name))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+const tooMuch = "history has too much to do at the moment, try again"
 
 // take is the endpoints' handler: it only hands over.
 func (s *Service) take(q question) {
@@ -180,7 +184,7 @@ func (s *Service) take(q question) {
 	}
 	s.mu.Unlock()
 	if !taken {
-		s.refuse(q, contract.CodeUnavailable, "history has too much to do at the moment, try again")
+		s.refuse(q, contract.CodeUnavailable, tooMuch)
 	}
 }
 
@@ -190,8 +194,12 @@ func (s *Service) answer(ctx context.Context, q question) {
 	if q.endpoint == contract.HistoryErase {
 		wait = eraseWait
 	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
+	ctx, cancel := context.WithDeadline(ctx, q.came.Add(wait))
 	defer cancel()
+	if ctx.Err() != nil {
+		s.refuse(q, contract.CodeUnavailable, tooMuch)
+		return
+	}
 	reply, err := q.answer(ctx, q.Data())
 	var no refusal
 	switch {

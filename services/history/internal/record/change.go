@@ -44,7 +44,7 @@ type Change struct {
 	Action Action
 	Value  json.RawMessage // Edit: the event's new last argument
 	Most   int             // bytes that an edited event may have; 0: any number
-	Time   time.Time
+	Time   time.Time       // [Message.ChangeTime], in the transaction that makes it
 }
 
 // Trace is a change that was made.
@@ -67,6 +67,17 @@ func (m Message) mine(by By) bool {
 		return m.User == by.User
 	}
 	return m.Socket != "" && m.Socket == by.Socket
+}
+
+// ChangeTime is the time of a change that is made now. Each change of a message is later than the one before it, whatever
+// the clocks of several instances say, by what JavaScript can tell apart: by their times clients know what is the last.
+func (m Message) ChangeTime(now time.Time) time.Time {
+	const tick = time.Millisecond
+	now = now.UTC().Truncate(tick)
+	if last := m.Edited.Truncate(tick); !now.After(last) {
+		return last.Add(tick)
+	}
+	return now
 }
 
 // Apply changes the message, or says why not: [ErrNotYours], [ErrGone] or [ErrUnfitting].
