@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -47,9 +48,13 @@ func (s *Store) change(ctx context.Context, tx *sql.Tx, c record.Change, was, is
 	if err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, s.sql(`UPDATE messages SET payload = ?, lengths = ?, edited = ?, deleted = ? WHERE id = ?`),
-		contract.JoinPayload(is.Event, is.Attachments), contract.FormatAttachments(is.Attachments), nanoseconds(is.Edited), nanoseconds(is.Deleted), is.Row); err != nil {
+	updated, err := tx.ExecContext(ctx, s.sql(`UPDATE messages SET payload = ?, lengths = ?, edited = ?, deleted = ? WHERE id = ?`),
+		contract.JoinPayload(is.Event, is.Attachments), contract.FormatAttachments(is.Attachments), nanoseconds(is.Edited), nanoseconds(is.Deleted), is.Row)
+	if err != nil {
 		return err
+	}
+	if n, err := updated.RowsAffected(); err != nil || n == 0 {
+		return cmp.Or(err, record.ErrNotFound)
 	}
 	if _, err := tx.ExecContext(ctx, s.sql(s.DropWords), is.Row); err != nil {
 		return err
