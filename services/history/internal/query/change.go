@@ -16,6 +16,8 @@ const (
 	arrivalPause = 50 * time.Millisecond
 	// changeOverhead is left for what clients hear of a change besides the event: names of 128 bytes, in JSON.
 	changeOverhead = 4 << 10
+	// heardOverhead is left for the header Nats-Msg-Id, which has a room's name.
+	heardOverhead = 512
 )
 
 // change answers a [contract.ChangeRequest] with [contract.Done].
@@ -37,7 +39,7 @@ func (s *Service) change(action record.Action) answerer {
 				return nil, err
 			}
 		}
-		c := record.Change{Place: place, ID: id, Action: action, Value: r.Value, Most: s.maxSize() - changeOverhead,
+		c := record.Change{Place: place, ID: id, Action: action, Value: r.Value, Most: s.maxSize() - changeOverhead, Heard: s.maxHeard(),
 			By: record.By{User: r.User, Socket: record.Text(r.Socket), Name: record.Text(r.Name), Admin: r.Admin}}
 		if err := s.arrived(ctx, c); err != nil {
 			return nil, changeRefusal(err)
@@ -45,6 +47,14 @@ func (s *Service) change(action record.Action) answerer {
 		s.Changed()
 		return reply(contract.Done{OK: true})
 	}
+}
+
+// maxHeard is how large what clients hear of an edit may be, since the main stream must take it; 0: as large as an edit.
+func (s *Service) maxHeard() int {
+	if largest := s.Largest(); largest > 0 {
+		return max(1, largest-heardOverhead)
+	}
+	return 0
 }
 
 // arrived makes the change, and waits a while for a message that is not there yet. Few may wait at a time: whoever asks

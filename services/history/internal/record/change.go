@@ -19,6 +19,8 @@ var (
 	ErrUnfitting = errors.New("the message cannot be edited so")
 )
 
+var errTooLarge = fmt.Errorf("%w: it would be larger than a message may be", ErrUnfitting)
+
 // Action is what a change does.
 type Action string
 
@@ -44,6 +46,7 @@ type Change struct {
 	Action Action
 	Value  json.RawMessage // Edit: the event's new last argument
 	Most   int             // bytes that an edited event may have; 0: any number
+	Heard  int             // bytes that what clients hear of an edit may have; 0: any number
 	Time   time.Time       // [Message.ChangeTime], in the transaction that makes it
 }
 
@@ -98,7 +101,7 @@ func (c Change) Apply(m *Message) error {
 		return err
 	}
 	if c.Most > 0 && len(event) > c.Most {
-		return fmt.Errorf("%w: it would be larger than a message may be", ErrUnfitting)
+		return errTooLarge
 	}
 	if !bytes.Equal(event, m.Event) {
 		m.Event, m.Edited = event, c.Time
@@ -131,6 +134,7 @@ func rawBytes(elements []json.RawMessage) func(func([]byte) bool) {
 
 // Announce is the event by which clients in one of the message's places hear of the change:
 // ["message edited",{…}] or ["message deleted",{…}], see [contract.HistoryChanged].
+// It fails with [ErrUnfitting] if an edit makes it too large.
 func (c Change) Announce(m Message, target string) ([]byte, error) {
 	room, err := Place{m.Namespace, target}.Room()
 	if err != nil {
@@ -150,6 +154,9 @@ func (c Change) Announce(m Message, target string) ([]byte, error) {
 	out := bytes.TrimSpace(b.Bytes())
 	if c.Action == Edit {
 		out = slices.Concat(bytes.TrimSuffix(out, []byte(`0}]`)), m.Event, []byte(`}]`))
+		if c.Heard > 0 && len(out) > c.Heard {
+			return nil, errTooLarge
+		}
 	}
 	return out, nil
 }
