@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -43,6 +44,15 @@ func (s *Store) walk(ctx context.Context, query string, place record.Place, from
 		return fmt.Errorf("read %s in %s: %w", place.Target, place.Namespace, err)
 	}
 	return nil
+}
+
+// Newest is the id of the newest message; the zero one if there is none.
+func (s *Store) Newest(ctx context.Context) (id record.ID, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT epoch, sequence FROM messages ORDER BY epoch DESC, sequence DESC LIMIT 1`).Scan(&id.Epoch, &id.Sequence)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return id, fmt.Errorf("look for the newest message: %w", err)
+	}
+	return id, nil
 }
 
 // steps runs a query again and again, from where it ended, until it finds fewer than n or each has enough. Its last

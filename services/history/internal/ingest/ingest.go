@@ -30,6 +30,8 @@ type Store interface {
 	// Append stores messages in one transaction; those it has already change nothing. The error wraps
 	// [record.ErrRefused] if trying again is in vain.
 	Append(ctx context.Context, messages []record.Message) (stored, redacted int, err error)
+	// Newest is the id of the newest message; the zero one if there is none.
+	Newest(ctx context.Context) (record.ID, error)
 	// ID names the database.
 	ID() string
 	// Epoch and NoteEpoch remember the incarnations of the main stream.

@@ -57,29 +57,39 @@ func (s *Service) maxHeard() int {
 	return 0
 }
 
-// arrived makes the change, and waits a while for a message that is not there yet. Few may wait at a time: whoever asks
-// for what does not exist must not hold up the others.
+// arrived makes the change, and waits a while for a message that is expected. Few may wait at a time, so that they do not
+// hold up the others.
 func (s *Service) arrived(ctx context.Context, c record.Change) error {
 	_, err := s.store.Change(ctx, c)
 	if !errors.Is(err, record.ErrNotFound) {
+		return err
+	}
+	if !s.Expects(ctx, c.Place, c.ID) {
+		_, err = s.store.Change(ctx, c) // it may have come meanwhile
 		return err
 	}
 	select {
 	case s.arrival <- struct{}{}:
 		defer func() { <-s.arrival }()
 	default:
-		return err
+		return errNotYet
 	}
-	for end := time.Now().Add(arrivalWait); errors.Is(err, record.ErrNotFound) && time.Now().Before(end); {
+	for end := time.Now().Add(arrivalWait); errors.Is(err, record.ErrNotFound); {
+		if time.Now().After(end) {
+			return errNotYet
+		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return errNotYet
 		case <-time.After(arrivalPause):
 		}
 		_, err = s.store.Change(ctx, c)
 	}
 	return err
 }
+
+// errNotYet is no final refusal.
+var errNotYet = refusal{contract.CodeUnavailable, "the message is not in history yet, try again"}
 
 // changeRefusal is what the asker hears of why a message cannot be changed.
 func changeRefusal(err error) error {

@@ -68,6 +68,8 @@ type Options struct {
 	Changed func()
 	// Lag says how many posts wait to be stored; -1 if that is not known.
 	Lag func() int64
+	// Expects says whether a message that is not there may still come.
+	Expects func(ctx context.Context, place record.Place, id record.ID) bool
 	// Largest is the size of the largest message that the main stream takes; 0 if it has no limit but NATS's.
 	Largest func() int
 	// Problem says why nothing can be stored now; nil if it can.
