@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/socketio"
 )
 
 // Why a change is refused. The texts are for the one who wants it.
@@ -119,7 +120,11 @@ func replaceLast(event []byte, value json.RawMessage) ([]byte, error) {
 		return nil, fmt.Errorf("%w: the new argument is not JSON", ErrUnfitting)
 	}
 	elements[len(elements)-1] = value
-	return slices.Concat([]byte{'['}, bytes.Join(slices.Collect(rawBytes(elements)), []byte{','}), []byte{']'}), nil
+	changed := slices.Concat([]byte{'['}, bytes.Join(slices.Collect(rawBytes(elements)), []byte{','}), []byte{']'})
+	if err := socketio.ValidArgs(changed, 0); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnfitting, err)
+	}
+	return changed, nil
 }
 
 func rawBytes(elements []json.RawMessage) func(func([]byte) bool) {
