@@ -14,9 +14,12 @@ import (
 
 // Change edits or deletes a message, keeps what it was in its trail, and notes that the clients in all its places
 // must be told. It returns the message as it is then. The errors are those of [record.Change.Apply], or
-// [record.ErrNotFound].
+// [record.ErrNotFound], or [record.ErrDeleted].
 func (s *Store) Change(ctx context.Context, c record.Change) (m record.Message, err error) {
 	err = s.inTx(ctx, s.Exclusive, func(tx *sql.Tx) error {
+		if err := s.exists(ctx, tx, c.By.User); err != nil {
+			return err
+		}
 		m, err = scan(tx.QueryRowContext(ctx, s.sql(`SELECT `+columns+` FROM places p JOIN messages m ON m.id = p.message
 			WHERE p.namespace = ? AND p.target = ? AND p.epoch = ? AND p.sequence = ?`), c.Place.Namespace, c.Place.Target, c.ID.Epoch, c.ID.Sequence))
 		if errors.Is(err, sql.ErrNoRows) {

@@ -91,7 +91,7 @@ func (s *Service) arrived(ctx context.Context, c record.Change) error {
 // errNotYet is no final refusal.
 var errNotYet = refusal{contract.CodeUnavailable, "the message is not in history yet, try again"}
 
-// changeRefusal is what the asker hears of why a message cannot be changed.
+// changeRefusal is what the asker hears of why a message cannot be changed, or a mark be set.
 func changeRefusal(err error) error {
 	for _, known := range []struct {
 		err  error
@@ -101,6 +101,7 @@ func changeRefusal(err error) error {
 		{record.ErrNotYours, contract.CodeForbidden},
 		{record.ErrGone, contract.CodeConflict},
 		{record.ErrUnfitting, contract.CodeInvalid},
+		{record.ErrDeleted, contract.CodeConflict},
 	} {
 		if errors.Is(err, known.err) {
 			return refusal{known.code, why(err, known.err)}

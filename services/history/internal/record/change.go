@@ -12,12 +12,13 @@ import (
 	"github.com/natter-io/natter/pkg/socketio"
 )
 
-// Why a change is refused. The texts are for the one who wants it.
+// Why a change, or a mark, is refused. The texts are for the one who wants it.
 var (
 	ErrNotFound  = errors.New("there is no such message here")
 	ErrNotYours  = errors.New("the message is another's: only its author and administrators may change it")
 	ErrGone      = errors.New("the message is deleted")
 	ErrUnfitting = errors.New("the message cannot be edited so")
+	ErrDeleted   = errors.New("the user is deleted")
 )
 
 var errTooLarge = fmt.Errorf("%w: it would be larger than a message may be", ErrUnfitting)
