@@ -49,27 +49,17 @@ var socketIO = []string{
 	"cors.origin", "cors.methods", "cors.allowedHeaders", "cors.exposedHeaders", "cors.credentials", "cors.maxAge", "cors.optionsSuccessStatus", "cors.preflightContinue",
 }
 
-// elsewhere says where those are that are no settings.
-var elsewhere = [][2]string{
-	{"`adapter`", "NATS is in its place; there is nothing to choose"},
-	{"`connectionStateRecovery.skipMiddlewares`", "middlewares always run again: who was blocked meanwhile stays out"},
-	{"`cleanupEmptyChildNamespaces`", "always so: a namespace of a pattern that nobody is in costs a gateway nothing"},
-	{"`wsEngine`, `initialPacket`, `destroyUpgrade`, `destroyUpgradeTimeout`, `cors.preflightContinue`", "belong to a server inside a Node process"},
-	{"`cookie.expires`, `cookie.priority`, `cookie.encode`", "no: `cookie.maxAge` says when it ends, and a session id needs no encoding"},
-	{"other parameters of `httpCompression` and `perMessageDeflate`", "no: levels are the fastest ones, and WebSockets are compressed without context takeover in both directions, so that no connection holds a compressor and a message is compressed once for all who hear it"},
-}
-
 // TestEverySocketIOOptionIsAccountedFor: a setting has its name, or the document says where it is.
 func TestEverySocketIOOptionIsAccountedFor(t *testing.T) {
 	settings := list(t, gatewayd.Name, &gatewayd.Config{})
-	var text string
-	for _, e := range elsewhere {
-		text += e[0]
+	var other []string
+	for _, e := range new(gatewayd.Settings).Elsewhere() {
+		other = append(other, e.Names...)
 	}
 	for _, name := range socketIO {
 		isSetting := slices.ContainsFunc(settings, func(s config.Setting) bool { return s.Tag.Get("socketio") == name })
-		if isSetting == strings.Contains(text, "`"+name+"`") && name != "httpCompression" && name != "perMessageDeflate" {
-			t.Errorf("%s: is a setting with this tag socketio: %v; it must be either that or in the table elsewhere", name, isSetting)
+		if isSetting == slices.Contains(other, name) {
+			t.Errorf("%s: is a setting with this tag socketio: %v; it must be either that or in Settings.Elsewhere", name, isSetting)
 		}
 	}
 	for _, s := range settings {
@@ -98,8 +88,12 @@ func documentOptions(t *testing.T) []byte {
 	b.WriteString("\n## Gateway\n\n### Options of Socket.IO\n\nThe key in the file is Socket.IO's name.\n\n")
 	settingsTable(&b, gateway, named)
 	b.WriteString("\nWhat else a Socket.IO server has:\n\n| option of Socket.IO | here |\n|---|---|\n")
-	for _, e := range elsewhere {
-		fmt.Fprintf(&b, "| %s | %s |\n", e[0], e[1])
+	for _, e := range new(gatewayd.Settings).Elsewhere() {
+		names := make([]string, len(e.Names))
+		for i, name := range e.Names {
+			names[i] = code(name)
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(names, ", "), e.Why)
 	}
 	b.WriteString("\n### The gateway's own\n\n")
 	settingsTable(&b, gateway, func(s config.Setting) bool { return !named(s) })

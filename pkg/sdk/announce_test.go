@@ -34,3 +34,24 @@ func TestStartSaysWhatIsServed(t *testing.T) {
 		t.Errorf("warned of names that are none:\n%s", log)
 	}
 }
+
+// A service that starts before the first gateway is nothing to worry about, unless no gateway comes.
+func TestAServiceMayStartBeforeTheFirstGateway(t *testing.T) {
+	t.Parallel()
+	for _, comes := range []bool{true, false} {
+		srv := natstest.Run(t)
+		var said logged
+		server := newServer(t, srv.Connect(t), func(o *sdk.Options) { o.Log = slog.New(slog.NewTextHandler(&said, nil)) })
+		server.Of("/shop")
+		start(t, server)
+		want := `level=WARN msg="namespaces are not registered yet, trying on" service=orders error="nats: bucket not found: a gateway makes the bucket NATTER_NAMESPACES when it starts"`
+		if comes {
+			newGateway(t, srv)
+			want = `level=INFO msg="namespaces are registered"`
+		}
+		eventually(t, want, func() bool { return strings.Contains(said.String(), want) })
+		if log := said.String(); comes && strings.Contains(log, "level=WARN") {
+			t.Errorf("a gateway came, and yet:\n%s", log)
+		}
+	}
+}

@@ -49,7 +49,8 @@ func decodeAuth(auth json.RawMessage, pointer any) error {
 	return nil
 }
 
-// SetUser says who the client is. The user's id stands in the headers of its events, the name in stamps.
+// SetUser says who the client is. The user's id stands in the headers of its events, the name in stamps. The socket is in the
+// room user:<id> of its namespace from then on.
 func (c *Client) SetUser(id, name string) { c.admission.User, c.admission.Name = id, name }
 
 // Grant gives roles, which a namespace's configuration may demand.

@@ -176,7 +176,8 @@ func (r *run) keep(failed error) {
 			retry.Stop()
 			return
 		}
-		if r.ctx.Err() == nil && failed.Error() != said {
+		starting := errors.Is(failed, jetstream.ErrBucketNotFound) && wait < retryMost // so may be the first gateway
+		if r.ctx.Err() == nil && failed.Error() != said && !starting {
 			said = failed.Error()
 			log.Warn("namespaces are not registered yet, trying on", "error", failed)
 		}

@@ -51,5 +51,8 @@ describe("examples/embedded", () => {
     const gone = Promise.all([next(ann, "disconnect"), next(bob, "disconnect")]);
     await embedded.stop();
     for (const [reason] of await gone) assert.match(reason, /^transport (close|error)$/);
+    const warnings = embedded.output.split("\n").filter((line) => / (WARN|ERROR) /.test(line) && !line.includes("the client bundles are not served"));
+    assert.deepEqual(warnings, []);
+    assert.match(embedded.output, /connected to NATS .*nats="in this process"/);
   });
 });

@@ -34,6 +34,7 @@ func (l *loader) readFile(path string) error {
 	}
 	f := &yamlFile{path: path, l: l}
 	clear(l.texts) // kong may have the sources read more than once
+	l.trees = nil
 	tree, err := parser.ParseBytes(content, 0)
 	if err != nil {
 		return &sourceError{f.yamlError(err, "")}
@@ -114,6 +115,10 @@ func (f *yamlFile) entry(kv *ast.MappingValueNode, group []string) {
 		f.group(kv.Value, path)
 		return
 	}
+	if why := f.l.why(dotted); why != "" {
+		f.fail(kv.Key, "unknown setting %s: %s", dotted, why)
+		return
+	}
 	f.fail(kv.Key, "unknown setting %s%s", dotted, didYouMean(dotted, "", known))
 }
 
@@ -122,6 +127,7 @@ func (f *yamlFile) decode(n ast.Node, s setting) {
 	if err := yaml.NodeToValue(n, s.field.Addr().Interface(), yaml.Strict()); err != nil {
 		f.errs = append(f.errs, f.yamlError(err, s.path()+": "))
 	}
+	f.l.trees = append(f.l.trees, tree{s.path(), f, n})
 }
 
 // text keeps what the file says about a setting, to be parsed as its flag would be.

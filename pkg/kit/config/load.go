@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -33,8 +34,10 @@ type loader struct {
 	environ []string
 	stdout  io.Writer
 
-	settings []setting
-	texts    map[string]text // by flag: what the file and the environment say
+	settings  []setting
+	elsewhere []Elsewhere
+	texts     map[string]text // by flag: what the file and the environment say
+	trees     []tree          // what the file says of its own settings
 }
 
 // text is a value before it is parsed, and where it comes from.
@@ -54,7 +57,7 @@ type text struct {
 //
 // The error is ErrDone after --help and --version. Any other is worded for the
 // person who starts the program, in one line per mistake. A line of Validate that begins with a setting's key in
-// the file and a colon ends with the place where it was set.
+// the file and a colon ends with the place where it was set. cfg may have a method Elsewhere() []Elsewhere.
 func Load(name, about string, args []string, cfg any, opts ...Option) error {
 	l := &loader{name: name, version: buildVersion(), environ: os.Environ(), stdout: os.Stdout, texts: map[string]text{}}
 	for _, opt := range opts {
@@ -75,6 +78,9 @@ func (l *loader) parse(about string, args []string, cfg any) error {
 	var err error
 	if l.settings, err = settings(v.Elem(), "", nil); err != nil {
 		return fmt.Errorf("config: %T: %w", cfg, err)
+	}
+	if e, ok := cfg.(interface{ Elsewhere() []Elsewhere }); ok {
+		l.elsewhere = e.Elsewhere()
 	}
 
 	parser, err := kong.New(&builtin{}, kong.Embed(cfg), kong.Name(l.name), kong.Description(about), kong.NoDefaultHelp(),
@@ -182,5 +188,27 @@ func (l *loader) explain(err error) error {
 	case errors.As(err, &own):
 		return own.error
 	}
+	if name, unknown := strings.CutPrefix(err.Error(), "unknown flag --"); unknown {
+		name, _, _ = strings.Cut(name, ",")
+		err = fmt.Errorf("unknown flag --%s%s", name, l.meantFlag(name))
+	}
 	return fmt.Errorf("%w (%s --help lists all settings)", err, l.name)
+}
+
+// meantFlag ends an error about an unknown flag with the one that was meant, which may be a switch turned off.
+func (l *loader) meantFlag(name string) string {
+	candidates := []string{"help", "version", "config"}
+	for _, s := range l.settings {
+		if s.fileOnly() {
+			continue
+		}
+		candidates = append(candidates, s.flag)
+		if _, off := s.tag.Lookup("negatable"); off {
+			candidates = append(candidates, "no-"+s.flag)
+		}
+	}
+	if n := nearest(name, candidates); n != "" {
+		return fmt.Sprintf(", did you mean %q?", "--"+n)
+	}
+	return ""
 }

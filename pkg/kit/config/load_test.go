@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,7 +83,19 @@ func (g gateway) Validate() error {
 	if g.Workers == 0 {
 		return fmt.Errorf("workers: 0 is not valid: want at least 1")
 	}
+	for name, ns := range g.Namespaces {
+		if slices.Contains(ns.Use, "x") {
+			return fmt.Errorf("namespaces: namespace %s: use: %q is nobody", name, "x")
+		}
+		if ns.Key == "none" {
+			return fmt.Errorf("namespaces: namespace %s: wait: is not set", name)
+		}
+	}
 	return nil
+}
+
+func (g gateway) Elsewhere() []Elsewhere {
+	return []Elsewhere{{[]string{"adapter"}, "use `rate`"}, {[]string{"ticket.ink"}, "tickets are black"}}
 }
 
 func defaults() gateway {
@@ -215,6 +228,10 @@ func TestLoadRefuses(t *testing.T) {
 		"wrong env":        {env: []string{"NATTER_GATEWAY_WORKERS=many"}, want: `environment variable NATTER_GATEWAY_WORKERS: "many" is not valid: want a whole number of at least 0`},
 		"secret's file":    {env: []string{"NATTER_GATEWAY_NATS_PASSWORD=file:/nowhere/s"}, want: "environment variable NATTER_GATEWAY_NATS_PASSWORD: [redacted] is not valid: the secret's file: open /nowhere/s: no such file or directory"},
 		"unknown flag":     {args: []string{"--wokers=1"}, want: `unknown flag --wokers, did you mean "--workers"? (natter-gateway --help lists all settings)`},
+		"flag turned off":  {args: []string{"--norecovery"}, want: `unknown flag --norecovery, did you mean "--no-recovery"? (natter-gateway --help lists all settings)`},
+		"flag of nothing":  {args: []string{"--zzzzzz"}, want: `unknown flag --zzzzzz (natter-gateway --help lists all settings)`},
+		"elsewhere":        {yaml: "adapter: {a: b}", want: "FILE:1: unknown setting adapter: use rate"},
+		"elsewhere, group": {yaml: "ticket:\n  path: /x\n  ink: blue", want: "FILE:3: unknown setting ticket.ink: tickets are black"},
 		"wrong flag":       {args: []string{"--max-http-buffer-size=1XB"}, want: `--max-http-buffer-size: "1XB" is not a size in bytes such as 1000000, 1e6, 64KB or 1MiB (natter-gateway --help lists all settings)`},
 		"enum flag":        {args: []string{"--format=xml"}, want: `--format must be one of "text","json" but got "xml" (natter-gateway --help lists all settings)`},
 		"argument":         {args: []string{"serve"}, want: "unexpected argument serve (natter-gateway --help lists all settings)"},
@@ -222,6 +239,8 @@ func TestLoadRefuses(t *testing.T) {
 		"Validate, file":   {yaml: "rate: 1\nworkers: 0", want: "workers: 0 is not valid: want at least 1 (FILE:2)"},
 		"Validate, env":    {yaml: "workers: 1", env: []string{"NATTER_GATEWAY_WORKERS=0"}, want: "workers: 0 is not valid: want at least 1 (NATTER_GATEWAY_WORKERS)"},
 		"Validate, over":   {yaml: "workers: 0", args: []string{"--workers", "0"}, want: "workers: 0 is not valid: want at least 1 (--workers)"},
+		"Validate, tree":   {yaml: "namespaces:\n  /a: {}\n  \"/b c\":\n    use:\n    - x", want: `namespaces: namespace /b c: use: "x" is nobody (FILE:4)`},
+		"Validate, absent": {yaml: "namespaces:\n  /a:\n    use: []\n  /b: {key: none}", want: `namespaces: namespace /b: wait: is not set (FILE:4)`},
 		"group's Validate": {args: []string{"--nats-cert-file=x", "--nats-url="}, want: "nats: certFile and keyFile go together\nnats: url is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {

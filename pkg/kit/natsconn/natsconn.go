@@ -122,19 +122,34 @@ func Dial(ctx context.Context, o Options, log *slog.Logger, extra ...nats.Option
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
-	w := &watcher{log: log.With("nats", redactURL(o.URL)), attempt: make(chan error, 1), connected: make(chan struct{})}
+	where, to := redactURL(o.URL), "NATS at "+redactURL(o.URL)
+	if inProcess(extra) {
+		where, to = "in this process", "NATS in this process"
+	}
+	w := &watcher{log: log.With("nats", where), inProcess: inProcess(extra), attempt: make(chan error, 1), connected: make(chan struct{})}
 	nopts := append(noLoss(o), w.handlers()...)
 	nopts = append(nopts, auth...)
 	nc, err := nats.Connect(o.URL, append(nopts, extra...)...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w", redactURL(o.URL), err)
+		return nil, fmt.Errorf("connect to %s: %w", to, err)
 	}
 	if err := w.wait(ctx, nc); err != nil {
 		w.quiet.Store(true)
 		nc.Close()
-		return nil, fmt.Errorf("connect to NATS at %s: %w", redactURL(o.URL), err)
+		return nil, fmt.Errorf("connect to %s: %w", to, err)
 	}
 	return nc, nil
+}
+
+// inProcess says whether the options lead to a server in this process, whatever the URL says.
+func inProcess(opts []nats.Option) bool {
+	var all nats.Options
+	for _, opt := range opts {
+		if opt(&all) != nil {
+			return false // Connect says so
+		}
+	}
+	return all.InProcessServer != nil
 }
 
 // noLoss are the settings under which the client neither gives up nor hides a

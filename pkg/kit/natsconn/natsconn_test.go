@@ -156,10 +156,14 @@ func TestDialEndsWithContext(t *testing.T) {
 func TestInProcess(t *testing.T) {
 	t.Parallel()
 	s := natstest.Run(t)
-	_, log := newLog()
+	book, log := newLog()
 	nc := dial(t, Options{URL: "nats://127.0.0.1:1"}, log, s.InProcess())
 	if err := nc.Flush(); err != nil {
 		t.Error(err)
+	}
+	book.await(t, `msg="connected to NATS" nats="in this process" server=`)
+	if strings.Contains(book.String(), "nats://") {
+		t.Errorf("the log names an address that nobody has asked: %s", book)
 	}
 }
 

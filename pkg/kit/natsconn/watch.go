@@ -17,6 +17,7 @@ import (
 // the connection's callback goroutine.
 type watcher struct {
 	log       *slog.Logger
+	inProcess bool          // no URL was followed
 	attempt   chan error    // the latest failed attempt, while Dial waits
 	connected chan struct{} // closed at the first success
 	once      sync.Once
@@ -26,7 +27,7 @@ type watcher struct {
 func (w *watcher) handlers() []nats.Option {
 	return []nats.Option{
 		nats.ConnectHandler(func(nc *nats.Conn) {
-			w.log.Info("connected to NATS", "server", nc.ConnectedServerName(), "url", nc.ConnectedUrlRedacted())
+			w.log.Info("connected to NATS", w.server(nc)...)
 			w.once.Do(func() { close(w.connected) })
 		}),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
@@ -36,8 +37,7 @@ func (w *watcher) handlers() []nats.Option {
 			w.log.Warn("lost the connection to NATS; reconnecting, until then publishing fails", "error", err)
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			w.log.Info("connected to NATS again; core messages sent meanwhile are lost",
-				"server", nc.ConnectedServerName(), "url", nc.ConnectedUrlRedacted(), "reconnects", nc.Statistics.Reconnects)
+			w.log.Info("connected to NATS again; core messages sent meanwhile are lost", append(w.server(nc), "reconnects", nc.Statistics.Reconnects)...)
 			w.once.Do(func() { close(w.connected) })
 		}),
 		nats.ReconnectErrHandler(w.failed),
@@ -48,6 +48,15 @@ func (w *watcher) handlers() []nats.Option {
 			}
 		}),
 	}
+}
+
+// server is where the connection leads, for the log.
+func (w *watcher) server(nc *nats.Conn) []any {
+	args := []any{"server", nc.ConnectedServerName()}
+	if !w.inProcess {
+		args = append(args, "url", nc.ConnectedUrlRedacted())
+	}
+	return args
 }
 
 func (w *watcher) isConnected() bool {

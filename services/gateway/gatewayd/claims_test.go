@@ -3,11 +3,14 @@ package gatewayd_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/natstest"
 	"github.com/natter-io/natter/services/gateway/gatewayd"
 )
 
@@ -113,4 +116,46 @@ func TestClaimThatIsLateGivesWay(t *testing.T) {
 	}
 	d.say([]string{s.id}, 1, 2)
 	second.wantSaid("1")
+}
+
+// TestClaimOfWhichNobodyToldClosesTheOldConnection has a client go on at another gateway while its own is away from NATS, for
+// less than its lease. What gateways tell each other is lost then, and nothing is to be stored of the client, which would tell.
+func TestClaimOfWhichNobodyToldClosesTheOldConnection(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	link := natstest.Proxy(t, d.nats.URL())
+	lease := func(c *gatewayd.Config) { c.Lease = 6 * time.Second }
+	a := d.gateway(lease, func(c *gatewayd.Config) { c.NATS.URL = link.URL() })
+	b := d.gateway(lease)
+	b.awaitPeers(2)
+	s, pid := a.connectKept("/", "")
+	ended, endedPID := a.connectKept("/", "")
+	other, _ := a.connectKept("/", "")
+	d.say(nil, 0, 1)
+	last := s.wantSaid("0")
+	link.Cut()
+	a.awaitReadiness(http.StatusServiceUnavailable)
+	lives := d.listen("natter.on._.*.>")
+	again := b.back("/", pid, last)
+	gone := b.back("/", endedPID, last)
+	if again.kept() != pid || gone.kept() != endedPID {
+		t.Fatal("did not go on")
+	}
+	gone.send("1") // and it leaves
+	wait(t, "its end", func() bool { saved, _ := d.session(endedPID); return saved.Ended })
+	link.Heal()
+	s.wantOver()
+	ended.wantOver()
+	wait(t, "the old sockets' end", func() bool { return a.metric("natter_gateway_sockets") == 1 })
+	d.say([]string{s.id}, 1, 2)
+	again.wantSaid("1")
+	other.wantAlive()
+	other.emit(`"hello"`) // after all that its gateway has said
+	heard := make(map[string]int)
+	for heard["hello"] == 0 {
+		heard[strings.Split(recv(t, "what services hear", lives).Subject, ".")[3]]++
+	}
+	if heard["connect"] != 2 || heard["disconnect"] != 3 {
+		t.Fatalf("services heard %v", heard)
+	}
 }

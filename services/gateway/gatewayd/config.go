@@ -108,50 +108,6 @@ func Defaults() Config {
 	return cfg
 }
 
-// DefaultNamespaces are declared when the settings declare none and have the chat: a chat that needs no back end, and an
-// admin namespace for those to whom the auth service gives the role.
-func DefaultNamespaces() map[string]contract.Namespace {
-	return map[string]contract.Namespace{
-		"/": {
-			Use:    []string{"auth"},
-			Guests: true,
-			Events: map[string]contract.Rule{
-				"chat message":   {Action: contract.ActionPost, To: "all", Args: 1, ID: "args[1]"},
-				"room message":   {Action: contract.ActionPost, To: "room", Args: 2, ID: "args[2]", Members: true},
-				"join":           {Action: contract.ActionJoin, Args: 1, Announce: true},
-				"leave":          {Action: contract.ActionLeave, Args: 1},
-				"typing":         {Action: contract.ActionVolatile, To: "room", Args: 1, Members: true, Except: "sender"},
-				"who":            {Action: contract.ActionWho, Args: 1},
-				"history":        {Action: contract.ActionHistory, Args: 1},
-				"search":         {Action: contract.ActionSearch, Args: 1},
-				"edit message":   {Action: contract.ActionEdit, Args: 1},
-				"delete message": {Action: contract.ActionDelete, Args: 1},
-				"read":           {Action: contract.ActionRead, Args: 1},
-				"unread":         {Action: contract.ActionUnread, Args: 1},
-			},
-		},
-		"/admin": {Use: []string{"auth"}, Role: "admin"},
-	}
-}
-
-// namespaces are those that the gateway declares, and the names of those among them that nobody has stated. Without the chat
-// there is a bare namespace / at least, so that rules of a chat that ran before do not stay.
-func (s Settings) namespaces() (all map[string]contract.Namespace, builtIn []string) {
-	all = maps.Clone(s.Namespaces)
-	if len(all) == 0 {
-		all = DefaultNamespaces()
-		builtIn = slices.Sorted(maps.Keys(all))
-		if !s.Chat {
-			all["/"] = contract.Namespace{}
-			builtIn = slices.DeleteFunc(builtIn, func(name string) bool { return name == "/" })
-		}
-	}
-	if _, named := all["/"]; !named && !s.Chat {
-		all["/"] = contract.Namespace{}
-	}
-	return all, builtIn
-}
-
 // Validate reports settings that cannot work.
 func (c Config) Validate() error {
 	var errs []error
@@ -239,7 +195,9 @@ func (s Settings) Validate() error {
 
 // validateTransport is the transport's word on its part of the settings, without saying that it is the transport's.
 func (s Settings) validateTransport() error {
-	if err := s.transport().Validate(); err != nil {
+	o := s.transport()
+	o.Path = "" // validatePath has had more to say of it
+	if err := o.Validate(); err != nil {
 		return errors.New(strings.ReplaceAll(err.Error(), transport.ErrOptions.Error()+": ", ""))
 	}
 	return nil

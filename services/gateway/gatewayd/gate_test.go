@@ -13,11 +13,19 @@ import (
 type gate struct {
 	listener net.Listener
 	words    []byte
+	with     bool          // the words are kept back, too
+	reached  chan struct{} // says once that they came
 	open     chan struct{}
+	came     sync.Once
 	opened   sync.Once
 }
 
-func newGate(t testing.TB, target, words string) *gate {
+func newGate(t testing.TB, target, words string) *gate { return openGate(t, target, words, false) }
+
+// newGateBefore keeps back the words, too.
+func newGateBefore(t testing.TB, target, words string) *gate { return openGate(t, target, words, true) }
+
+func openGate(t testing.TB, target, words string, with bool) *gate {
 	t.Helper()
 	u, err := url.Parse(target)
 	if err != nil {
@@ -27,7 +35,7 @@ func newGate(t testing.TB, target, words string) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{listener: listener, words: []byte(words), open: make(chan struct{})}
+	g := &gate{listener: listener, words: []byte(words), with: with, reached: make(chan struct{}, 1), open: make(chan struct{})}
 	var pumps sync.WaitGroup
 	pumps.Go(func() {
 		for {
@@ -62,18 +70,27 @@ func (g *gate) url() string { return "nats://" + g.listener.Addr().String() }
 
 func (g *gate) release() { g.opened.Do(func() { close(g.open) }) }
 
+func (g *gate) hold() {
+	g.came.Do(func() { g.reached <- struct{}{} })
+	<-g.open
+}
+
 func (g *gate) pump(to io.Writer, from io.Reader) {
 	var seen []byte // the end of what has passed: the words may come in parts
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
+			seen = append(seen, buffer[:n]...)
+			found := bytes.Contains(seen, g.words)
+			if found && g.with {
+				g.hold()
+			}
 			if _, err := to.Write(buffer[:n]); err != nil {
 				return
 			}
-			seen = append(seen, buffer[:n]...)
-			if bytes.Contains(seen, g.words) {
-				<-g.open
+			if found {
+				g.hold()
 			}
 			seen = bytes.Clone(seen[max(0, len(seen)-len(g.words)+1):])
 		}

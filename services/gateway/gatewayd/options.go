@@ -118,6 +118,22 @@ func (s Settings) perMessageDeflate() int {
 	return max(1, int(s.PerMessageDeflateOptions.Threshold))
 }
 
+// Elsewhere are the options of a Socket.IO 4.8 server that are no settings.
+func (Settings) Elsewhere() []config.Elsewhere {
+	return []config.Elsewhere{
+		{Names: []string{"adapter"}, Why: "NATS is in its place; there is nothing to choose"},
+		{Names: []string{"connectionStateRecovery.skipMiddlewares"}, Why: "middlewares always run again: who was blocked meanwhile stays out"},
+		{Names: []string{"cleanupEmptyChildNamespaces"}, Why: "always so: a namespace of a pattern that nobody is in costs a gateway nothing"},
+		{Names: []string{"wsEngine", "initialPacket", "destroyUpgrade", "destroyUpgradeTimeout", "cors.preflightContinue"}, Why: "only for a server inside a Node process"},
+		{Names: []string{"cookie.expires", "cookie.priority", "cookie.encode"}, Why: "not here: `cookie.maxAge` says when it ends, and a session id needs no encoding"},
+		{Names: []string{
+			"httpCompression.level", "httpCompression.memLevel", "httpCompression.windowBits", "httpCompression.chunkSize", "httpCompression.strategy",
+			"perMessageDeflate.zlibDeflateOptions", "perMessageDeflate.zlibInflateOptions", "perMessageDeflate.serverNoContextTakeover", "perMessageDeflate.clientNoContextTakeover",
+			"perMessageDeflate.serverMaxWindowBits", "perMessageDeflate.clientMaxWindowBits", "perMessageDeflate.concurrencyLimit",
+		}, Why: "not here: levels are the fastest ones, and WebSockets are compressed without context takeover in both directions, so that no connection holds a compressor and a message is compressed once for all who hear it"},
+	}
+}
+
 // validatePath refuses a path that would leave no room for what else the gateway serves.
 func (s Settings) validatePath() error {
 	trimmed := strings.TrimSuffix(s.Path, "/")

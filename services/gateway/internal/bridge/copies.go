@@ -160,7 +160,9 @@ func (c *copies) well(ctx context.Context, lag time.Duration) {
 		return
 	}
 	if err := provision.Unhold(ctx, c.js, c.opts.Subjects, c.opts.StreamAge, c.opts.Storage); err != nil {
-		c.opts.Log.Warn("the main stream still keeps everything; trying again", "error", err)
+		if ctx.Err() == nil {
+			c.opts.Log.Warn("the main stream still keeps everything; trying again", "error", err)
+		}
 		c.calm = 0
 		return
 	}

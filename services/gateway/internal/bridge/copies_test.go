@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,31 +38,43 @@ func until(t *testing.T, what string, cond func() bool) {
 // running starts a gateway without clients on the server.
 func running(t *testing.T, server *natstest.Server) *Bridge {
 	t.Helper()
+	b, _ := started(t, server, func(*Options) {})
+	return b
+}
+
+// started starts one with options of its own, which may be stopped before the test ends.
+func started(t *testing.T, server *natstest.Server, change func(*Options)) (b *Bridge, stop func()) {
+	t.Helper()
 	h := hub.New[*session.Socket](1, 1)
 	t.Cleanup(h.Close)
-	b, err := New(server.Connect(t, nats.ReconnectBufSize(-1)), h, func() uint64 { return 0 }, Options{
+	o := Options{
 		Gateway: "g1", Storage: provision.Storage{Replicas: 1, Log: slog.New(slog.DiscardHandler)},
 		StreamAge: shortAge, Duplicates: shortAge, Lease: time.Second, Linger: time.Second, AckTimeout: time.Second, MaxAsk: time.Second,
 		Queue: 1 << 10, MaxPending: 1 << 10, Parser: parser.ByName("default"), Log: slog.New(slog.DiscardHandler), Metrics: &counters{},
-	})
+	}
+	change(&o)
+	nc := server.Connect(t, nats.ReconnectBufSize(-1))
+	b, err := New(nc, h, func() uint64 { return 0 }, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+		nc.Close()
 	})
-	ready, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
+	t.Cleanup(stop)
+	ready, cancelWait := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancelWait()
 	if err := b.WaitReady(ready); err != nil {
 		t.Fatal(err)
 	}
-	return b
+	return b, stop
 }
 
 // speaker publishes as a service does, and notes what was acknowledged.

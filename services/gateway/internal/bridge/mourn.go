@@ -3,10 +3,8 @@ package bridge
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -47,11 +45,12 @@ func (s *sessions) run(ctx context.Context) {
 				s.bridge.opts.Log.Debug("the sign of life was not stored", "error", err)
 			}
 			alive := s.bridge.gateways.list()
-			due = due || lost(known, alive)
+			due = due || lost(known, alive) || s.unheard.Swap(false)
 			known = alive
 			switch now := time.Now(); {
 			case s.bridge.gateways.lapsed.Swap(false):
 				due, again = true, now.Add(s.bridge.opts.Lease)
+				s.returned.Store(true)
 			case !again.IsZero() && now.After(again):
 				due, again = true, time.Time{}
 			}
@@ -71,113 +70,23 @@ func lost(known, alive []string) bool {
 	return slices.ContainsFunc(known, func(id string) bool { return !slices.Contains(alive, id) })
 }
 
-// beat renews the sign of life. The first one tells this gateway's own writes from those of another that had its id before.
-func (s *sessions) beat(ctx context.Context) error {
-	kv := *s.bucket.Load()
-	ctx, cancel := context.WithTimeout(ctx, findTimeout)
-	defer cancel()
-	if err := s.lookBack(ctx, kv); err != nil {
-		return err
-	}
-	msg := nats.NewMsg("$KV." + kv.Bucket() + "." + beatKey(s.bridge.opts.Gateway))
-	keep := s.bridge.opts.Window + s.bridge.opts.Lease + keepMargin
-	msg.Header.Set(jetstream.MsgTTLHeader, strconv.Itoa(int(keep/time.Second))+"s")
-	ack, err := s.bridge.js.PublishMsg(ctx, msg)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.since == 0 || ack.Sequence < s.since { // less: the bucket is another one
-		s.since = ack.Sequence
-	}
-	return nil
-}
-
-// lookBack finds out, once, when a gateway with this one's id was seen before.
-func (s *sessions) lookBack(ctx context.Context, kv jetstream.KeyValue) error {
-	s.mu.Lock()
-	begun := s.since > 0
-	s.mu.Unlock()
-	if begun {
-		return nil
-	}
-	entry, err := kv.Get(ctx, beatKey(s.bridge.opts.Gateway))
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.earlier = entry.Created()
-	return nil
-}
-
-// stale says whether a session is of a gateway that had this one's id before.
-func (s *sessions) stale(r *record, revision uint64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return r.Gateway == s.bridge.opts.Gateway && revision < s.since
-}
-
-func (s *sessions) seenEarlier() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.earlier
-}
-
-// lastBeat is when a gateway was seen last; the zero time if nobody knows. All its clients come back at the same time.
-func (s *sessions) lastBeat(ctx context.Context, gateway string) (time.Time, error) {
-	s.mu.Lock()
-	known, ok := s.beats[gateway]
-	s.mu.Unlock()
-	if ok && time.Since(known.read) < beatFor {
-		return known.at, nil
-	}
-	var beat lastBeat
-	entry, err := (*s.bucket.Load()).Get(ctx, beatKey(gateway))
-	switch {
-	case err == nil:
-		beat.at = entry.Created()
-	case !errors.Is(err, jetstream.ErrKeyNotFound):
-		return time.Time{}, err
-	}
-	beat.read = time.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.beats[gateway] = beat
-	return beat.at, nil
-}
-
-// keepLater notes a session that could not be stored: without it the client could come back for ever.
-func (s *sessions) keepLater(c session.Claim, r record) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.unkept) < maxUnkept {
-		s.unkept = append(s.unkept, unkept{c, r})
-	}
-}
-
-// keepUnkept tries again to store what could not be.
-func (s *sessions) keepUnkept() {
-	s.mu.Lock()
-	again := s.unkept
-	s.unkept = nil
-	s.mu.Unlock()
-	for _, u := range again {
-		s.bridge.keepRecord(u.claim, u.record, func(_ uint64, err error) {
-			if err != nil && !errors.Is(err, session.ErrClaimed) {
-				s.keepLater(u.claim, u.record)
-			}
-		})
-	}
-}
-
 // mourn notes for all sessions of gateways that are gone that their clients are away, and tells services. Several
 // gateways may do so at a time: the first write counts. It returns whether it got through.
-func (s *sessions) mourn(ctx context.Context) bool {
+//
+// If this gateway's own lease had ended it may be taken for gone, too. Then it closes the connections of sockets whose sessions are
+// not there any more, as they were kept for less than that; of others, see outlived.
+func (s *sessions) mourn(ctx context.Context) (all bool) {
+	returned := s.returned.Swap(false)
+	through := false
+	defer func() {
+		if returned && !through {
+			s.returned.Store(true)
+		}
+	}()
+	var unseen map[place]*session.Socket
+	if returned && !s.anew.Load() {
+		unseen = s.stored()
+	}
 	kv := *s.bucket.Load()
 	watcher, err := kv.WatchFiltered(ctx, []string{"session.*"}, jetstream.IgnoreDeletes())
 	if err != nil {
@@ -186,7 +95,7 @@ func (s *sessions) mourn(ctx context.Context) bool {
 	}
 	defer watcher.Stop() //nolint:errcheck // fails only on a closed connection
 	gone := s.gone(ctx)
-	all := true
+	all = true
 	places := make(chan struct{}, burials)
 	defer func() {
 		for range cap(places) { // each write has its own deadline
@@ -197,13 +106,40 @@ func (s *sessions) mourn(ctx context.Context) bool {
 		select {
 		case <-ctx.Done():
 			return false
-		case entry := <-watcher.Updates():
+		case entry, ok := <-watcher.Updates():
+			if !ok {
+				return false
+			}
 			if entry == nil { // those were all
+				through = true
+				for _, socket := range unseen {
+					socket.MovedOn()
+				}
 				return all
 			}
-			all = s.bury(ctx, entry, gone, places) && all
+			var r record
+			if json.Unmarshal(entry.Value(), &r) == nil {
+				delete(unseen, place{r.Namespace, r.ID})
+				all = s.bury(ctx, entry, r, gone, places) && all
+			}
 		}
 	}
+}
+
+// place is where a socket is.
+type place struct{ namespace, id string }
+
+// stored are the sockets here whose sessions this gateway has stored.
+func (s *sessions) stored() map[place]*session.Socket {
+	all := make(map[place]*session.Socket)
+	for _, namespace := range s.bridge.hub.Namespaces() {
+		for _, socket := range s.bridge.hub.Select(hub.Selection{Namespace: namespace}) {
+			if socket.Stored() {
+				all[place{namespace, socket.ID()}] = socket
+			}
+		}
+	}
+	return all
 }
 
 // lookForOwn finds out, once, which sockets with ids of a gateway that had this one's id before have gone on at others: those
@@ -264,10 +200,11 @@ func (s *sessions) gone(ctx context.Context) func(gateway string) (gone, sure bo
 	}
 }
 
-// bury notes that a client is away if its gateway is gone, and tells services; false if that is to be looked at again.
-func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, isGone func(string) (gone, sure bool), places chan struct{}) (sure bool) {
-	var r record
-	if json.Unmarshal(entry.Value(), &r) != nil || r.Ended {
+// bury notes that a client is away if its gateway is gone, and tells services; false if that is to be looked at again. It closes
+// connections here of a socket that has gone on elsewhere.
+func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, r record, isGone func(string) (gone, sure bool), places chan struct{}) (sure bool) {
+	s.close(r.Namespace, r.ID, r.Claim) // that there is a later claim may have gone unheard
+	if r.Ended {
 		return true
 	}
 	own := s.bridge.opts.Gateway

@@ -2,12 +2,10 @@ package bridge
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -31,6 +29,8 @@ type namespaces struct {
 	order     []string          // the patterns among them, by precedence
 	functions []string          // the functions among them
 	claims    map[string]*claim // namespaces that exist because a function said so, while somebody is in them
+
+	declared bool // once, since this process has started; of the goroutine that declares
 }
 
 func newNamespaces(opts Options, p *patterns) *namespaces {
@@ -112,80 +112,6 @@ func (n *namespaces) set(name string, ns *contract.Namespace) {
 	if reordered {
 		n.reordered(name)
 	}
-}
-
-// declare writes the namespaces of this gateway's own configuration, where they differ. What services have
-// registered stays, and which of them takes the sockets if the configuration does not say. If there are other gateways,
-// what is built in yields to what they go by; what somebody has stated does not, and the log tells of both.
-func (n *namespaces) declare(ctx context.Context, kv jetstream.KeyValue, peers bool) error {
-	for _, name := range slices.Sorted(maps.Keys(n.opts.Namespaces)) {
-		key, err := contract.EncodeNamespace(name)
-		if err != nil {
-			return err
-		}
-		for {
-			_, err := provision.Repeat(ctx, func(ctx context.Context) (any, error) {
-				return nil, n.declareOne(ctx, kv, name, key, peers)
-			})
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, jetstream.ErrKeyExists) {
-				return fmt.Errorf("declaring the namespace %s: %w", name, err)
-			}
-		}
-	}
-	return nil
-}
-
-// declareOne fails with ErrKeyExists when somebody else wrote at the same time.
-func (n *namespaces) declareOne(ctx context.Context, kv jetstream.KeyValue, name, key string, peers bool) error {
-	ns := n.opts.Namespaces[name]
-	entry, err := kv.Get(ctx, key)
-	if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
-		return err
-	}
-	if entry != nil {
-		if _, there, err := contract.ParseNamespace(key, entry.Value()); err == nil {
-			ns.Registered = there.Registered
-			if ns.Ordered == "" {
-				ns.Ordered = there.Ordered
-			}
-			if reflect.DeepEqual(normal(ns), normal(there)) {
-				return nil
-			}
-		}
-		if peers && slices.Contains(n.opts.BuiltIn, name) {
-			n.opts.Log.Warn("running gateways have another configuration of a namespace than the built-in one, which stays in force for this gateway too; start this one with the same settings: --no-chat, or the same namespaces: in its file",
-				"namespace", name)
-			return nil
-		}
-	}
-	value, err := json.Marshal(ns)
-	if err != nil {
-		return err
-	}
-	if entry == nil {
-		_, err = kv.Create(ctx, key, value)
-		return err
-	}
-	if _, err = kv.Update(ctx, key, value, entry.Revision()); err == nil && peers {
-		n.opts.Log.Warn("this gateway's settings have replaced the configuration of a namespace, for the gateways that run already too; run all of them with the same settings", "namespace", name)
-	}
-	return err
-}
-
-// normal is the namespace as it comes out of JSON.
-func normal(ns contract.Namespace) contract.Namespace {
-	b, err := json.Marshal(ns)
-	if err != nil {
-		return ns
-	}
-	var out contract.Namespace
-	if json.Unmarshal(b, &out) != nil {
-		return ns
-	}
-	return out
 }
 
 // load reads all that is there, and forgets what was removed while NATS was away. It asks again what is not answered: until

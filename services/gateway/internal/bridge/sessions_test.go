@@ -40,7 +40,9 @@ func keeper(t *testing.T) *Bridge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.sessions.open(bucket)
+	if err := b.sessions.open(t.Context(), bucket); err != nil {
+		t.Fatal(err)
+	}
 	sub, err := nc.ChanSubscribe(b.sessions.stores.inbox+".*", b.sessions.stores.in)
 	if err != nil {
 		t.Fatal(err)
@@ -53,23 +55,21 @@ func keeper(t *testing.T) *Bridge {
 		wg.Wait()
 		sub.Unsubscribe() //nolint:errcheck // fails only on a closed connection
 	})
+	b.position.begin(testEpoch)
 	b.epoch.set(testEpoch)
 	return b
+}
+
+// testSaved is the session that a keeper keeps.
+func testSaved(rooms map[string]uint64) session.Saved {
+	return session.Saved{ID: "g1." + testPID[:contract.SocketIDLength], Namespace: "/", Epoch: testEpoch, Rooms: rooms}
 }
 
 // keep stores a session as its first holder does.
 func (b *Bridge) keep(t *testing.T, fate session.Fate) {
 	t.Helper()
-	done := make(chan error, 1)
-	saved := session.Saved{ID: "g1." + testPID[:contract.SocketIDLength], Namespace: "/", Epoch: testEpoch}
-	b.Keep(session.Claim{PID: testPID, Number: 1}, saved, fate, func(_ uint64, err error) { done <- err })
-	select {
-	case err := <-done:
-		if err != nil {
-			t.Fatal(err)
-		}
-	case <-time.After(patience):
-		t.Fatal("the session was not stored")
+	if _, err := b.keepAs(t, session.Claim{PID: testPID, Number: 1}, nil, fate); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -94,6 +94,7 @@ func TestSessionKeptWhileTheStreamIsNotKnownGoesOn(t *testing.T) {
 		t.Fatal("the session was not found")
 	}
 	b.epoch.set("mib8k400") // the stream was made anew
+	b.position.startOver("mib8k400")
 	if found := b.find(t); found != nil {
 		t.Fatalf("found %v for a stream that is gone", found)
 	}

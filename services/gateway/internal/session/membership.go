@@ -23,26 +23,27 @@ func (s *Socket) JoinAt(ctx context.Context, room string, sequence uint64) error
 }
 
 // joinAt puts the socket into a room that was acquired for it, and whose messages from a sequence of the stream on
-// are for it.
-func (s *Socket) joinAt(room string, sequence uint64) {
+// are for it. It says whether the socket was not in it.
+func (s *Socket) joinAt(room string, sequence uint64) bool {
 	srv := s.client.srv
 	s.membership.Lock()
 	joined := srv.hub.Join(s, room)
 	if joined {
 		srv.backend.Joined(s, room)
+		s.mu.Lock()
+		if s.kept.joined == nil {
+			s.kept.joined = make(map[string]uint64)
+		}
+		s.kept.joined[room] = sequence
+		s.mu.Unlock()
 	}
 	s.membership.Unlock()
 	if !joined {
 		srv.backend.Release(s.namespace, room)
-		return
+		return false
 	}
-	s.mu.Lock()
-	if s.kept.joined == nil {
-		s.kept.joined = make(map[string]uint64)
-	}
-	s.kept.joined[room] = sequence
-	s.mu.Unlock()
 	s.keepIfIn()
+	return true
 }
 
 // Leave takes the socket out of a room.
@@ -52,21 +53,22 @@ func (s *Socket) Leave(room string) {
 	left := srv.hub.Leave(s, room)
 	if left {
 		srv.backend.Left(s, room)
+		s.mu.Lock()
+		delete(s.kept.joined, room)
+		s.mu.Unlock()
 	}
 	s.membership.Unlock()
 	if !left {
 		return
 	}
 	srv.backend.Release(s.namespace, room)
-	s.mu.Lock()
-	delete(s.kept.joined, room)
-	s.mu.Unlock()
 	s.keepIfIn()
 }
 
-// keepIfIn stores the socket's session, if it is in: who enters stores it then.
+// keepIfIn stores the socket's session, if it is in. Who enters stores it then; a new one has no session until it begins to
+// store it, and what changes after that is stored, too.
 func (s *Socket) keepIfIn() {
-	if s.connected() {
+	if s.found == nil || s.connected() {
 		s.keep(nil)
 	}
 }

@@ -42,14 +42,15 @@ type Socket struct {
 	// so that nobody hears them in another order. It is taken before the client's lock.
 	life sync.Mutex
 
-	// membership is held while the socket comes into a room or leaves it and that is told, so that it is told in the
-	// order in which it happens. It is taken after life, before the locks of hub and backend.
+	// membership is held while the socket comes into a room or leaves it and that is noted and told, so that both are in the
+	// order in which it happens. It is taken after life, before mu and the locks of hub and backend.
 	membership sync.Mutex
 
 	mu       sync.Mutex
 	state    state
 	added    bool // to the hub
 	kept     kept
+	orders   orders
 	taken    taken
 	data     json.RawMessage  // as the middlewares gave it, or services have set it since; see setData
 	brief    brief            // of the data
@@ -254,8 +255,11 @@ func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
 	}
 	s.mu.Lock()
 	moved := s.kept.moved
-	if s.kept.fate = fateOf(reason); byServer {
+	switch {
+	case byServer:
 		s.kept.fate = Ended
+	case s.kept.fate == Here: // else its session is too large, and ended
+		s.kept.fate = fateOf(reason)
 	}
 	s.mu.Unlock()
 	if moved {

@@ -26,9 +26,10 @@ const minPause, maxPause = 250 * time.Millisecond, 8 * time.Second
 func (s *Socket) keep(done func(error)) {
 	s.mu.Lock()
 	if s.kept.claim.PID == "" {
+		err := s.kept.forgone()
 		s.mu.Unlock()
 		if done != nil {
-			done(nil)
+			done(err)
 		}
 		return
 	}
@@ -55,8 +56,9 @@ func (s *Socket) settled(done func(error)) {
 	w := &s.kept.writes
 	switch {
 	case s.kept.claim.PID == "" || !w.busy:
+		err := s.kept.forgone()
 		s.mu.Unlock()
-		done(nil)
+		done(err)
 		return
 	case w.dirty:
 		w.next = append(w.next, done)
@@ -64,6 +66,14 @@ func (s *Socket) settled(done func(error)) {
 		w.underway = append(w.underway, done)
 	}
 	s.mu.Unlock()
+}
+
+// forgone is what becomes of changes that are not to be stored: those of a socket that has moved on do not hold.
+func (k *kept) forgone() error {
+	if k.moved {
+		return ErrClaimed
+	}
+	return nil
 }
 
 // write begins a write.
@@ -79,6 +89,7 @@ func (s *Socket) write() {
 		return
 	}
 	w.dirty = false
+	s.kept.stored = nil
 	w.underway, w.next = w.next, nil
 	claim, fate, saved := s.kept.claim, s.kept.fate, s.saved()
 	s.mu.Unlock()
@@ -92,7 +103,7 @@ func (s *Socket) written(fate Fate, revision uint64, err error) {
 	told := w.underway
 	w.underway = nil
 	claimed := errors.Is(err, ErrClaimed)
-	if errors.Is(err, ErrUnstorable) {
+	if errors.Is(err, ErrUnstorable) && fate != Ended {
 		s.giveUp(told) // unlocks
 		return
 	}
@@ -100,16 +111,22 @@ func (s *Socket) written(fate Fate, revision uint64, err error) {
 	case err == nil:
 		s.kept.claim.Revision = revision
 		w.pause = 0
+		if fate == Ended { // nothing is to be stored any more
+			told = append(told, w.next...)
+			*w = writes{}
+			s.kept.claim.PID = ""
+		}
 	case claimed:
 		told = append(told, w.next...)
 		*w = writes{}
-	case fate == Here: // else the backend sees to it
+		s.kept.moved, s.kept.claim.PID = true, ""
+	case fate == Here || s.state == connected: // else the backend sees to it
 		w.dirty = true
 		w.pause = min(max(minPause, 2*w.pause), maxPause)
 	}
 	next := w.dirty
 	w.busy = next
-	if next && err != nil && s.kept.fate == Here {
+	if next && err != nil && (s.kept.fate == Here || s.state == connected) {
 		next = false
 		w.again = time.AfterFunc(w.pause/2+rand.N(w.pause), s.write) // not all sockets at once
 	}
@@ -129,16 +146,15 @@ func (s *Socket) written(fate Fate, revision uint64, err error) {
 // giveUp makes a socket whose session cannot be stored one that is not recoverable: what was stored of it is ended, so that its
 // client begins anew instead of going on as it was before. It is called with the socket's mu and unlocks it.
 func (s *Socket) giveUp(told []func(error)) {
-	claim, saved := s.kept.claim, s.saved()
-	told = append(told, s.kept.writes.next...)
-	s.kept.writes = writes{}
-	s.kept.claim.PID = ""
+	w := &s.kept.writes
+	w.next = append(told, w.next...)
+	s.kept.fate = Ended
+	gone := s.kept.claim.PID == ""
 	s.mu.Unlock()
-	if claim.PID != "" {
-		s.client.srv.backend.Keep(claim, saved, Ended, func(uint64, error) {}) // the backend sees to it
+	if !gone {
 		s.client.srv.often("a socket's session is larger than max_payload, by its rooms and data: its client cannot be recovered any more", "socket", s.id, "namespace", s.namespace)
 	}
-	tell(told, nil)
+	s.write()
 }
 
 func tell(told []func(error), err error) {

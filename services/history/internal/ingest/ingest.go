@@ -174,7 +174,7 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 		}
 		if time.Since(looked) > askMain {
 			looked = time.Now()
-			if err := in.epoch.look(ctx); err != nil {
+			if err := in.epoch.look(ctx); err != nil && ctx.Err() == nil {
 				in.Log.Warn("cannot look at the main stream", "error", err)
 			}
 			if _, err := queue.Check(ctx, consumer, in.store.ID()); err != nil {
