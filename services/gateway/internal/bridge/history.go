@@ -63,7 +63,7 @@ func (b *Bridge) askHistory(msg *nats.Msg, wait time.Duration, done func([]byte,
 
 const (
 	// changeWait is longer than the history service takes for a change, once it has it: the next one cannot overtake it.
-	changeWait = contract.HistoryWait + 2*time.Second
+	changeWait = contract.ChangeWait + 2*time.Second
 	// maxChangeBytes and maxChangesBytes bound the changes that wait, of one client and together.
 	maxChangeBytes  = 4 << 20
 	maxChangesBytes = 64 << 20

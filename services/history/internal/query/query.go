@@ -49,9 +49,9 @@ const (
 	workers = 8
 	// maxWaiting bounds the requests that wait for a worker; beyond it they are refused at once.
 	maxWaiting = 256
-	// answerWait bounds an answer, from when the request came; askers have given up by then, and what they want after it must
-	// not be overtaken by it. An erasure goes on for as long as eraseWait.
-	answerWait = contract.HistoryWait
+	// answerWait bounds an answer; askers have given up by then. A change has that long from when it came, since what its asker
+	// wants after it must not be overtaken by it. An erasure goes on for as long as eraseWait.
+	answerWait = contract.ChangeWait
 	eraseWait  = 10 * time.Minute
 	// maxReply bounds a reply even where NATS would take more, so that a page stays a page.
 	maxReply = 8 << 20
@@ -194,11 +194,14 @@ func (s *Service) take(q question) {
 
 func (s *Service) answer(ctx context.Context, q question) {
 	start := time.Now()
-	wait := answerWait
-	if q.endpoint == contract.HistoryErase {
-		wait = eraseWait
+	until := start.Add(answerWait)
+	switch q.endpoint {
+	case contract.HistoryEdit, contract.HistoryDelete:
+		until = q.came.Add(answerWait)
+	case contract.HistoryErase:
+		until = start.Add(eraseWait)
 	}
-	ctx, cancel := context.WithDeadline(ctx, q.came.Add(wait))
+	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	if ctx.Err() != nil {
 		s.refuse(q, contract.CodeUnavailable, tooMuch)
