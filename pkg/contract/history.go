@@ -19,6 +19,10 @@ const (
 	HistoryStats  = "stats"  // empty → [StatsReply]
 )
 
+// ChangeWait is how long the history service takes for an edit or a deletion at most, from when it hears of it. Then it
+// refuses it as unavailable, and does not make it later either.
+const ChangeWait = 5 * time.Second
+
 // HistoryRequest asks for a page of what was posted to a room, or to every socket of the namespace if Room is nil.
 // At most one of Before, After and Around is set: ids of messages, which need not exist. Without one the newest come.
 type HistoryRequest struct {

@@ -198,6 +198,10 @@ func TestUnreadAndRead(t *testing.T) {
 	if n, _, err := device.Pending(); err != nil || n != 0 {
 		t.Errorf("%d more were said", n)
 	}
+	f.remove("u1")
+	f.factsDone()
+	f.request("read", `{"namespace":"/","room":"red","user":"u1","id":"`+ids[4]+`"}`, `"conflict"`, "the user is deleted")
+	f.request("unread", `{"namespace":"/","user":"u1","rooms":["red"]}`, `{"ok":true,"rooms":[{"room":"red","unread":5}]}`)
 }
 
 func TestExportAndErasure(t *testing.T) {

@@ -133,6 +133,7 @@ func (s *Service) serve(ctx context.Context) (err error) {
 	answers := query.New(nc, store, query.Options{
 		Subjects: subjects, Log: s.log, Metrics: s.query,
 		Changed: redactor.Poke, Lag: ingester.Lag, Problem: ingester.Check, Settled: ingester.Settled,
+		Largest: ingester.Largest, Expects: ingester.Expects,
 	})
 	g := run.Group{Log: s.log}
 	g.Add(run.Component{Name: "redact", Run: redactor.Run})

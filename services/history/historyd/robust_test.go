@@ -3,7 +3,6 @@ package historyd
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -81,33 +80,13 @@ func TestALockedDatabaseIsWaitedFor(t *testing.T) {
 	s := f.start()
 	f.say(contract.To("red"), `["m",1]`)
 	f.awaitRoom("red", 1)
-	driver, begin := "sqlite", []string{"BEGIN IMMEDIATE"}
-	if kind == "postgres" {
-		driver, begin = "pgx", []string{"BEGIN", "LOCK TABLE messages IN SHARE MODE"}
-	}
-	other, err := sql.Open(driver, f.cfg.Database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	lock, err := other.Conn(f.ctx())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Close()
-	for _, statement := range begin {
-		if _, err := lock.ExecContext(f.ctx(), statement); err != nil {
-			t.Fatal(err)
-		}
-	}
+	release := f.lock()
 	f.say(contract.To("red"), `["m",2]`)
 	f.until("a log line on the lock", func() error { return f.log.has("history stands still", "store 1 messages", "retry=") })
 	if n := len(f.page("red", "", 10).Messages); n != 1 {
 		t.Errorf("%d messages while locked; want 1", n)
 	}
-	if _, err := lock.ExecContext(f.ctx(), "ROLLBACK"); err != nil {
-		t.Fatal(err)
-	}
+	release()
 	f.awaitRoom("red", 2)
 	f.settled()
 	if n := metric(t, s, "store_failures_total"); n < 1 {

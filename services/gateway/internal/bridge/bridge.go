@@ -82,6 +82,7 @@ type Bridge struct {
 	replies  *replies // to events and questions of clients
 	stores   *replies // to posts, which a flood of questions must not stop
 	outbox   *outbox
+	changes  *changes
 	copies   *copies
 	sessions *sessions
 	packets  packets
@@ -150,6 +151,7 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 	b.replies = newReplies(nc, opts)
 	b.stores = newReplies(nc, opts)
 	b.outbox = newOutbox(b)
+	b.changes = newChanges(b)
 	b.copies = newCopies(nc, js, b.epoch, opts)
 	b.sessions = newSessions(b)
 	b.turns = newTurns(b)

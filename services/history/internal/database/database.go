@@ -28,8 +28,9 @@ type Dialect struct {
 	Dollar bool // parameters are $1, $2, … instead of ?
 
 	// Shared and Exclusive are said at the beginning of a transaction, if not "". Those that store messages share a
-	// lock; what must see every stored message, and be seen by those that store afterwards, has it alone. Sweep
-	// keeps instances from sweeping at once. Lock is for a session, while it changes the schema.
+	// lock, as those that sweep do; what must see every stored message, and be seen by those that store afterwards, has it
+	// alone. Sweep keeps instances from sweeping at once, and is taken before Shared. Lock is for a session, while it
+	// changes the schema.
 	Shared, Exclusive, Sweep, Lock string
 
 	// PutWords begins a statement that goes on with one WordsRow or more, whose parameters are message, places, words, and

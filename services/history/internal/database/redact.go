@@ -15,11 +15,25 @@ import (
 // redactChunk bounds a transaction, so that storing new messages never waits long for a redaction.
 const redactChunk = 500
 
+// forGood is until when what a deleted user said is erased.
+const forGood = math.MaxInt64
+
+// exists says [record.ErrDeleted] of a user who is deleted: a request of theirs may come late. The transaction holds a lock
+// against [Store.Redact].
+func (s *Store) exists(ctx context.Context, tx *sql.Tx, user string) error {
+	var deleted bool
+	err := tx.QueryRowContext(ctx, s.sql(`SELECT EXISTS (SELECT 1 FROM erased WHERE author = ? AND until = ?)`), user, int64(forGood)).Scan(&deleted)
+	if err == nil && deleted {
+		err = record.ErrDeleted
+	}
+	return err
+}
+
 // Redact remembers that what the user said until then is erased (for good if it is the zero time: the user is
 // deleted) and takes it out, in chunks: from the messages, from their trails, and from what can be searched. It says
 // how many messages that were. Once it has returned nil, doing it again changes nothing.
 func (s *Store) Redact(ctx context.Context, user string, until time.Time) (redacted int, err error) {
-	last := int64(math.MaxInt64)
+	last := int64(forGood)
 	if !until.IsZero() {
 		last = until.UnixNano()
 	}
@@ -59,7 +73,7 @@ func (s *Store) forget(ctx context.Context, tx *sql.Tx, user string, until int64
 		args []any
 	}{
 		{`INSERT INTO erased (author, until) VALUES (?, ?) ON CONFLICT (author) DO UPDATE SET until = excluded.until WHERE excluded.until > erased.until`, []any{user, until}},
-		{`UPDATE changes SET name = '' WHERE author = ? AND name <> ''`, []any{user}},
+		{`UPDATE changes SET name = '', socket = '' WHERE author = ? AND (name <> '' OR socket <> '')`, []any{user}},
 		{`DELETE FROM marks WHERE author = ?`, []any{user}},
 	} {
 		if _, err := tx.ExecContext(ctx, s.sql(statement.text), statement.args...); err != nil {

@@ -117,6 +117,9 @@ func (in *Ingester) Check(context.Context) error {
 // Lag is how many posts wait to be stored, those included that are not in the posts stream yet, as of a few seconds ago; -1 if that is not known.
 func (in *Ingester) Lag() int64 { return in.lag.Load() }
 
+// Largest is the size of the largest message that the main stream takes, as of a few seconds ago; 0 if it has no limit.
+func (in *Ingester) Largest() int { return max(0, int(in.epoch.largest.Load())) }
+
 // stands notes why nothing can be stored; nil if it can.
 func (in *Ingester) stands(err error) {
 	if err == nil {

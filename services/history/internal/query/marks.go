@@ -22,7 +22,7 @@ func (s *Service) read(ctx context.Context, data []byte) ([]byte, error) {
 	}
 	moved, err := s.store.Read(ctx, place, r.User, id)
 	if err != nil {
-		return nil, err
+		return nil, changeRefusal(err)
 	}
 	if moved {
 		s.tellRead(r)

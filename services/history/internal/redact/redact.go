@@ -151,7 +151,7 @@ func next(ctx context.Context, c jetstream.Consumer) (jetstream.Msg, error) {
 	return nil, batch.Error()
 }
 
-// hear redacts what one fact demands, tells the clients, and acknowledges.
+// hear redacts what one fact demands, and acknowledges.
 func (r *Redactor) hear(ctx context.Context, msg jetstream.Msg) error {
 	var fact contract.UserDeleted
 	err := json.Unmarshal(msg.Data(), &fact)
@@ -169,10 +169,7 @@ func (r *Redactor) hear(ctx context.Context, msg jetstream.Msg) error {
 		return err
 	}
 	r.Log.Info("redacted the messages of a deleted user", "user", fact.User, "messages", redacted)
-	if err := r.say(ctx); err != nil {
-		// It is noted in the database, but whoever watches the stream should see the fact as not done.
-		return err
-	}
+	r.Poke() // what clients must be told stands in the database, so the fact is done
 	return msg.Ack()
 }
 
@@ -181,7 +178,7 @@ func (r *Redactor) sayAlways(ctx context.Context) {
 	for {
 		delay := time.Hour
 		if err := r.say(ctx); err != nil && ctx.Err() == nil {
-			r.Log.Warn("cannot tell clients of a redaction yet", "error", err, "retry", retry)
+			r.Log.Warn("cannot tell clients of a change yet", "error", err, "retry", retry)
 			delay = retry
 		}
 		timer := time.NewTimer(delay)
@@ -196,19 +193,23 @@ func (r *Redactor) sayAlways(ctx context.Context) {
 	}
 }
 
-// say tells clients what is noted and forgets it. It may run twice at once: JetStream stores a Nats-Msg-Id
-// once.
+// say tells clients what is noted and forgets it. What cannot be told now does not hold up the rest. Several instances may
+// say the same at once: JetStream stores a Nats-Msg-Id once.
 func (r *Redactor) say(ctx context.Context) error {
 	announcements, err := r.store.Announcements(ctx)
 	if err != nil {
 		return err
 	}
+	var failed error // the first: others are likely to be the same
 	for _, a := range announcements {
-		if err := r.sayOne(ctx, a); err != nil {
-			return err
+		if err := r.sayOne(ctx, a); err != nil && failed == nil {
+			failed = err
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return nil
+	return failed
 }
 
 func (r *Redactor) sayOne(ctx context.Context, a record.Announcement) error {
@@ -232,14 +233,20 @@ func (r *Redactor) sayOne(ctx context.Context, a record.Announcement) error {
 	defer cancel()
 	id := url.QueryEscape(a.Topic) + ":" + a.Version.String()
 	_, err = r.js.Publish(ctx, subject, a.Event, jetstream.WithMsgID(id))
-	if errors.Is(err, nats.ErrMaxPayload) { // max_payload was lowered; the others must not wait for it
-		r.Log.Error("clients are not told of a change, which is larger than a NATS message may be; history has it", "subject", subject, "topic", a.Topic)
+	if neverFits(err) { // a limit was lowered
+		r.Log.Error("clients are not told of a change, which is larger than a message may be; history has it", "subject", subject, "topic", a.Topic, "error", err)
 		err = nil
 	}
 	if err != nil {
 		return fmt.Errorf("publish on %s: %w", subject, err)
 	}
 	return r.store.Announced(ctx, a)
+}
+
+// neverFits says whether NATS or the stream takes no message of this size.
+func neverFits(err error) bool {
+	var refused *jetstream.APIError
+	return errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamMessageExceedsMaximum
 }
 
 func sleep(ctx context.Context, d time.Duration) {
