@@ -150,30 +150,3 @@ func TestInstancesShareTheWork(t *testing.T) {
 		t.Errorf("%d messages were never met, %v were stored; want 0 and %d", next, stored, n)
 	}
 }
-
-// TestAnotherDatabaseIsRefused starts an instance with a database of its own beside another, whose posts it would take.
-func TestAnotherDatabaseIsRefused(t *testing.T) {
-	f := newFixture(t)
-	f.start()
-	f.say(contract.To("red"), `["m",1]`)
-	f.awaitRoom("red", 1)
-	f.settled()
-	f.stop()
-	own := f.cfg.Database
-	f.cfg.Database = newDatabase(t)
-	s := f.start()
-	f.until("a log line", func() error {
-		return f.log.has("history stands still", "the queue of another database", "nats consumer rm NATTER_POSTS history")
-	})
-	f.say(contract.To("red"), `["m",2]`)
-	if r := s.Health().Report(f.ctx()); r.Ready {
-		t.Errorf("ready: %+v", r)
-	}
-	if page := f.page("red", "", 10); len(page.Messages) != 0 {
-		t.Errorf("%d messages in the other database", len(page.Messages))
-	}
-	f.stop()
-	f.cfg.Database = own
-	f.start()
-	f.awaitRoom("red", 2)
-}
