@@ -112,7 +112,7 @@ func TestPostgresGoesAwayAndComesBack(t *testing.T) {
 // TestInstancesShareTheWork has three instances on one database, one of which stops in between.
 func TestInstancesShareTheWork(t *testing.T) {
 	f := newFixture(t)
-	f.cfg.Batch = 8
+	f.cfg.Database, f.cfg.Batch = pgtest.New(t), 8 // an SQLite file is for one
 	const n = 300
 	stored := 0.0
 	first := f.start()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/config"
 	"github.com/natter-io/natter/pkg/kit/health"
+	"github.com/natter-io/natter/services/history/internal/sqlite"
 )
 
 func TestPostsWaitWhileTheServiceIsDown(t *testing.T) {
@@ -239,4 +241,22 @@ func TestAnUnusableDatabaseEndsTheService(t *testing.T) {
 	if err := s.Run(ctx); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Run: %v; want an error that names the database", err)
 	}
+}
+
+// TestASecondInstanceOnAnSQLiteFileEnds starts it beside another, which goes on.
+func TestASecondInstanceOnAnSQLiteFileEnds(t *testing.T) {
+	f := newFixture(t)
+	f.cfg.Database = filepath.Join(t.TempDir(), "history.db")
+	f.start()
+	f.say(contract.To("red"), `["m",1]`)
+	f.awaitRoom("red", 1)
+	second, err := New(f.cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Run(f.ctx()); !errors.Is(err, sqlite.ErrInUse) || !strings.Contains(err.Error(), f.cfg.Database) {
+		t.Errorf("Run: %v; want an error that names the file", err)
+	}
+	f.say(contract.To("red"), `["m",2]`)
+	f.awaitRoom("red", 2)
 }
