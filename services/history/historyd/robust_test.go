@@ -201,6 +201,10 @@ func TestSettings(t *testing.T) {
 	if err := config.Load("natter-history", "x", nil, &cfg, config.Environ(nil)); err != nil || cfg.PostsAge != 30*24*time.Hour || cfg.Sync != "full" {
 		t.Errorf("defaults: %+v, %v", cfg, err)
 	}
+	if err := config.Load("natter-history", "x", []string{"--keep", "-5m"}, &cfg, config.Environ(nil)); err == nil || !strings.Contains(err.Error(), "keep: -5m0s is negative: 0s keeps messages for ever (--keep)") {
+		t.Errorf("a negative age: %v", err)
+	}
+	cfg.Keep = 0
 	for want, change := range map[string]func(*Config){
 		"prefix":                func(c *Config) { c.Prefix = "a.b" },
 		"database":              func(c *Config) { c.Database = "" },
