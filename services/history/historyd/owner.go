@@ -52,7 +52,7 @@ func (o *owner) run(ctx context.Context, work func(context.Context) error) error
 			return err
 		}
 		o.stands(err)
-		o.log.Error("history stops to answer: its queue has become another database's", "error", err)
+		o.log.Error("history stops: its queue has become another database's", "error", err)
 	}
 }
 

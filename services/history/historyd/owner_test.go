@@ -159,7 +159,7 @@ func TestTheQueueIsLost(t *testing.T) {
 				}
 				return err
 			})
-			if err := f.log.has("history stops to answer", "another database"); err != nil {
+			if err := f.log.has("history stops: its queue", "another database"); err != nil {
 				t.Error(err)
 			}
 			f.removeQueues(stream)
