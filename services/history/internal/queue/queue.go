@@ -12,6 +12,8 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/pkg/kit/provision"
 )
 
 // metadata is the key in the consumer's metadata.
@@ -55,6 +57,8 @@ func Free(ctx context.Context, js jetstream.JetStream, stream, durable, database
 		return nil
 	case err == nil:
 		err = owned(c.CachedInfo(), database)
+	default:
+		err = provision.Explain(js, err)
 	}
 	return of(err, stream, durable)
 }
