@@ -174,10 +174,12 @@ type EraseRequest struct {
 	User string `json:"user"`
 }
 
-// EraseReply says how many messages that were.
+// EraseReply says how many messages that were. A user is known if history has anything of them, erased or not: a message,
+// a change of one, or a mark. One who is not may be a slip of the pen.
 type EraseReply struct {
 	OK     bool `json:"ok"`
 	Erased int  `json:"erased"`
+	Known  bool `json:"known"`
 }
 
 // Done is the answer to what needs no other.

@@ -130,16 +130,25 @@ func (s *Service) serve(ctx context.Context) (err error) {
 		return err
 	}
 	sweeper := &sweep.Sweeper{Store: store, Rules: rules, Log: s.log, Metrics: s.sweep, Every: s.sweepEvery}
-	answers := query.New(nc, store, query.Options{
-		Subjects: subjects, Log: s.log, Metrics: s.query,
-		Changed: redactor.Poke, Lag: ingester.Lag, Problem: ingester.Check, Settled: ingester.Settled,
-		Largest: ingester.Largest, Expects: ingester.Expects,
-	})
+	work := func(ctx context.Context) error {
+		answers := query.New(nc, store, query.Options{
+			Subjects: subjects, Log: s.log, Metrics: s.query,
+			Changed: redactor.Poke, Lag: ingester.Lag, Problem: ingester.Check, Settled: ingester.Settled,
+			Largest: ingester.Largest, Expects: ingester.Expects,
+		})
+		g := run.Group{Log: s.log}
+		g.Add(run.Component{Name: "redact", Run: redactor.Run})
+		g.Add(run.Component{Name: "sweep", Run: sweeper.Run})
+		g.Add(run.Component{Name: "ingest", Run: ingester.Run})
+		g.Add(run.Component{Name: "query", Run: answers.Run})
+		return g.Run(ctx)
+	}
+	owner := &owner{js: js, names: subjects.Names(), database: store.ID(), claim: redactor.Claim, log: s.log}
+	owner.stands(errOwnerUnknown)
+	s.health.SetCheck("queue", owner.check)
 	g := run.Group{Log: s.log}
-	g.Add(run.Component{Name: "redact", Run: redactor.Run})
-	g.Add(run.Component{Name: "sweep", Run: sweeper.Run})
-	g.Add(run.Component{Name: "ingest", Run: ingester.Run})
-	g.Add(run.Component{Name: "query", Run: answers.Run})
+	g.Add(run.Component{Name: "lag", Run: ingester.WatchLag})
+	g.Add(run.Component{Name: "owner", Run: func(ctx context.Context) error { return owner.run(ctx, work) }})
 	err = g.Run(ctx)
 	if ferr := nc.FlushTimeout(flushWait); ferr != nil {
 		s.log.Warn("the last acknowledgements may be lost; those messages are delivered again, which changes nothing", "error", ferr)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/config"
 	"github.com/natter-io/natter/pkg/kit/health"
+	"github.com/natter-io/natter/services/history/internal/sqlite"
 )
 
 func TestPostsWaitWhileTheServiceIsDown(t *testing.T) {
@@ -178,6 +180,10 @@ func TestSettings(t *testing.T) {
 	if err := config.Load("natter-history", "x", nil, &cfg, config.Environ(nil)); err != nil || cfg.PostsAge != 30*24*time.Hour || cfg.Sync != "full" {
 		t.Errorf("defaults: %+v, %v", cfg, err)
 	}
+	if err := config.Load("natter-history", "x", []string{"--keep", "-5m"}, &cfg, config.Environ(nil)); err == nil || !strings.Contains(err.Error(), "keep: -5m0s is negative: 0s keeps messages for ever (--keep)") {
+		t.Errorf("a negative age: %v", err)
+	}
+	cfg.Keep = 0
 	for want, change := range map[string]func(*Config){
 		"prefix":                func(c *Config) { c.Prefix = "a.b" },
 		"database":              func(c *Config) { c.Database = "" },
@@ -218,4 +224,22 @@ func TestAnUnusableDatabaseEndsTheService(t *testing.T) {
 	if err := s.Run(ctx); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Run: %v; want an error that names the database", err)
 	}
+}
+
+// TestASecondInstanceOnAnSQLiteFileEnds starts it beside another, which goes on.
+func TestASecondInstanceOnAnSQLiteFileEnds(t *testing.T) {
+	f := newFixture(t)
+	f.cfg.Database = filepath.Join(t.TempDir(), "history.db")
+	f.start()
+	f.say(contract.To("red"), `["m",1]`)
+	f.awaitRoom("red", 1)
+	second, err := New(f.cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Run(f.ctx()); !errors.Is(err, sqlite.ErrInUse) || !strings.Contains(err.Error(), f.cfg.Database) {
+		t.Errorf("Run: %v; want an error that names the file", err)
+	}
+	f.say(contract.To("red"), `["m",2]`)
+	f.awaitRoom("red", 2)
 }

@@ -53,6 +53,8 @@ type Store struct {
 	Dialect
 	write, read *sql.DB
 	id          string
+
+	OnClose func() error // called when the database is closed, if not nil
 }
 
 // Open brings the schema up to date and returns a store that writes by one pool and reads by another, which may be
@@ -126,6 +128,9 @@ func (s *Store) Close() error {
 		errs = append(errs, s.read.Close())
 	}
 	errs = append(errs, s.write.Close()) // last: SQLite checkpoints its WAL
+	if s.OnClose != nil {
+		errs = append(errs, s.OnClose())
+	}
 	return errors.Join(errs...)
 }
 

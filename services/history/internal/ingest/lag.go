@@ -12,8 +12,8 @@ import (
 // copyLate is from when on it is said that posts are not copied into their stream.
 const copyLate = 10 * time.Second
 
-// watchLag measures what is waiting, also while nothing can be stored.
-func (in *Ingester) watchLag(ctx context.Context) {
+// WatchLag measures what is waiting until ctx ends, also while nothing can be stored. It returns nil.
+func (in *Ingester) WatchLag(ctx context.Context) error {
 	names := in.Subjects.Names()
 	watch := copying.New(in.nc, in.Subjects)
 	late := false
@@ -30,6 +30,7 @@ func (in *Ingester) watchLag(ctx context.Context) {
 			in.Metrics.lag.Set(float64(in.Lag()))
 		}
 	}
+	return nil
 }
 
 // behind is how many posts are not copied into their stream, at least, and for how long the oldest has waited.

@@ -90,6 +90,10 @@ func (s *Service) erase(ctx context.Context, data []byte) ([]byte, error) {
 	if err := user(r.User); err != nil {
 		return nil, err
 	}
+	known, err := s.store.Known(ctx, r.User)
+	if err != nil {
+		return nil, err
+	}
 	erased, err := s.store.Redact(ctx, r.User, time.Now())
 	if erased > 0 {
 		s.Changed()
@@ -97,8 +101,8 @@ func (s *Service) erase(ctx context.Context, data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Log.Info("erased what a user has said", "user", r.User, "messages", erased)
-	return reply(contract.EraseReply{OK: true, Erased: erased})
+	s.Log.Info("erased what a user has said", "user", r.User, "messages", erased, "known", known)
+	return reply(contract.EraseReply{OK: true, Erased: erased, Known: known})
 }
 
 // stats answers with a [contract.StatsReply].

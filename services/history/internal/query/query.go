@@ -38,6 +38,7 @@ type Store interface {
 	Read(ctx context.Context, place record.Place, user string, id record.ID) (moved bool, err error)
 	Unread(ctx context.Context, place record.Place, user string, most int) (count int, mark record.ID, err error)
 	Marks(ctx context.Context, user string) ([]record.Mark, error)
+	Known(ctx context.Context, user string) (known bool, err error)
 	Redact(ctx context.Context, user string, until time.Time) (redacted int, err error)
 	Ping(ctx context.Context) error
 	Kind() string

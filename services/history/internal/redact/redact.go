@@ -56,7 +56,7 @@ const (
 	sayWait = 10 * time.Second
 )
 
-// Redactor runs the loop. Make it with [New], call Run once.
+// Redactor runs the loop. Make it with [New], call Run; once that has returned it may be called again.
 type Redactor struct {
 	Options
 	js    jetstream.JetStream
@@ -81,30 +81,45 @@ func (r *Redactor) Poke() {
 	}
 }
 
-// Run works until ctx ends. Whatever fails is logged and tried again, so it returns nil only.
+// Run works until ctx ends, or the queue is another database's ([queue.ErrOtherDatabase]); whatever else fails is logged
+// and tried again.
 func (r *Redactor) Run(ctx context.Context) error {
+	saying, stop := context.WithCancel(ctx)
 	said := make(chan struct{})
 	go func() {
 		defer close(said)
-		r.sayAlways(ctx)
+		r.sayAlways(saying)
+	}()
+	defer func() {
+		stop()
+		<-said
 	}()
 	for ctx.Err() == nil {
-		if err := r.session(ctx); err != nil && ctx.Err() == nil {
+		err := r.session(ctx)
+		if errors.Is(err, queue.ErrOtherDatabase) {
+			return err
+		}
+		if err != nil && ctx.Err() == nil {
 			r.Log.Error("redaction stands still; deletions wait in their stream", "error", err, "retry", retry)
 			sleep(ctx, retry)
 		}
 	}
-	<-said
 	return nil
 }
 
-// session prepares stream and consumer and hears facts until something fails.
-func (r *Redactor) session(ctx context.Context) error {
+// Claim makes the queue of facts if it is not there; whose that is answers for history. The error wraps
+// [queue.ErrOtherDatabase] if it is another database's.
+func (r *Redactor) Claim(ctx context.Context) error {
+	_, err := r.consumer(ctx)
+	return err
+}
+
+func (r *Redactor) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	stream, err := provision.Events(ctx, r.js, r.Subjects, r.Storage)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	consumer, err := queue.Consumer(ctx, stream, jetstream.ConsumerConfig{
+	return queue.Consumer(ctx, stream, jetstream.ConsumerConfig{
 		Durable:       r.Subjects.Names().HistoryEvents,
 		Description:   "Deleted users whose messages are not redacted yet.",
 		FilterSubject: r.Subjects.Endpoint(contract.Event, "user", "deleted"),
@@ -113,6 +128,11 @@ func (r *Redactor) session(ctx context.Context) error {
 		MaxDeliver:    -1,
 		MaxAckPending: 1, // one after the other
 	}, r.store.ID())
+}
+
+// session prepares stream and consumer and hears facts until something fails.
+func (r *Redactor) session(ctx context.Context) error {
+	consumer, err := r.consumer(ctx)
 	if err != nil {
 		return err
 	}
@@ -121,10 +141,17 @@ func (r *Redactor) session(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("pull: %w", err)
 		}
+		err = queue.Check(ctx, consumer, r.store.ID())
 		if msg == nil {
+			if err != nil {
+				return err
+			}
 			continue
 		}
-		if err := r.hear(ctx, msg); err != nil {
+		if err == nil {
+			err = r.hear(ctx, msg)
+		}
+		if err != nil {
 			if nerr := msg.NakWithDelay(retry); nerr != nil {
 				err = errors.Join(err, nerr)
 			}
