@@ -191,6 +191,6 @@ func (c *copies) lag(ctx context.Context) (*jetstream.StreamInfo, time.Duration,
 	c.mu.Lock()
 	made := c.made
 	c.mu.Unlock()
-	lag, err := c.watch.Lag(ctx, made, posts)
+	_, lag, err := c.watch.Lag(ctx, made, posts)
 	return posts, lag, err
 }
