@@ -29,7 +29,9 @@ type copies struct {
 	js    jetstream.JetStream
 	watch *copying.Watch
 	epoch *epoch
-	posts string // what the subjects of posts begin with
+	// stored is when JetStream stored something of this gateway's last.
+	stored func() time.Time
+	posts  string // what the subjects of posts begin with
 
 	every time.Duration // between two looks
 	late  time.Duration // a post that waits for so long for its copy is late
@@ -62,8 +64,8 @@ const (
 	holdLooks = 30
 )
 
-func newCopies(nc *nats.Conn, js jetstream.JetStream, e *epoch, opts Options) *copies {
-	c := &copies{opts: opts, js: js, watch: copying.New(nc, opts.Subjects), epoch: e, posts: strings.TrimSuffix(opts.Subjects.AllOf(contract.Post), ">"), every: copiesEvery, late: copiesLate, most: copiesMost}
+func newCopies(nc *nats.Conn, js jetstream.JetStream, e *epoch, stored func() time.Time, opts Options) *copies {
+	c := &copies{opts: opts, js: js, watch: copying.New(nc, opts.Subjects), epoch: e, stored: stored, posts: strings.TrimSuffix(opts.Subjects.AllOf(contract.Post), ">"), every: copiesEvery, late: copiesLate, most: copiesMost}
 	// All must be over before what is late has aged out.
 	if age := opts.StreamAge; age > 0 {
 		c.late = min(c.late, age/4)

@@ -38,12 +38,13 @@ func (c *copies) resume(ctx context.Context, posts *jetstream.StreamInfo, lag ti
 	if stood < c.late || time.Since(c.still.resumed) < 2*c.late {
 		return
 	}
-	silent := c.silent(posts)
+	patient, dead := stood < 3*c.late, silent(posts)
 	if posts.Config.Replicas > 1 {
-		if leads(posts) < 2*c.late || !silent && stood < 3*c.late {
+		// What is not silent is as a rule what cannot be stored for want of room.
+		if leads(posts) < 2*c.late || !dead && (patient || !c.stored().After(c.still.since)) {
 			return
 		}
-	} else if !silent || stood < 3*c.late { // JetStream itself tries anew what has been silent for 10 s
+	} else if !dead || patient { // JetStream itself tries anew what has been silent for 10 s
 		return
 	}
 	c.still.resumed = time.Now()
@@ -58,10 +59,13 @@ func (c *copies) resume(ctx context.Context, posts *jetstream.StreamInfo, lag ti
 	}
 }
 
-// silent says whether the main stream has not been heard of by the posts stream, not even by heartbeats, which come every
-// second. One that cannot store what it hears is not silent.
-func (c *copies) silent(posts *jetstream.StreamInfo) bool {
-	return !slices.ContainsFunc(posts.Sources, func(s *jetstream.StreamSourceInfo) bool { return s.Active >= 0 && s.Active < c.late })
+// sourceSilence is longer than it takes to the next heartbeat, a second, and than JetStream waits before it begins anew
+// with what it could not store, 2 s and a little.
+const sourceSilence = 5 * time.Second
+
+// silent says whether the main stream has not been heard of by the posts stream for a while.
+func silent(posts *jetstream.StreamInfo) bool {
+	return !slices.ContainsFunc(posts.Sources, func(s *jetstream.StreamSourceInfo) bool { return s.Active >= 0 && s.Active < sourceSilence })
 }
 
 // leads is for how long a stream has had its leader, by JetStream's clock.
@@ -78,7 +82,7 @@ func (c *copies) remedy(posts *jetstream.StreamInfo) string {
 	switch {
 	case posts == nil:
 		return "bring back the nats-server that has the stream, or most of those that have copies of it: nats stream info " + name
-	case !c.silent(posts):
+	case !silent(posts):
 		return "give JetStream room: the limit of its account, or the disk; nats account info"
 	case posts.Config.Replicas > 1:
 		return "nats stream cluster step-down " + name
