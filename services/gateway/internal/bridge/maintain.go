@@ -165,6 +165,8 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 	b.rooms.begin(last)
 	b.suspect("connected")
-	b.epoch.set(contract.Epoch(stream.CachedInfo().Created))
+	epoch := contract.Epoch(stream.CachedInfo().Created)
+	b.position.begin(epoch)
+	b.epoch.set(epoch)
 	return nil
 }

@@ -85,7 +85,7 @@ func (b *Bridge) recallUpTo(ctx context.Context, epoch string, in incoming, upTo
 	b.opts.Metrics.Doubted("silence")
 	missed, done := b.readMissed(ctx, epoch, after, upTo, func(map[string]uint64) {})
 	if done {
-		b.caught = max(b.caught, upTo)
+		b.beat.sequence = max(b.beat.sequence, upTo) // so it is not asked again; catchUp goes by what it has found itself
 		if len(missed) == 0 {
 			return false
 		}
