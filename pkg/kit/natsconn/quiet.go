@@ -62,7 +62,8 @@ func (q *Quiet) lowers(r slog.Record) bool {
 // isUnconnected says whether something failed for want of a connection. With [noLoss] a client has no buffer that could take
 // more: that is what it complains about.
 func isUnconnected(err error) bool {
-	return errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrConnectionReconnecting)
+	return errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrDisconnected) ||
+		errors.Is(err, nats.ErrConnectionReconnecting) || errors.Is(err, nats.ErrConsumerNotActive)
 }
 
 type quietHandler struct {
