@@ -42,6 +42,7 @@ const (
 type Service struct {
 	cfg    Config
 	log    *slog.Logger
+	quiet  *natsconn.Quiet
 	nats   []nats.Option
 	health *health.Server
 	ingest *ingest.Metrics
@@ -58,10 +59,11 @@ func New(cfg Config, log *slog.Logger, options ...nats.Option) (*Service, error)
 	if err := errors.Join(cfg.NATS.Validate(), cfg.Validate()); err != nil {
 		return nil, fmt.Errorf("history: %w", err)
 	}
-	log = log.With("service", Name)
+	quiet := new(natsconn.Quiet)
+	log = quiet.Log(log.With("service", Name))
 	h := health.New(cfg.Health, log)
 	return &Service{
-		cfg: cfg, log: log, nats: options, health: h,
+		cfg: cfg, log: log, quiet: quiet, nats: options, health: h,
 		ingest: ingest.NewMetrics(h.Registry()), query: query.NewMetrics(h.Registry()), redact: redact.NewMetrics(h.Registry()),
 		sweep: sweep.NewMetrics(h.Registry()),
 	}, nil
@@ -98,6 +100,7 @@ func (s *Service) serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer nc.Close()
+	s.quiet.Watch(nc)
 	s.health.SetCheck("nats", natsconn.Check(nc))
 
 	js, err := jetstream.New(nc)
