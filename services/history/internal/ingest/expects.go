@@ -23,7 +23,7 @@ func (in *Ingester) Expects(ctx context.Context, place record.Place, id record.I
 	if in.Lag() == 0 {
 		return false
 	}
-	newest, err := in.store.Newest(ctx)
+	newest, err := in.store.Last(ctx)
 	return err != nil || id.Compare(newest) > 0
 }
 

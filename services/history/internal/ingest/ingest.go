@@ -30,13 +30,13 @@ type Store interface {
 	// Append stores messages in one transaction; those it has already change nothing. The error wraps
 	// [record.ErrRefused] if trying again is in vain.
 	Append(ctx context.Context, messages []record.Message) (stored, redacted int, err error)
-	// Newest is the id of the newest message; the zero one if there is none.
-	Newest(ctx context.Context) (record.ID, error)
 	// ID names the database.
 	ID() string
 	// Epoch and NoteEpoch remember the incarnations of the main stream.
 	Epoch(ctx context.Context, identity string) (epoch int64, known bool, err error)
 	NoteEpoch(ctx context.Context, identity string, epoch int64) (held int64, err error)
+	// Last is the newest message; the zero ID if there is none.
+	Last(ctx context.Context) (record.ID, error)
 }
 
 // Options of an [Ingester].
@@ -81,6 +81,7 @@ type Ingester struct {
 
 	lag     atomic.Int64
 	problem atomic.Pointer[error] // why nothing can be stored; nil if it can
+	settled atomic.Pointer[record.ID]
 }
 
 // New returns an Ingester that works through nc.
