@@ -12,6 +12,7 @@ type epoch struct {
 	mu    sync.Mutex
 	value string        // "" while it is not known
 	last  string        // the one that was known last
+	floor uint64        // its sequence after which nothing was heard when it was first known
 	known chan struct{} // closed when it is
 }
 
@@ -24,13 +25,20 @@ func (e *epoch) get() string {
 	return e.value
 }
 
-func (e *epoch) set(value string) {
+func (e *epoch) set(value string, floor uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.value == "" {
 		close(e.known)
 	}
-	e.value, e.last = value, value
+	e.value, e.last, e.floor = value, value, floor
+}
+
+// start is the sequence after which nothing was heard of the latest incarnation when it was first known.
+func (e *epoch) start() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.floor
 }
 
 // latest is the epoch that was known last, of which the sequences are that sockets have until another is known.

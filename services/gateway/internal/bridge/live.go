@@ -48,11 +48,7 @@ func (b *Bridge) readLive(ctx context.Context) {
 			return
 		}
 		if epoch != "" && current != epoch {
-			b.rooms.startOver()
-			b.tail.startOver()
-			b.packets.startOver()
-			b.position.Store(0)
-			b.caught, b.beat = 0, beat{}
+			in = b.startOver(current, b.epoch.start(), in)
 		}
 		epoch = current
 		if b.doubt.Swap(false) {
@@ -154,6 +150,7 @@ func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 		b.skip(p.Kind, s.Subject, s.Sequence, err)
 	}
 	b.position.Store(max(b.position.Load(), s.Sequence))
+	b.heard.note(sight{epoch, s.Sequence, s.Time})
 }
 
 func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored, epoch string, h contract.Header, payload []byte) error {

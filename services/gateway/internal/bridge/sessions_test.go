@@ -55,7 +55,7 @@ func keeper(t *testing.T) *Bridge {
 		wg.Wait()
 		sub.Unsubscribe() //nolint:errcheck // fails only on a closed connection
 	})
-	b.epoch.set(testEpoch)
+	b.epoch.set(testEpoch, 0)
 	return b
 }
 
@@ -88,11 +88,11 @@ func TestSessionKeptWhileTheStreamIsNotKnownGoesOn(t *testing.T) {
 	b := keeper(t)
 	b.epoch.forget()
 	b.keep(t, session.Left)
-	b.epoch.set(testEpoch)
+	b.epoch.set(testEpoch, 0)
 	if b.find(t) == nil {
 		t.Fatal("the session was not found")
 	}
-	b.epoch.set("mib8k400") // the stream was made anew
+	b.epoch.set("mib8k400", 0) // the stream was made anew
 	if found := b.find(t); found != nil {
 		t.Fatalf("found %v for a stream that is gone", found)
 	}

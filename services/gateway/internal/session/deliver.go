@@ -25,6 +25,9 @@ func (s *Socket) Deliver(sequence uint64, m *transport.Message) {
 	}
 }
 
+// StartOver forgets what was sent already: the stream is another one, whose sequences begin again. The hub's worker calls it.
+func (s *Socket) StartOver() { s.floor = 0 }
+
 func (s *Socket) hold(sequence uint64, m *transport.Message) {
 	h, opts := s.held, s.client.srv.opts
 	if h.over {
