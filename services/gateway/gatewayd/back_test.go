@@ -3,8 +3,10 @@ package gatewayd_test
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/gateway/gatewayd"
 )
 
 // epochNow is what offsets begin with.
@@ -22,7 +24,7 @@ func epochNow(t testing.TB, offset string) string {
 func TestStreamGoesBack(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	gws := d.gateways(2)
+	gws := d.gateways(2, func(c *gatewayd.Config) { c.Lease = time.Minute }) // nobody is taken for gone
 	early, pid := gws[0].connectKept("/", "")
 	early.join("red")
 	d.say([]string{"red"}, 0, 3)

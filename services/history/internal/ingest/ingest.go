@@ -28,13 +28,14 @@ import (
 // Store is what ingest needs of a database.
 type Store interface {
 	// Append stores messages in one transaction; those it has already change nothing. The error wraps
-	// [record.ErrRefused] if trying again is in vain.
+	// [record.ErrRefused] if trying again is in vain; it is a [record.TakenError] if other messages have their ids.
 	Append(ctx context.Context, messages []record.Message) (stored, redacted int, err error)
 	// ID names the database.
 	ID() string
-	// Epoch and NoteEpoch remember the incarnations of the main stream.
-	Epoch(ctx context.Context, identity string) (epoch int64, known bool, err error)
-	NoteEpoch(ctx context.Context, identity string, epoch int64) (held int64, err error)
+	// Incarnations and NoteIncarnation remember those of the main stream; Newest is the newest message of one.
+	Incarnations(ctx context.Context, identity string) ([]record.Incarnation, error)
+	NoteIncarnation(ctx context.Context, identity string, i record.Incarnation) error
+	Newest(ctx context.Context, epoch int64) (record.Message, error)
 }
 
 // Options of an [Ingester].
@@ -65,6 +66,7 @@ const (
 	askMain     = 10 * time.Second // how often the main stream is looked at, for its incarnation
 	mainMissing = 250 * time.Millisecond
 	lagEvery    = 5 * time.Second
+	renewTries  = 4 // of a batch that has several sequences which others have
 	instances   = 8 // that may hold a full batch each at a time
 )
 
@@ -96,7 +98,7 @@ func New(nc *nats.Conn, store Store, o Options) (*Ingester, error) {
 	name := o.Subjects.Names().Stream
 	in := &Ingester{
 		Options: o, nc: nc, js: js, store: store,
-		epoch: &epochs{js: js, stream: name, store: store, log: o.Log},
+		epoch: &epochs{js: js, subjects: o.Subjects, storage: o.Storage, store: store, log: o.Log, back: o.Metrics.back.Inc},
 		times: &times{nc: nc, stream: name, filter: o.Subjects.AllOf(contract.Post), log: o.Log},
 	}
 	in.lag.Store(-1)
@@ -152,6 +154,9 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 	if err != nil {
 		return err
 	}
+	if err := in.epoch.look(ctx, true); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		in.Log.Warn("cannot look at the main stream", "error", err)
+	}
 	in.stands(nil)
 	names := in.Subjects.Names()
 	in.Log.Info("storing what is posted", "stream", names.Posts, "from", names.Stream, "waiting", consumer.CachedInfo().NumPending)
@@ -169,7 +174,7 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 		}
 		if time.Since(looked) > askMain {
 			looked = time.Now()
-			if err := in.epoch.look(ctx); err != nil && ctx.Err() == nil {
+			if err := in.epoch.look(ctx, false); err != nil && ctx.Err() == nil {
 				in.Log.Warn("cannot look at the main stream", "error", err)
 			}
 			if _, err := queue.Check(ctx, consumer, in.store.ID()); err != nil {
@@ -185,12 +190,12 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 func (in *Ingester) awaitMain(ctx context.Context) error {
 	for told := false; ; {
 		if _, err := in.js.Stream(ctx, in.Subjects.Names().Posts); err == nil {
-			if err := in.epoch.look(ctx); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			if err := in.epoch.look(ctx, false); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 				return err
 			}
 			return nil // made in an earlier run: there may be posts in it
 		}
-		err := in.epoch.look(ctx)
+		err := in.epoch.look(ctx, false)
 		if err == nil || !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return err
 		}
