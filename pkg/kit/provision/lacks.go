@@ -110,7 +110,11 @@ func needs(have, want jetstream.StreamConfig) (changes []change) {
 			})
 		}
 	}
-	if CopiesAgain(have) {
+	// A copy must not be taken for a duplicate: the main stream knows what is one.
+	if len(want.Sources) > 0 && have.Duplicates > 0 {
+		add("duplicate_window", have.Duplicates, time.Duration(0), func(c *jetstream.StreamConfig) { c.Duplicates = 0 })
+	}
+	if copiesAgain(have) {
 		add("sources", "once more from a sequence on", "as they come", func(c *jetstream.StreamConfig) {
 			c.Sources = slices.Clone(c.Sources)
 			for i, source := range c.Sources {

@@ -137,8 +137,11 @@ func sameSource(have, want *jetstream.StreamSource) bool {
 		have.SubjectTransforms[0] == jetstream.SubjectTransformConfig{Source: want.FilterSubject, Destination: want.FilterSubject}
 }
 
-// CopiesAgain says whether the posts stream has begun to copy anew, so that [Posts] may forget where.
-func CopiesAgain(cfg jetstream.StreamConfig) bool {
+// Settled says whether there is nothing about a running posts stream that [Posts] has to change: that it began to copy anew at a sequence, or that
+// somebody has given it a duplicate window.
+func Settled(cfg jetstream.StreamConfig) bool { return !copiesAgain(cfg) && cfg.Duplicates <= 0 }
+
+func copiesAgain(cfg jetstream.StreamConfig) bool {
 	since, err := time.Parse(time.RFC3339, cfg.Metadata[again])
 	return err == nil && time.Since(since) > againFor
 }

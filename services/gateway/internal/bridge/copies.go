@@ -175,7 +175,7 @@ func (c *copies) lag(ctx context.Context) (time.Duration, error) {
 	defer cancel()
 	name := c.opts.Subjects.Names().Posts
 	stream, err := c.js.Stream(ctx, name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) || err == nil && provision.CopiesAgain(stream.CachedInfo().Config) {
+	if errors.Is(err, jetstream.ErrStreamNotFound) || err == nil && !provision.Settled(stream.CachedInfo().Config) {
 		stream, err = provision.Posts(ctx, c.js, c.opts.Subjects, 0, c.opts.Storage)
 	}
 	if err != nil {

@@ -161,6 +161,7 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 	names := in.Subjects.Names()
 	in.Log.Info("storing what is posted", "stream", names.Posts, "from", names.Stream, "waiting", consumer.CachedInfo().NumPending)
 	looked := time.Now()
+	owned := false
 	for ctx.Err() == nil {
 		msgs, err := pull(ctx, consumer, in.Batch)
 		if len(msgs) > 0 {
@@ -171,6 +172,11 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 		}
 		if err != nil {
 			return fmt.Errorf("pull: %w", err)
+		}
+		if !owned && len(msgs) < in.Batch {
+			if owned, err = in.takeOver(ctx, consumer); err != nil {
+				return err
+			}
 		}
 		if time.Since(looked) > askMain {
 			looked = time.Now()
@@ -209,9 +215,24 @@ func (in *Ingester) awaitMain(ctx context.Context) error {
 	}
 }
 
+// takeOver gives the posts stream the age and size of the settings, which may be less than what gateways gave it, as soon as
+// nothing waits in it that would be dropped for that.
+func (in *Ingester) takeOver(ctx context.Context, c jetstream.Consumer) (owned bool, err error) {
+	info, err := c.Info(ctx)
+	if err != nil || info.NumPending > 0 || info.NumAckPending > 0 {
+		return false, err
+	}
+	_, err = provision.Posts(ctx, in.js, in.Subjects, in.Age, in.Storage)
+	return err == nil, err
+}
+
 func (in *Ingester) consumer(ctx context.Context) (jetstream.Consumer, error) {
-	stream, err := provision.Posts(ctx, in.js, in.Subjects, in.Age, in.Storage)
-	if err != nil {
+	age := in.Age
+	stream, err := in.js.Stream(ctx, in.Subjects.Names().Posts)
+	if err == nil && provision.Unowned(stream.CachedInfo().Config) {
+		age = 0 // what waits in it first
+	}
+	if stream, err = provision.Posts(ctx, in.js, in.Subjects, age, in.Storage); err != nil {
 		return nil, err
 	}
 	return queue.Consumer(ctx, stream, jetstream.ConsumerConfig{
