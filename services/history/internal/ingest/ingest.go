@@ -30,8 +30,7 @@ type Store interface {
 	// Append stores messages in one transaction; those it has already change nothing. The error wraps
 	// [record.ErrRefused] if trying again is in vain; it is a [record.TakenError] if other messages have their ids.
 	Append(ctx context.Context, messages []record.Message) (stored, redacted int, err error)
-	// ID names the database.
-	ID() string
+	queue.Database
 	// Incarnations and NoteIncarnation remember those of the main stream; Newest is the newest message of one.
 	Incarnations(ctx context.Context, identity string) ([]record.Incarnation, error)
 	NoteIncarnation(ctx context.Context, identity string, i record.Incarnation) error
@@ -80,6 +79,7 @@ type Ingester struct {
 	times *times
 
 	lag     atomic.Int64
+	working atomic.Bool           // the queue is this database's
 	problem atomic.Pointer[error] // why nothing can be stored; nil if it can
 }
 
@@ -158,6 +158,8 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 		in.Log.Warn("cannot look at the main stream", "error", err)
 	}
 	in.stands(nil)
+	in.working.Store(true)
+	defer in.working.Store(false)
 	names := in.Subjects.Names()
 	in.Log.Info("storing what is posted", "stream", names.Posts, "from", names.Stream, "waiting", consumer.CachedInfo().NumPending)
 	looked := time.Now()
@@ -235,14 +237,14 @@ func (in *Ingester) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	if stream, err = provision.Posts(ctx, in.js, in.Subjects, age, in.Storage); err != nil {
 		return nil, err
 	}
-	return queue.Consumer(ctx, stream, jetstream.ConsumerConfig{
+	return queue.Consumer(ctx, in.js, stream, jetstream.ConsumerConfig{
 		Durable:       in.Subjects.Names().HistoryPosts,
 		Description:   "Posts that are not in the history database yet.",
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       in.AckWait,
 		MaxDeliver:    -1,
 		MaxAckPending: instances * in.Batch,
-	}, in.store.ID())
+	}, in.store, in.Log)
 }
 
 // pull takes what is there, or waits for the first message and takes what came with it. Messages may

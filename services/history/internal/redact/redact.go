@@ -29,8 +29,7 @@ import (
 
 // Store is what redact needs of a database.
 type Store interface {
-	// ID names the database.
-	ID() string
+	queue.Database
 	// Redact redacts what the user said until then, or for good if it is the zero time. Repeating it changes nothing.
 	Redact(ctx context.Context, user string, until time.Time) (redacted int, err error)
 	// Announcements and Announced list and forget what clients must still be told.
@@ -104,7 +103,7 @@ func (r *Redactor) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	consumer, err := queue.Consumer(ctx, stream, jetstream.ConsumerConfig{
+	consumer, err := queue.Consumer(ctx, r.js, stream, jetstream.ConsumerConfig{
 		Durable:       r.Subjects.Names().HistoryEvents,
 		Description:   "Deleted users whose messages are not redacted yet.",
 		FilterSubject: r.Subjects.Endpoint(contract.Event, "user", "deleted"),
@@ -112,7 +111,7 @@ func (r *Redactor) session(ctx context.Context) error {
 		AckWait:       ackWait,
 		MaxDeliver:    -1,
 		MaxAckPending: 1, // one after the other
-	}, r.store.ID())
+	}, r.store, r.Log)
 	if err != nil {
 		return err
 	}
@@ -129,6 +128,11 @@ func (r *Redactor) session(ctx context.Context) error {
 				err = errors.Join(err, nerr)
 			}
 			return err
+		}
+		if meta, err := msg.Metadata(); err == nil {
+			if err := queue.Note(ctx, r.store, stream.CachedInfo(), meta.Consumer, meta.Sequence.Stream); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
