@@ -2,8 +2,6 @@ package bridge
 
 import (
 	"context"
-	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -11,8 +9,6 @@ import (
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/provision"
-	"github.com/natter-io/natter/services/gateway/internal/hub"
-	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
 // The main stream may go back to what it was earlier: nats-server gives what it stores to the operating system, which loses
@@ -102,7 +98,7 @@ func (b *Bridge) incarnation(ctx context.Context, known [2]sight, stream jetstre
 			"What was stored since then is gone from it; ids of what comes begin with a new epoch", "stream", info.Config.Name, "epoch", is.Epoch, "from", is.First)
 	}
 	floor = is.First - 1
-	if heard := known[0]; heard.sequence > 0 && heard.epoch == b.epoch.latest() && heard.epoch != is.Epoch {
+	if heard := known[0]; heard.sequence > 0 && heard.epoch == b.Epoch() && heard.epoch != is.Epoch {
 		if there, err := b.isThere(ctx, heard, info); err != nil {
 			return is, 0, err
 		} else if there { // another gateway has seen more
@@ -125,27 +121,4 @@ func (b *Bridge) copiesAhead(ctx context.Context, info *jetstream.StreamInfo) (a
 	}
 	copied, err := provision.Copied(ctx, b.nc, stream.CachedInfo())
 	return copied > info.State.LastSeq, made, err
-}
-
-// startOver forgets what was read of the stream, up to the floor of the incarnation that is there now, and what waits of the one
-// before. It returns what is left of in.
-func (b *Bridge) startOver(epoch string, floor uint64, in []incoming) []incoming {
-	b.rooms.startOver(floor)
-	b.tail.startOver()
-	b.packets.startOver()
-	b.position.Store(floor)
-	b.caught, b.beat = floor, beat{}
-	for _, namespace := range b.hub.Namespaces() {
-		b.hub.Each(hub.Selection{Namespace: namespace}, (*session.Socket).StartOver)
-	}
-	for n := len(b.live); n > 0; n-- {
-		b.backlog = append(b.backlog, incoming{msg: <-b.live})
-	}
-	began, _ := strconv.ParseInt(epoch, 36, 64)
-	old := func(in incoming) bool {
-		s, err := contract.ParseStored(contract.Header(in.msg.Header))
-		return err == nil && !isTurn(in.msg) && s.Time.UnixMilli() < began // one that is not is read back
-	}
-	b.backlog = slices.DeleteFunc(b.backlog, old)
-	return slices.DeleteFunc(slices.Clone(in), old)
 }

@@ -180,17 +180,17 @@ func TestEpochIsWaitedFor(t *testing.T) {
 	}
 	got := make(chan string)
 	go func() { got <- e.wait(t.Context()) }()
-	e.set("a", 0)
+	e.set("a")
 	if v := <-got; v != "a" || e.get() != "a" {
 		t.Fatalf("epoch %q", v)
 	}
-	e.set("b", 0)
+	e.set("b")
 	if v := e.wait(ended); v != "b" {
 		t.Fatalf("epoch %q", v)
 	}
 	e.forget()
 	go func() { got <- e.wait(t.Context()) }()
-	e.set("c", 0)
+	e.set("c")
 	if v := <-got; v != "c" {
 		t.Fatalf("epoch %q", v)
 	}

@@ -11,8 +11,7 @@ import (
 type epoch struct {
 	mu    sync.Mutex
 	value string        // "" while it is not known
-	last  string        // the one that was known last
-	floor uint64        // its sequence after which nothing was heard when it was first known
+	floor uint64        // nothing of it after this sequence was heard when it was first known
 	known chan struct{} // closed when it is
 }
 
@@ -25,27 +24,27 @@ func (e *epoch) get() string {
 	return e.value
 }
 
-func (e *epoch) set(value string, floor uint64) {
+func (e *epoch) set(value string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.value == "" {
 		close(e.known)
 	}
-	e.value, e.last, e.floor = value, value, floor
+	e.value = value
 }
 
-// start is the sequence after which nothing was heard of the latest incarnation when it was first known.
+// begin is set for an incarnation of which nothing after the floor was heard.
+func (e *epoch) begin(value string, floor uint64) {
+	e.mu.Lock()
+	e.floor = floor
+	e.mu.Unlock()
+	e.set(value)
+}
+
 func (e *epoch) start() uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.floor
-}
-
-// latest is the epoch that was known last, of which the sequences are that sockets have until another is known.
-func (e *epoch) latest() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.last
 }
 
 func (e *epoch) forget() {

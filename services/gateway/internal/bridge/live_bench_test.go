@@ -27,7 +27,7 @@ func BenchmarkStored(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			br.epoch.set(testEpoch, 0)
+			br.epoch.set(testEpoch)
 			msg := nats.NewMsg("natter.live._.room.red")
 			msg.Data = []byte(`["chat message","hello"]`)
 			msg.Header.Set("Nats-Stream", "NATTER")

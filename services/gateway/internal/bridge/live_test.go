@@ -34,7 +34,7 @@ func TestReaderNoticesANewConnectionByItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.epoch.set(testEpoch, 0)
+	b.epoch.set(testEpoch)
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	defer wg.Wait()

@@ -176,6 +176,7 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 	b.rooms.begin(last)
 	b.suspect("connected")
-	b.epoch.set(is.Epoch, floor)
+	b.position.begin(is.Epoch)
+	b.epoch.begin(is.Epoch, floor)
 	return nil
 }

@@ -55,7 +55,8 @@ func keeper(t *testing.T) *Bridge {
 		wg.Wait()
 		sub.Unsubscribe() //nolint:errcheck // fails only on a closed connection
 	})
-	b.epoch.set(testEpoch, 0)
+	b.position.begin(testEpoch)
+	b.epoch.set(testEpoch)
 	return b
 }
 
@@ -88,11 +89,12 @@ func TestSessionKeptWhileTheStreamIsNotKnownGoesOn(t *testing.T) {
 	b := keeper(t)
 	b.epoch.forget()
 	b.keep(t, session.Left)
-	b.epoch.set(testEpoch, 0)
+	b.epoch.set(testEpoch)
 	if b.find(t) == nil {
 		t.Fatal("the session was not found")
 	}
-	b.epoch.set("mib8k400", 0) // the stream was made anew
+	b.epoch.set("mib8k400") // the stream was made anew
+	b.position.startOver("mib8k400")
 	if found := b.find(t); found != nil {
 		t.Fatalf("found %v for a stream that is gone", found)
 	}

@@ -40,7 +40,7 @@ func newBench(t testing.TB, m Metrics) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.epoch.set(testEpoch, 0)
+	b.epoch.set(testEpoch)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); b.tail.run(ctx) }()
