@@ -53,7 +53,7 @@ func (s *Store) change(ctx context.Context, tx *sql.Tx, c record.Change, was, is
 		return err
 	}
 	if words := record.Words(is.Event); words != "" && is.Deleted.IsZero() {
-		if _, err := tx.ExecContext(ctx, s.sql(s.PutWords+s.WordsRow), is.Row, wordPlaces(is.Namespace, is.Targets), words); err != nil {
+		if _, err := tx.ExecContext(ctx, s.sql(s.PutWords+s.WordsRow+s.WordsEnd), is.Row, s.tokens(is, is.Targets), words); err != nil {
 			return err
 		}
 	}

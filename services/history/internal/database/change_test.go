@@ -142,7 +142,7 @@ func TestSearch(t *testing.T) {
 			{[]string{"room.red"}, []record.Word{w("hel*")}, "1/8 1/4 1/3 1/1"},
 			{[]string{"room.red"}, []record.Word{w("hel")}, ""},
 			{nil, []record.Word{w("ünïcode")}, "1/8"},
-			{nil, []record.Word{w("日本語")}, "1/8"},
+			{nil, []record.Word{w("日本"), w("本語")}, "1/8"},
 			{nil, []record.Word{w("known"), w("two")}, "1/9"},
 			{nil, []record.Word{w("हिन्दी")}, "1/10"},
 			{nil, []record.Word{w("हिन*")}, "1/10"},

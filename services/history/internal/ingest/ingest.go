@@ -35,6 +35,8 @@ type Store interface {
 	Incarnations(ctx context.Context, identity string) ([]record.Incarnation, error)
 	NoteIncarnation(ctx context.Context, identity string, i record.Incarnation) error
 	Newest(ctx context.Context, epoch int64) (record.Message, error)
+	// Last is the newest message; the zero ID if there is none.
+	Last(ctx context.Context) (record.ID, error)
 }
 
 // Options of an [Ingester].
@@ -81,6 +83,7 @@ type Ingester struct {
 	lag     atomic.Int64
 	working atomic.Bool           // the queue is this database's
 	problem atomic.Pointer[error] // why nothing can be stored; nil if it can
+	settled atomic.Pointer[record.ID]
 }
 
 // New returns an Ingester that works through nc.
