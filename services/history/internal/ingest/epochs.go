@@ -58,17 +58,25 @@ func (e *epochs) set(ctx context.Context, m *record.Message, identity string) er
 	if err != nil {
 		return err
 	}
-	m.ID.Epoch, m.Epochs = all[0].Epoch, nil
+	m.ID.Epoch, m.Epochs = epochIn(all, m.ID.Sequence, m.Copied), nil
 	if len(all) == 1 {
 		return nil
 	}
 	for _, i := range all {
 		m.Epochs = append(m.Epochs, i.Epoch)
-		if m.ID.Sequence >= i.First && m.Copied.UnixMilli() >= i.Epoch {
-			m.ID.Epoch = i.Epoch
-		}
 	}
 	return nil
+}
+
+// epochIn is the epoch of a message among the incarnations of its main stream.
+func epochIn(all []record.Incarnation, sequence int64, copied time.Time) int64 {
+	epoch := all[0].Epoch
+	for _, i := range all {
+		if sequence >= i.First && copied.UnixMilli() >= i.Epoch {
+			epoch = i.Epoch
+		}
+	}
+	return epoch
 }
 
 // of are the incarnations of a main stream, one at least.
