@@ -55,8 +55,31 @@ func MessageID(epoch string, sequence uint64) string {
 	return epoch + "-" + strconv.FormatUint(sequence, 10)
 }
 
-// Epoch is the first part of a [MessageID]: the stream's creation time in milliseconds, in base 36.
+// Epoch is the first part of a [MessageID]: the stream's creation time in milliseconds, in base 36; or, of a stream that
+// went back, the time of that. See [IncarnationOf].
 func Epoch(created time.Time) string { return strconv.FormatInt(created.UnixMilli(), 36) }
+
+// Metadata of the main stream that went back: to what it was earlier, when nats-server lost power or a backup was put back.
+// Its sequences repeat then, while its creation time is the same.
+const (
+	MetadataEpoch = "natter.epoch"       // what [MessageID] begins with from then on
+	MetadataFirst = "natter.epoch.first" // from this sequence on
+)
+
+// Incarnation is one life of the main stream, within which no sequence repeats.
+type Incarnation struct {
+	Epoch string // the first part of a [MessageID]
+	First uint64 // its first sequence
+}
+
+// IncarnationOf is the present one of a main stream, by its creation time and its metadata.
+func IncarnationOf(created time.Time, metadata map[string]string) Incarnation {
+	first, err := strconv.ParseUint(metadata[MetadataFirst], 10, 64)
+	if ms, e := strconv.ParseInt(metadata[MetadataEpoch], 36, 64); err != nil || e != nil || ms <= created.UnixMilli() {
+		return Incarnation{Epoch(created), 1}
+	}
+	return Incarnation{metadata[MetadataEpoch], max(first, 1)}
+}
 
 // SplitMessageID takes a [MessageID] apart.
 func SplitMessageID(id string) (epoch string, sequence uint64, err error) {

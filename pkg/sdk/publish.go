@@ -138,6 +138,6 @@ func (e *epochs) of(sequence uint64, look func() (*jetstream.StreamInfo, error))
 	if err != nil {
 		return "", err
 	}
-	e.epoch, e.after, e.until = contract.Epoch(info.Created), info.State.LastSeq, time.Now().Add(epochAge)
+	e.epoch, e.after, e.until = contract.IncarnationOf(info.Created, info.Config.Metadata).Epoch, info.State.LastSeq, time.Now().Add(epochAge)
 	return e.epoch, nil
 }

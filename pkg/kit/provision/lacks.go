@@ -3,6 +3,7 @@ package provision
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -102,12 +103,26 @@ func needs(have, want jetstream.StreamConfig) (changes []change) {
 		switch {
 		case is < 0:
 			add("sources", "none of "+source.Name, source.FilterSubject, func(c *jetstream.StreamConfig) { c.Sources = append(slices.Clip(c.Sources), source) })
-		case have.Sources[is].FilterSubject != source.FilterSubject:
+		case !sameSource(have.Sources[is], source):
 			add("sources", have.Sources[is].FilterSubject, source.FilterSubject, func(c *jetstream.StreamConfig) {
 				c.Sources = slices.Clone(c.Sources)
 				c.Sources[is] = source
 			})
 		}
+	}
+	// A copy must not be taken for a duplicate: the main stream knows what is one.
+	if len(want.Sources) > 0 && have.Duplicates > 0 {
+		add("duplicate_window", have.Duplicates, time.Duration(0), func(c *jetstream.StreamConfig) { c.Duplicates = 0 })
+	}
+	if copiesAgain(have) {
+		add("sources", "once more from a sequence on", "as they come", func(c *jetstream.StreamConfig) {
+			c.Sources = slices.Clone(c.Sources)
+			for i, source := range c.Sources {
+				c.Sources[i] = &jetstream.StreamSource{Name: source.Name, FilterSubject: source.FilterSubject, SubjectTransforms: source.SubjectTransforms}
+			}
+			c.Metadata = maps.Clone(c.Metadata)
+			delete(c.Metadata, again)
+		})
 	}
 	// Of a stream that is no bucket it does not matter who else may read it directly.
 	if have.AllowDirect != want.AllowDirect && (want.AllowDirect || strings.HasPrefix(want.Name, bucketPrefix)) {

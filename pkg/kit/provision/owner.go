@@ -9,6 +9,9 @@ import (
 // unowned is the metadata of a stream that was made by another than its owner, who has not said yet how much it keeps.
 const unowned = "natter.unowned"
 
+// Unowned says whether the owner of a stream has not taken it over.
+func Unowned(cfg jetstream.StreamConfig) bool { return cfg.Metadata[unowned] != "" }
+
 // owner says what follows from who owns a stream: which limits are not raised as usual, and what is changed instead.
 type owner struct {
 	decided map[string]bool // settings of limits that stand

@@ -97,8 +97,10 @@ func upgrade(ctx context.Context, js jetstream.JetStream, st Storage, want jetst
 			return nil, context.Cause(ctx)
 		}
 	}
-	return nil, errors.New("its configuration is being changed all the time: do several services have different settings for it?")
+	return nil, errContended
 }
+
+var errContended = errors.New("its configuration is being changed all the time: do several services have different settings for it?")
 
 // apply makes the changes together; if JetStream refuses, those that are needed together and the others one by one.
 // It returns the settings that were refused.

@@ -30,7 +30,7 @@ type Config struct {
 	Prefix        string           `default:"natter" help:"First token of all subjects."`
 	Database      string           `default:"data/history.db" help:"SQLite file, for one instance of the service; or postgres://user@host/database, which several instances share." placeholder:"FILE|URL"`
 	Password      config.Secret    `name:"database-password" help:"Password of PostgreSQL, instead of one in the URL; file:PATH reads it from a file."`
-	Sync          string           `default:"full" enum:"full,normal" help:"SQLite: when the disk must have what is stored: full, at every commit; normal, at checkpoints, which is faster, but a power failure may take back the last commits, which are not delivered again."`
+	Sync          string           `default:"full" enum:"full,normal" help:"SQLite: when the disk must have what is stored: full, at every commit; normal, at checkpoints, which is faster, but a power failure may take back the last commits, of which posts are delivered again, and edits are lost."`
 	PostsAge      time.Duration    `default:"720h" help:"How long posts wait in their stream for this service; it may be down for that long."`
 	PostsMaxBytes config.Bytes     `default:"0" help:"Most that this stream may hold; when it is full the oldest posts go, which are lost if the service has been down since they came. 0: no bound but the account's."`
 	Batch         int              `default:"256" help:"Most messages stored in one transaction."`

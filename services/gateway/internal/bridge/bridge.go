@@ -111,7 +111,10 @@ type Bridge struct {
 	// Held while the hub's queues are waited for; the hub's workers do not take it.
 	handing sync.Mutex
 
-	epoch *epoch
+	epoch  *epoch
+	heard  witness // the newest message that was handed on
+	looked witness // the stream's last one, when that was looked at
+
 	ready chan struct{} // closed when the streams are there for the first time
 	who   chan struct{} // bounds clients' concurrent questions to all gateways
 	later chan struct{} // bounds services' questions that wait for their turn

@@ -183,7 +183,7 @@ func (c *copies) lag(ctx context.Context) (*jetstream.StreamInfo, time.Duration,
 	name := c.opts.Subjects.Names().Posts
 	stream, err := c.js.Stream(ctx, name)
 	// Without sources it is one whose copying was being set up anew by a gateway that was killed.
-	if errors.Is(err, jetstream.ErrStreamNotFound) || err == nil && len(stream.CachedInfo().Config.Sources) == 0 {
+	if errors.Is(err, jetstream.ErrStreamNotFound) || err == nil && (len(stream.CachedInfo().Config.Sources) == 0 || !provision.Settled(stream.CachedInfo().Config)) {
 		stream, err = provision.Posts(ctx, c.js, c.opts.Subjects, 0, c.opts.Storage)
 	}
 	if err != nil {

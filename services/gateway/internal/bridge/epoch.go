@@ -11,6 +11,7 @@ import (
 type epoch struct {
 	mu    sync.Mutex
 	value string        // "" while it is not known
+	floor uint64        // nothing of it after this sequence was heard when it was first known
 	known chan struct{} // closed when it is
 }
 
@@ -30,6 +31,20 @@ func (e *epoch) set(value string) {
 		close(e.known)
 	}
 	e.value = value
+}
+
+// begin is set for an incarnation of which nothing after the floor was heard.
+func (e *epoch) begin(value string, floor uint64) {
+	e.mu.Lock()
+	e.floor = floor
+	e.mu.Unlock()
+	e.set(value)
+}
+
+func (e *epoch) start() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.floor
 }
 
 func (e *epoch) forget() {

@@ -53,15 +53,17 @@ func (b *Bridge) readLive(ctx context.Context) {
 // startOver forgets what was read: the stream is another one, whose sequences begin again. Of what waits, in among it, nothing
 // can be told by sequence any more. What is stored in the new stream by now is read back; the rest is gone with the old one.
 func (b *Bridge) startOver(epoch string, in []incoming) {
-	b.rooms.startOver()
+	floor := b.epoch.start()
+	b.rooms.startOver(floor)
 	b.tail.startOver()
 	b.packets.startOver()
-	b.caught, b.beat = 0, beat{}
+	b.caught, b.beat = floor, beat{}
 	b.backlog = slices.DeleteFunc(append(slices.Clone(in), b.waiting()...), func(in incoming) bool { return !isTurn(in.msg) })
 	b.doubt.Store(true)
 	b.handing.Lock()
 	defer b.handing.Unlock()
 	b.position.startOver(epoch)
+	b.position.reach(floor)
 	for _, namespace := range b.hub.Namespaces() {
 		b.hub.Each(hub.Selection{Namespace: namespace}, (*session.Socket).StartOver)
 	}
@@ -162,6 +164,7 @@ func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 	}
 	b.rooms.note(path, p.Kind, s.Sequence)
 	b.position.reach(s.Sequence)
+	b.heard.note(sight{epoch, s.Sequence, s.Time})
 }
 
 // skip notes a message that nobody can make sense of. JetStream acked it before anyone could object.

@@ -75,11 +75,17 @@ func (b *Bridge) sameStream(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, fenceTimeout)
 	defer cancel()
+	known := b.known()
 	stream, err := b.js.Stream(ctx, b.opts.Subjects.Names().Stream)
 	if err != nil {
 		return !errors.Is(err, jetstream.ErrStreamNotFound)
 	}
-	return contract.Epoch(stream.CachedInfo().Created) == epoch
+	info := stream.CachedInfo()
+	if contract.IncarnationOf(info.Created, info.Config.Metadata).Epoch != epoch {
+		return false
+	}
+	_, back, err := b.wentBack(ctx, known, info)
+	return err != nil || !back
 }
 
 // provision tries until everything is there, or the context ends.
@@ -104,11 +110,16 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	limited, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	o := b.opts
+	known := b.known()
 	stream, err := provision.Main(limited, b.js, o.Subjects, o.StreamAge, o.Duplicates, o.Storage)
 	if err != nil {
 		return err
 	}
 	if err := b.copies.begin(limited, stream.CachedInfo().Created); err != nil {
+		return err
+	}
+	is, floor, err := b.incarnation(limited, known, stream)
+	if err != nil {
 		return err
 	}
 	leases, err := provision.Gateways(limited, b.js, o.Subjects, o.Lease, o.Storage)
@@ -165,8 +176,7 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 	b.rooms.begin(last)
 	b.suspect("connected")
-	epoch := contract.Epoch(stream.CachedInfo().Created)
-	b.position.begin(epoch)
-	b.epoch.set(epoch)
+	b.position.begin(is.Epoch)
+	b.epoch.begin(is.Epoch, floor)
 	return nil
 }

@@ -275,18 +275,18 @@ func (r *rooms) position(path string) chain {
 	return r.fresh(path)
 }
 
-// startOver forgets what was read: the stream is another one, whose sequences begin again.
-func (r *rooms) startOver() {
+// startOver forgets what was read: the stream is another one, of which nothing after the floor was heard.
+func (r *rooms) startOver(floor uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, rm := range r.known {
-		rm.chain = chain{whole: rm.whole}
+		rm.chain = chain{whole: rm.whole, floor: floor}
 	}
 	clear(r.others)
 	for namespace := range r.wide {
-		r.wide[namespace] = 0
+		r.wide[namespace] = floor
 	}
-	r.base = chain{whole: r.base.whole}
+	r.base = chain{whole: r.base.whole, floor: floor}
 }
 
 // run drops the subscriptions of rooms that have been empty for a while.

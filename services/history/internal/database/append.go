@@ -20,22 +20,33 @@ const rowsAtOnce = 256
 // Append stores the messages in one transaction, all or none. Those that are there already change nothing.
 // Those of users whose words were erased are redacted, and noted as to be announced. It says how many were new and
 // how many of these were redacted. The error wraps [record.ErrRefused] if it is due to what the messages hold, one of
-// them at least.
+// them at least; it is a [record.TakenError] if other messages have their ids.
 func (s *Store) Append(ctx context.Context, messages []record.Message) (stored, redacted int, err error) {
-	// In one order, so that instances that store the same messages at once do not wait for each other.
-	messages = slices.Clone(messages)
-	slices.SortStableFunc(messages, func(a, b record.Message) int { return a.ID.Compare(b.ID) })
-	messages = slices.CompactFunc(messages, func(a, b record.Message) bool { return a.ID == b.ID })
-	err = s.inTx(ctx, s.Shared, func(tx *sql.Tx) error {
-		a := &appender{Store: s, tx: tx, erased: make(map[string]int64)}
-		for chunk := range slices.Chunk(messages, rowsAtOnce) {
-			if err := a.append(ctx, chunk); err != nil {
+	for range raceTries {
+		err = s.inTx(ctx, s.Shared, func(tx *sql.Tx) error {
+			a := &appender{Store: s, tx: tx, erased: make(map[string]int64)}
+			fresh, err := a.place(ctx, messages)
+			if err != nil {
 				return err
 			}
+			// In one order, so that instances that store the same messages at once do not wait for each other.
+			slices.SortStableFunc(fresh, func(a, b record.Message) int { return a.ID.Compare(b.ID) })
+			for chunk := range slices.Chunk(fresh, rowsAtOnce) {
+				if err := a.append(ctx, chunk); err != nil {
+					return err
+				}
+			}
+			stored, redacted = a.stored, a.redacted
+			return nil
+		})
+		if !errors.Is(err, errRace) {
+			break
 		}
-		stored, redacted = a.stored, a.redacted
-		return nil
-	})
+	}
+	var taken *record.TakenError
+	if errors.As(err, &taken) {
+		return 0, 0, err
+	}
 	if err != nil {
 		if s.Refused(err) && s.probe(ctx) == nil {
 			err = fmt.Errorf("%w: %w", record.ErrRefused, err)
@@ -73,11 +84,11 @@ type appender struct {
 	stored, redacted int
 }
 
-// append stores messages of different ids.
+// append stores messages of different ids that are not there.
 func (a *appender) append(ctx context.Context, messages []record.Message) error {
 	gone := make(map[record.ID]bool) // those that are redacted on arrival
-	said := rows{head: `INSERT INTO messages (epoch, sequence, namespace, socket, author, name, time, payload, lengths, redacted) VALUES `,
-		row: `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, tail: ` ON CONFLICT DO NOTHING RETURNING id, epoch, sequence`}
+	said := rows{head: `INSERT INTO messages (epoch, sequence, namespace, socket, author, name, time, payload, lengths, redacted, copied) VALUES `,
+		row: `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, tail: ` ON CONFLICT DO NOTHING RETURNING id, epoch, sequence`}
 	for i := range messages {
 		m := &messages[i]
 		until, err := a.erasedUntil(ctx, m.User)
@@ -89,19 +100,19 @@ func (a *appender) append(ctx context.Context, messages []record.Message) error 
 			gone[m.ID] = true
 		}
 		said.add(m.ID.Epoch, m.ID.Sequence, m.Namespace, m.Socket, m.User, m.Name, m.Time.UnixNano(),
-			contract.JoinPayload(m.Event, m.Attachments), contract.FormatAttachments(m.Attachments), m.Redacted)
+			contract.JoinPayload(m.Event, m.Attachments), contract.FormatAttachments(m.Attachments), m.Redacted, nanoseconds(m.Copied))
 	}
-	fresh, err := a.insert(ctx, said) // those that are not among them were there already
+	fresh, err := a.insert(ctx, said)
 	if err != nil {
 		return err
+	}
+	if len(fresh) < len(messages) {
+		return errRace
 	}
 	places := rows{head: `INSERT INTO places (namespace, target, epoch, sequence, message) VALUES `, row: `(?, ?, ?, ?, ?)`}
 	words := a.words()
 	for _, m := range messages {
-		row, ok := fresh[m.ID]
-		if !ok {
-			continue
-		}
+		row := fresh[m.ID]
 		a.stored++
 		targets := m.Targets
 		if len(targets) == 0 {

@@ -109,6 +109,23 @@ func (s *Store) migrate(ctx context.Context, files fs.FS) (err error) {
 // ID names the database for as long as it lives: made at random with it.
 func (s *Store) ID() string { return s.id }
 
+// Fact is what was noted under a name last; "" if nothing was.
+func (s *Store) Fact(ctx context.Context, name string) (value string, err error) {
+	err = s.read.QueryRowContext(ctx, s.sql(`SELECT value FROM facts WHERE name = ?`), name).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return value, err
+}
+
+// NoteFact notes a fact, in place of what was noted under its name.
+func (s *Store) NoteFact(ctx context.Context, name, value string) error {
+	return s.inTx(ctx, s.Shared, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, s.sql(`INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`), name, value)
+		return err
+	})
+}
+
 // Kind is the dialect's name.
 func (s *Store) Kind() string { return s.Name }
 

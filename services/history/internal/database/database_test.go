@@ -265,18 +265,29 @@ func TestNothingSlipsPastARedaction(t *testing.T) {
 func TestIncarnationsShareNoEpoch(t *testing.T) {
 	both(t, func(t *testing.T, s *database.Store, _ func() *database.Store) {
 		for _, c := range []struct {
-			identity    string
-			epoch, want int64
-		}{{"a", 5, 5}, {"b", 5, 6}, {"c", 5, 7}, {"a", 9, 5}, {"d", 9, 9}} {
-			if got, err := s.NoteEpoch(t.Context(), c.identity, c.epoch); err != nil || got != c.want {
-				t.Errorf("NoteEpoch(%s, %d) = %d, %v; want %d", c.identity, c.epoch, got, err, c.want)
+			name         string
+			epoch, first int64
+			identity     string
+			want         []record.Incarnation
+		}{
+			{"a", 5, 1, "a", []record.Incarnation{{Epoch: 5, First: 1}}},
+			{"b", 5, 1, "b", []record.Incarnation{{Epoch: 6, First: 1}}},
+			{"c", 5, 1, "c", []record.Incarnation{{Epoch: 7, First: 1}}},
+			{"a", 9, 1, "a", []record.Incarnation{{Epoch: 5, First: 1}}},
+			{"d", 9, 1, "d", []record.Incarnation{{Epoch: 9, First: 1}}},
+			{"a/x", 20, 4, "a", []record.Incarnation{{Epoch: 5, First: 1}, {Epoch: 20, First: 4}}},
+			{"a/y", 20, 3, "a", []record.Incarnation{{Epoch: 5, First: 1}, {Epoch: 20, First: 4}, {Epoch: 21, First: 3}}},
+			{"aa/y", 30, 3, "a", []record.Incarnation{{Epoch: 5, First: 1}, {Epoch: 20, First: 4}, {Epoch: 21, First: 3}}},
+		} {
+			if err := s.NoteIncarnation(t.Context(), c.name, record.Incarnation{Epoch: c.epoch, First: c.first}); err != nil {
+				t.Error(err)
 			}
-			if got, known, err := s.Epoch(t.Context(), c.identity); err != nil || !known || got != c.want {
-				t.Errorf("Epoch(%s) = %d, %t, %v; want %d", c.identity, got, known, err, c.want)
+			if got, err := s.Incarnations(t.Context(), c.identity); err != nil || !slices.Equal(got, c.want) {
+				t.Errorf("after %s: incarnations of %s: %v, %v; want %v", c.name, c.identity, got, err, c.want)
 			}
 		}
-		if _, known, err := s.Epoch(t.Context(), "x"); err != nil || known {
-			t.Errorf("an unknown incarnation: %t, %v", known, err)
+		if got, err := s.Incarnations(t.Context(), "x"); err != nil || len(got) > 0 {
+			t.Errorf("an unknown incarnation: %v, %v", got, err)
 		}
 	})
 }

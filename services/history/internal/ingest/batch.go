@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -119,8 +118,7 @@ func (in *Ingester) hold(ctx context.Context, msgs []jetstream.Msg) {
 type post struct {
 	msg      jetstream.Msg
 	record   record.Message
-	identity string    // the incarnation of the main stream that it comes from
-	copied   time.Time // when JetStream put it into the posts stream
+	identity string // the incarnation of the main stream that it comes from
 }
 
 // refused is a message that can never be stored.
@@ -158,29 +156,48 @@ func (in *Ingester) decodeOne(msg jetstream.Msg) (post, error) {
 	if err != nil {
 		return post{}, err
 	}
-	m.ID.Sequence = int64(sequence)
+	m.ID.Sequence, m.Copied = int64(sequence), meta.Timestamp
 	from := identity(h)
 	if len(from) > maxIdentity { // it is a key of the database
 		return post{}, fmt.Errorf("%w: the incarnation of the main stream that it names has %d bytes", record.ErrUnstorable, len(from))
 	}
-	return post{msg: msg, record: m, identity: from, copied: meta.Timestamp}, nil
+	return post{msg: msg, record: m, identity: from}, nil
 }
 
 // keep completes the records with what the main stream knows and stores them.
 func (in *Ingester) keep(ctx context.Context, posts []post) (stored, redacted int, err error) {
-	for i := range posts {
-		p := &posts[i]
-		if p.record.ID.Epoch, err = in.epoch.of(ctx, p.identity, p.copied); err != nil {
+	// Before each batch, so that ids are those heard live from the first one on.
+	looking, cancel := context.WithTimeout(ctx, directWait)
+	if err := in.epoch.look(looking, false); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		in.Log.Warn("cannot look at the main stream", "error", err)
+	}
+	cancel()
+	for range renewTries {
+		records := make([]record.Message, len(posts))
+		for i := range posts {
+			p := &posts[i]
+			p.record.Time, p.record.Exact = p.record.Copied, false
+			if err := in.epoch.set(ctx, &p.record, p.identity); err != nil {
+				return 0, 0, err
+			}
+		}
+		if err := in.times.fill(ctx, posts, in.epoch.identity); err != nil {
 			return 0, 0, err
 		}
-		p.record.Time = p.copied
+		for i := range posts {
+			records[i] = posts[i].record
+		}
+		stored, redacted, err = in.store.Append(ctx, records)
+		var taken *record.TakenError
+		if !errors.As(err, &taken) {
+			if err == nil {
+				in.epoch.stored(posts)
+			}
+			return stored, redacted, err
+		}
+		if err := in.epoch.renew(ctx, posts[taken.Messages[0]]); err != nil {
+			return 0, 0, err
+		}
 	}
-	if err := in.times.fill(ctx, posts, in.epoch.current); err != nil {
-		return 0, 0, err
-	}
-	records := make([]record.Message, len(posts))
-	for i := range posts {
-		records[i] = posts[i].record
-	}
-	return in.store.Append(ctx, records)
+	return 0, 0, err
 }

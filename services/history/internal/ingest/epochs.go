@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -13,6 +15,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/provision"
+	"github.com/natter-io/natter/services/history/internal/record"
 )
 
 // epochs says which incarnation of the main stream a post comes from. When that stream is deleted and made
@@ -22,102 +26,239 @@ import (
 // JetStream names the incarnation of each copied message at the end of the header Nats-Stream-Source, as a
 // hash of the creation time. Servers before 2.15 do not, but they do not copy from a stream made anew
 // either, so that there the stream of today is the right answer.
+//
+// A main stream that went back, since nats-server lost power or a backup was put back, has the same creation time, and
+// its sequences repeat. Whoever notices begins a new incarnation of it, which stands in its metadata: a gateway, or the history service,
+// which has what was stored before. JetStream does not name that; sequences and times tell it.
 type epochs struct {
-	js      jetstream.JetStream
-	stream  string
-	store   epochStore
-	log     *slog.Logger
-	known   map[string]int64
-	current int64        // the main stream's, when last looked at; 0 if it does not exist
-	largest atomic.Int32 // message that the main stream takes, when last looked at; 0 or less: no limit
+	js       jetstream.JetStream
+	subjects contract.Subjects
+	storage  provision.Storage
+	store    epochStore
+	log      *slog.Logger
+	back     func() // counts that the stream went back
+
+	known    map[string][]record.Incarnation
+	identity string // the main stream's, when last looked at; "" if it does not exist
+	is       contract.Incarnation
+	current  int64          // its epoch in the database
+	newest   record.Message // the newest that is known to be there of it
+	tried    time.Time      // when a new incarnation was tried to begin
+	largest  atomic.Int32   // message that the main stream takes, when last looked at; 0 or less: no limit
 }
 
 type epochStore interface {
-	Epoch(ctx context.Context, identity string) (epoch int64, known bool, err error)
-	NoteEpoch(ctx context.Context, identity string, epoch int64) (held int64, err error)
+	Incarnations(ctx context.Context, identity string) ([]record.Incarnation, error)
+	NoteIncarnation(ctx context.Context, identity string, i record.Incarnation) error
+	Newest(ctx context.Context, epoch int64) (record.Message, error)
 }
 
-// of is the epoch of a message that comes from the incarnation of that identity.
-func (e *epochs) of(ctx context.Context, identity string, copied time.Time) (int64, error) {
-	if epoch, ok := e.known[identity]; ok {
-		return epoch, nil
-	}
-	if identity != "" {
-		epoch, ok, err := e.store.Epoch(ctx, identity)
-		if err != nil {
-			return 0, err
-		}
-		if ok {
-			e.remember(identity, epoch)
-			return epoch, nil
-		}
-	}
-	if err := e.look(ctx); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return 0, err
-	}
-	if epoch, ok := e.known[identity]; ok {
-		return epoch, nil
-	}
-	if identity == "" && e.current != 0 {
-		return e.current, nil
-	}
-	return e.lost(ctx, identity, copied)
-}
-
-// lost gives an epoch to an incarnation that was deleted before anyone here looked at it. Its creation is not
-// known any more; the first copy came after it and before the creation of the next one, so ids stay in order.
-func (e *epochs) lost(ctx context.Context, identity string, copied time.Time) (int64, error) {
-	epoch, err := e.store.NoteEpoch(ctx, identity, copied.UnixMilli())
-	if err != nil {
-		return 0, err
-	}
-	e.remember(identity, epoch)
-	e.log.Warn("the main stream was deleted before its creation time was noted: ids of its messages differ in history from those heard live",
-		"stream", e.stream, "incarnation", identity, "epoch", epoch)
-	return epoch, nil
-}
-
-// look notes the main stream's incarnation of today. The error may wrap [jetstream.ErrStreamNotFound].
-func (e *epochs) look(ctx context.Context) error {
-	stream, err := e.js.Stream(ctx, e.stream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		e.current = 0
-	}
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", e.stream, err)
-	}
-	e.largest.Store(stream.CachedInfo().Config.MaxMsgSize)
-	created := stream.CachedInfo().Created
-	name, epoch := hash(created), created.UnixMilli()
-	if epoch == e.current {
-		return nil
-	}
-	held, err := e.store.NoteEpoch(ctx, name, epoch)
+// set sets from which incarnation a message comes, and under which epochs it may have been stored. Sequences that a
+// main stream had before it went back are told by the times of the copies.
+func (e *epochs) set(ctx context.Context, m *record.Message, identity string) error {
+	all, err := e.of(ctx, identity, m.Copied)
 	if err != nil {
 		return err
 	}
-	if e.current != 0 {
-		e.log.Warn("the main stream was deleted and made again; ids begin with its new creation time", "stream", e.stream, "epoch", contract.Epoch(created))
+	m.ID.Epoch, m.Epochs = epochIn(all, m.ID.Sequence, m.Copied), nil
+	if len(all) == 1 {
+		return nil
 	}
-	e.remember(name, held)
-	e.current = held
+	for _, i := range all {
+		m.Epochs = append(m.Epochs, i.Epoch)
+	}
 	return nil
 }
 
-func (e *epochs) remember(identity string, epoch int64) {
-	if e.known == nil {
-		e.known = make(map[string]int64)
+// epochIn is the epoch of a message among the incarnations of its main stream.
+func epochIn(all []record.Incarnation, sequence int64, copied time.Time) int64 {
+	epoch := all[0].Epoch
+	for _, i := range all {
+		if sequence >= i.First && copied.UnixMilli() >= i.Epoch {
+			epoch = i.Epoch
+		}
 	}
-	e.known[identity] = epoch
+	return epoch
 }
+
+// of are the incarnations of a main stream, one at least.
+func (e *epochs) of(ctx context.Context, identity string, copied time.Time) ([]record.Incarnation, error) {
+	if identity == "" {
+		identity = e.identity
+	}
+	if all := e.known[identity]; len(all) > 0 {
+		return all, nil
+	}
+	all, err := e.read(ctx, identity)
+	if err != nil || len(all) > 0 {
+		return all, err
+	}
+	if err := e.look(ctx, false); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, err
+	}
+	if all := e.known[identity]; len(all) > 0 {
+		return all, nil
+	}
+	// It was deleted before anyone here looked at it. Its creation is not known any more; the first copy came after it
+	// and before the creation of the next one, so ids stay in order.
+	if all, err = e.note(ctx, identity, identity, record.Incarnation{Epoch: copied.UnixMilli(), First: 1}); err != nil {
+		return nil, err
+	}
+	e.log.Warn("the main stream was deleted before its creation time was noted: ids of its messages differ in history from those heard live",
+		"stream", e.subjects.Names().Stream, "incarnation", identity, "epoch", all[0].Epoch)
+	return all, nil
+}
+
+// note notes an incarnation of the main stream under a name, and returns all of that.
+func (e *epochs) note(ctx context.Context, identity, name string, i record.Incarnation) ([]record.Incarnation, error) {
+	if err := e.store.NoteIncarnation(ctx, name, i); err != nil {
+		return nil, err
+	}
+	return e.read(ctx, identity)
+}
+
+func (e *epochs) read(ctx context.Context, identity string) ([]record.Incarnation, error) {
+	all, err := e.store.Incarnations(ctx, identity)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	if e.known == nil {
+		e.known = make(map[string][]record.Incarnation)
+	}
+	e.known[identity] = all
+	return all, nil
+}
+
+// look notes the main stream's incarnation of today, and begins a new one if the stream went back. Looking closely asks the database
+// for its newest message, and finds too that the stream has another under that sequence. The error may wrap [jetstream.ErrStreamNotFound].
+func (e *epochs) look(ctx context.Context, closely bool) error {
+	if closely && e.current != 0 {
+		newest, err := e.store.Newest(ctx, e.current)
+		if err != nil {
+			return err
+		}
+		e.newest = newest
+	}
+	newest, name := e.newest, e.subjects.Names().Stream // before the stream is asked how far it is
+	stream, err := e.js.Stream(ctx, name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		e.identity, e.is, e.current, e.newest = "", contract.Incarnation{}, 0, record.Message{}
+	}
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", name, err)
+	}
+	info := stream.CachedInfo()
+	e.largest.Store(info.Config.MaxMsgSize)
+	if err := e.follow(ctx, info); err != nil {
+		return err
+	}
+	if newest.ID.Sequence == 0 || newest.ID.Epoch != e.current {
+		return nil
+	}
+	back := uint64(newest.ID.Sequence) > info.State.LastSeq
+	if !back && closely && newest.Exact {
+		at, err := provision.StoredAt(ctx, e.js.Conn(), name, uint64(newest.ID.Sequence))
+		if err != nil {
+			return err
+		}
+		back = !at.IsZero() && !at.Equal(newest.Time)
+	}
+	if !back || time.Since(e.tried) < askMain {
+		return nil
+	}
+	e.tried = time.Now()
+	return e.begin(ctx, newest.Time)
+}
+
+// follow notes the incarnation that the main stream says it has.
+func (e *epochs) follow(ctx context.Context, info *jetstream.StreamInfo) error {
+	identity, is := hash(info.Created), contract.IncarnationOf(info.Created, info.Config.Metadata)
+	if identity == e.identity && is == e.is {
+		return nil
+	}
+	all, err := e.note(ctx, identity, identity, record.Incarnation{Epoch: info.Created.UnixMilli(), First: 1})
+	if err != nil {
+		return err
+	}
+	current := all[0].Epoch
+	if is.Epoch != contract.Epoch(info.Created) {
+		epoch, err := strconv.ParseInt(is.Epoch, 36, 64)
+		if err != nil {
+			return err
+		}
+		if all, err = e.note(ctx, identity, identity+"/"+is.Epoch, record.Incarnation{Epoch: epoch, First: int64(is.First)}); err != nil {
+			return err
+		}
+		current = epoch
+	}
+	switch {
+	case e.identity == "":
+	case e.identity != identity:
+		e.log.Warn("the main stream was deleted and made again; ids begin with its new creation time", "stream", info.Config.Name, "epoch", is.Epoch)
+	default:
+		e.back()
+		e.log.Warn("the main stream went back to what it was earlier: did nats-server lose power, or was a backup put back? "+
+			"What comes is stored under ids with a new epoch", "stream", info.Config.Name, "epoch", is.Epoch, "from", is.First)
+	}
+	e.identity, e.is, e.current, e.newest, e.tried = identity, is, current, record.Message{}, time.Time{}
+	return nil
+}
+
+// begin begins a new incarnation of the main stream, which went back: after the time of one of the messages that it had.
+func (e *epochs) begin(ctx context.Context, after time.Time) error {
+	if _, err := provision.Renew(ctx, e.js, e.subjects, e.is, after, e.storage); err != nil {
+		return fmt.Errorf("the main stream went back to what it was earlier, and cannot be told so: %w", err)
+	}
+	return e.look(ctx, false)
+}
+
+// renew makes room for a message whose sequence another one has in all incarnations of its stream that are known.
+func (e *epochs) renew(ctx context.Context, p post) error {
+	identity, known := p.identity, len(p.record.Epochs)
+	if identity == "" {
+		identity = e.identity
+	}
+	if identity == e.identity {
+		newest, err := e.store.Newest(ctx, e.current)
+		if err != nil {
+			return err
+		}
+		limited, cancel := context.WithTimeout(ctx, renewWait)
+		defer cancel()
+		if err := e.begin(limited, newest.Time); err != nil {
+			e.log.Warn("ids of messages differ in history from those heard live", "error", err)
+		} else if len(e.known[identity]) > max(known, 1) {
+			return nil
+		}
+	}
+	// That stream is no more, or cannot be told: the message is kept under an id that nobody hears.
+	now := time.Now().UnixMilli()
+	_, err := e.note(ctx, identity, identity+"/"+strconv.FormatInt(now, 36), record.Incarnation{Epoch: now, First: math.MaxInt64})
+	e.back()
+	e.log.Warn("the main stream had gone back before it was deleted, or cannot be told that it did: the ids of some messages differ in history from those heard live",
+		"stream", e.subjects.Names().Stream, "incarnation", identity)
+	return err
+}
+
+// stored notes what is in the database now.
+func (e *epochs) stored(posts []post) {
+	for _, p := range posts {
+		if m := p.record; m.ID.Epoch == e.current && m.ID.Sequence > e.newest.ID.Sequence {
+			e.newest = record.Message{ID: m.ID, Time: m.Time, Exact: m.Exact}
+		}
+	}
+}
+
+// renewWait bounds the attempt to tell the main stream that it went back.
+const renewWait = 10 * time.Second
 
 // maxIdentity is far more than servers write.
 const maxIdentity = 64
 
 // identity is the incarnation that a copied message names: the sixth field of
-// "<stream> <sequence> <filter> <transform> <subject> <identity>", or "".
+// "<stream> <sequence> <filter> <transform> <subject> <identity>", or "". Several filters are separated by form feeds.
 func identity(h contract.Header) string {
-	fields := strings.Fields(contract.Last(h, "Nats-Stream-Source"))
+	fields := strings.Split(contract.Last(h, "Nats-Stream-Source"), " ")
 	if len(fields) < 6 {
 		return ""
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -37,7 +38,8 @@ func (in *Ingester) posted(ctx context.Context, place record.Place, id record.ID
 		return false, false, err
 	}
 	info := stream.CachedInfo()
-	if info.Created.UnixMilli() != id.Epoch || uint64(id.Sequence) < info.State.FirstSeq {
+	is := contract.IncarnationOf(info.Created, info.Config.Metadata)
+	if is.Epoch != strconv.FormatInt(id.Epoch, 36) || uint64(id.Sequence) < max(is.First, info.State.FirstSeq) {
 		return false, false, nil
 	}
 	if uint64(id.Sequence) > info.State.LastSeq {

@@ -27,13 +27,13 @@ import (
 // Store is what ingest needs of a database.
 type Store interface {
 	// Append stores messages in one transaction; those it has already change nothing. The error wraps
-	// [record.ErrRefused] if trying again is in vain.
+	// [record.ErrRefused] if trying again is in vain; it is a [record.TakenError] if other messages have their ids.
 	Append(ctx context.Context, messages []record.Message) (stored, redacted int, err error)
-	// ID names the database.
-	ID() string
-	// Epoch and NoteEpoch remember the incarnations of the main stream.
-	Epoch(ctx context.Context, identity string) (epoch int64, known bool, err error)
-	NoteEpoch(ctx context.Context, identity string, epoch int64) (held int64, err error)
+	queue.Database
+	// Incarnations and NoteIncarnation remember those of the main stream; Newest is the newest message of one.
+	Incarnations(ctx context.Context, identity string) ([]record.Incarnation, error)
+	NoteIncarnation(ctx context.Context, identity string, i record.Incarnation) error
+	Newest(ctx context.Context, epoch int64) (record.Message, error)
 	// Last is the newest message; the zero ID if there is none.
 	Last(ctx context.Context) (record.ID, error)
 }
@@ -67,6 +67,7 @@ const (
 	askOwner    = time.Second      // how old the answer may be to whose queue it is
 	mainMissing = 250 * time.Millisecond
 	lagEvery    = 5 * time.Second
+	renewTries  = 4 // of a batch that has several sequences which others have
 	instances   = 8 // that may hold a full batch each at a time
 )
 
@@ -80,6 +81,7 @@ type Ingester struct {
 	times *times
 
 	lag     atomic.Int64
+	working atomic.Bool           // the queue is this database's
 	problem atomic.Pointer[error] // why nothing can be stored; nil if it can
 	settled atomic.Pointer[record.ID]
 }
@@ -99,7 +101,7 @@ func New(nc *nats.Conn, store Store, o Options) (*Ingester, error) {
 	name := o.Subjects.Names().Stream
 	in := &Ingester{
 		Options: o, nc: nc, js: js, store: store,
-		epoch: &epochs{js: js, stream: name, store: store, log: o.Log},
+		epoch: &epochs{js: js, subjects: o.Subjects, storage: o.Storage, store: store, log: o.Log, back: o.Metrics.back.Inc},
 		times: &times{nc: nc, stream: name, filter: o.Subjects.AllOf(contract.Post), log: o.Log},
 	}
 	in.lag.Store(-1)
@@ -158,10 +160,16 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 	if err != nil {
 		return err
 	}
+	if err := in.epoch.look(ctx, true); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		in.Log.Warn("cannot look at the main stream", "error", err)
+	}
 	in.stands(nil)
+	in.working.Store(true)
+	defer in.working.Store(false)
 	names := in.Subjects.Names()
 	in.Log.Info("storing what is posted", "stream", names.Posts, "from", names.Stream, "waiting", consumer.CachedInfo().NumPending)
 	looked, asked := time.Now(), time.Now()
+	owned := false
 	for ctx.Err() == nil {
 		msgs, err := pull(ctx, consumer, in.Batch)
 		// Before the batch is taken: after a while without NATS the consumer may be another's of the same name.
@@ -181,9 +189,14 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 		if err != nil {
 			return fmt.Errorf("pull: %w", err)
 		}
+		if !owned && len(msgs) < in.Batch {
+			if owned, err = in.takeOver(ctx, consumer); err != nil {
+				return err
+			}
+		}
 		if time.Since(looked) > askMain {
 			looked = time.Now()
-			if err := in.epoch.look(ctx); err != nil && ctx.Err() == nil {
+			if err := in.epoch.look(ctx, false); err != nil && ctx.Err() == nil {
 				in.Log.Warn("cannot look at the main stream", "error", err)
 			}
 		}
@@ -196,12 +209,12 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 func (in *Ingester) awaitMain(ctx context.Context) error {
 	for told := false; ; {
 		if _, err := in.js.Stream(ctx, in.Subjects.Names().Posts); err == nil {
-			if err := in.epoch.look(ctx); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			if err := in.epoch.look(ctx, false); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 				return err
 			}
 			return nil // made in an earlier run: there may be posts in it
 		}
-		err := in.epoch.look(ctx)
+		err := in.epoch.look(ctx, false)
 		if err == nil || !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return err
 		}
@@ -215,19 +228,34 @@ func (in *Ingester) awaitMain(ctx context.Context) error {
 	}
 }
 
+// takeOver gives the posts stream the age and size of the settings, which may be less than what gateways gave it, as soon as
+// nothing waits in it that would be dropped for that.
+func (in *Ingester) takeOver(ctx context.Context, c jetstream.Consumer) (owned bool, err error) {
+	info, err := c.Info(ctx)
+	if err != nil || info.NumPending > 0 || info.NumAckPending > 0 {
+		return false, err
+	}
+	_, err = provision.Posts(ctx, in.js, in.Subjects, in.Age, in.Storage)
+	return err == nil, err
+}
+
 func (in *Ingester) consumer(ctx context.Context) (jetstream.Consumer, error) {
-	stream, err := provision.Posts(ctx, in.js, in.Subjects, in.Age, in.Storage)
-	if err != nil {
+	age := in.Age
+	stream, err := in.js.Stream(ctx, in.Subjects.Names().Posts)
+	if err == nil && provision.Unowned(stream.CachedInfo().Config) {
+		age = 0 // what waits in it first
+	}
+	if stream, err = provision.Posts(ctx, in.js, in.Subjects, age, in.Storage); err != nil {
 		return nil, err
 	}
-	return queue.Consumer(ctx, stream, jetstream.ConsumerConfig{
+	return queue.Consumer(ctx, in.js, stream, jetstream.ConsumerConfig{
 		Durable:       in.Subjects.Names().HistoryPosts,
 		Description:   "Posts that are not in the history database yet.",
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       in.AckWait,
 		MaxDeliver:    -1,
 		MaxAckPending: instances * in.Batch,
-	}, in.store.ID())
+	}, in.store, in.Log)
 }
 
 // pull takes what is there, or waits for the first message and takes what came with it. Messages may

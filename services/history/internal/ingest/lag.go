@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/kit/copying"
+	"github.com/natter-io/natter/services/history/internal/queue"
 )
 
 // copyLate is from when on it is said that posts are not copied into their stream.
@@ -16,7 +17,7 @@ const copyLate = 10 * time.Second
 func (in *Ingester) WatchLag(ctx context.Context) error {
 	names := in.Subjects.Names()
 	watch := copying.New(in.nc, in.Subjects)
-	late := false
+	late, floor := false, uint64(0)
 	for sleep(ctx, lagEvery) {
 		stream, err := in.js.Stream(ctx, names.Posts)
 		if err != nil {
@@ -28,6 +29,12 @@ func (in *Ingester) WatchLag(ctx context.Context) error {
 			i := consumer.CachedInfo()
 			in.lag.Store(int64(behind) + int64(i.NumPending) + int64(i.NumAckPending))
 			in.Metrics.lag.Set(float64(in.Lag()))
+			if in.working.Load() && i.AckFloor.Stream != floor { // not before the queue has gone back to where the database is
+				floor = i.AckFloor.Stream
+				if err := queue.Note(ctx, in.store, stream.CachedInfo(), i.Name, floor); err != nil {
+					in.Log.Debug("cannot note how far the queue is", "error", err)
+				}
+			}
 		}
 	}
 	return nil

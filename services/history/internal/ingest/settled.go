@@ -95,14 +95,18 @@ func (in *Ingester) idOf(ctx context.Context, msg *nats.Msg, last record.ID) (re
 	}
 	id := record.ID{Epoch: last.Epoch, Sequence: int64(sequence)} //nolint:gosec // JetStream's own
 	if from := identity(h); from != "" {
-		epoch, known, err := in.store.Epoch(ctx, from)
+		all, err := in.store.Incarnations(ctx, from)
 		if err != nil {
 			return id, err
 		}
-		if !known {
+		if len(all) == 0 {
 			return record.Newest, nil
 		}
-		id.Epoch = epoch
+		stored, err := contract.ParseStored(h)
+		if err != nil {
+			return id, err
+		}
+		id.Epoch = epochIn(all, id.Sequence, stored.Time)
 	}
 	return id, nil
 }

@@ -28,19 +28,20 @@ type times struct {
 
 const (
 	directWait = time.Second
+	clocks     = time.Second // that of the copies may be behind that of the main stream, at another server
 	// A replica that lags behind does not have the newest messages for a few milliseconds.
 	staleTries = 4
 	stalePause = 5 * time.Millisecond
 )
 
-// fill sets the times of posts that come from the main stream of the epoch. It fails only while there is no
+// fill sets the times of posts that come from the main stream of the identity. It fails only while there is no
 // connection.
-func (t *times) fill(ctx context.Context, posts []post, epoch int64) error {
+func (t *times) fill(ctx context.Context, posts []post, identity string) error {
 	ctx, cancel := context.WithTimeout(ctx, directWait)
 	defer cancel()
 	missing := make(map[int64]*post)
 	for i := range posts {
-		if p := &posts[i]; p.record.ID.Epoch == epoch {
+		if p := &posts[i]; p.identity == "" || p.identity == identity {
 			missing[p.record.ID.Sequence] = p
 		}
 	}
@@ -51,9 +52,9 @@ func (t *times) fill(ctx context.Context, posts []post, epoch int64) error {
 		}
 		last, err := t.get(ctx, first, len(missing), func(msg *nats.Msg, stored contract.Stored) {
 			p := missing[int64(stored.Sequence)]
-			// The comparison tells a stream that was made again in between.
-			if p != nil && stored.Subject == p.msg.Subject() && bytes.Equal(msg.Data, p.msg.Data()) && !stored.Time.IsZero() {
-				p.record.Time = stored.Time
+			// The comparison tells a stream that was made again in between, or went back.
+			if p != nil && stored.Subject == p.msg.Subject() && bytes.Equal(msg.Data, p.msg.Data()) && !stored.Time.IsZero() && stored.Time.Before(p.record.Copied.Add(clocks)) {
+				p.record.Time, p.record.Exact = stored.Time, true
 			}
 		})
 		if err != nil && !t.nc.IsConnected() {

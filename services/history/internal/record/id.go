@@ -16,6 +16,12 @@ type ID struct {
 	Sequence int64 // in the main stream, from 1
 }
 
+// Incarnation is one life of the main stream, within which no sequence repeats: since it was made, or since it went back.
+type Incarnation struct {
+	Epoch int64 // when it began, Unix milliseconds
+	First int64 // its first sequence
+}
+
 // Newest is beyond every id.
 var Newest = ID{math.MaxInt64, math.MaxInt64}
 

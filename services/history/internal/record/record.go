@@ -83,6 +83,21 @@ type Message struct {
 	Edited      time.Time // when last; zero: never
 	Deleted     time.Time // zero: it is there; else of the event its name alone is left
 	Row         int64     // the database's own number for it
+
+	// By these a message that is delivered again is known from another one that has its sequence, since the main stream went back.
+	Copied time.Time // when JetStream copied it for history
+	Exact  bool      // Time is the main stream's, not the copy's
+	Epochs []int64   // under which it may be there; ID.Epoch alone if none
+}
+
+// TakenError says that other messages have the ids of messages: the main stream went back, and nobody has noted it yet.
+type TakenError struct {
+	Messages []int // which, of those that were to be stored
+	ID       ID    // of one of them
+}
+
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("%d messages have ids of others, such as %s: the main stream went back", len(e.Messages), e.ID)
 }
 
 // Decode reads a stored message; ID and Time are left to the caller. Event and attachments are slices of

@@ -29,8 +29,7 @@ import (
 
 // Store is what redact needs of a database.
 type Store interface {
-	// ID names the database.
-	ID() string
+	queue.Database
 	// Redact redacts what the user said until then, or for good if it is the zero time. Repeating it changes nothing.
 	Redact(ctx context.Context, user string, until time.Time) (redacted int, err error)
 	// Announcements and Announced list and forget what clients must still be told.
@@ -110,16 +109,16 @@ func (r *Redactor) Run(ctx context.Context) error {
 // Claim makes the queue of facts if it is not there; whose that is answers for history. The error wraps
 // [queue.ErrOtherDatabase] if it is another database's.
 func (r *Redactor) Claim(ctx context.Context) error {
-	_, err := r.consumer(ctx)
+	_, _, err := r.queue(ctx)
 	return err
 }
 
-func (r *Redactor) consumer(ctx context.Context) (jetstream.Consumer, error) {
+func (r *Redactor) queue(ctx context.Context) (jetstream.Stream, jetstream.Consumer, error) {
 	stream, err := provision.Events(ctx, r.js, r.Subjects, r.Storage)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return queue.Consumer(ctx, stream, jetstream.ConsumerConfig{
+	consumer, err := queue.Consumer(ctx, r.js, stream, jetstream.ConsumerConfig{
 		Durable:       r.Subjects.Names().HistoryEvents,
 		Description:   "Deleted users whose messages are not redacted yet.",
 		FilterSubject: r.Subjects.Endpoint(contract.Event, "user", "deleted"),
@@ -127,12 +126,13 @@ func (r *Redactor) consumer(ctx context.Context) (jetstream.Consumer, error) {
 		AckWait:       ackWait,
 		MaxDeliver:    -1,
 		MaxAckPending: 1, // one after the other
-	}, r.store.ID())
+	}, r.store, r.Log)
+	return stream, consumer, err
 }
 
 // session prepares stream and consumer and hears facts until something fails.
 func (r *Redactor) session(ctx context.Context) error {
-	consumer, err := r.consumer(ctx)
+	stream, consumer, err := r.queue(ctx)
 	if err != nil {
 		return err
 	}
@@ -156,6 +156,11 @@ func (r *Redactor) session(ctx context.Context) error {
 				err = errors.Join(err, nerr)
 			}
 			return err
+		}
+		if meta, err := msg.Metadata(); err == nil {
+			if err := queue.Note(ctx, r.store, stream.CachedInfo(), meta.Consumer, meta.Sequence.Stream); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

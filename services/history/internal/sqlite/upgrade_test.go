@@ -71,8 +71,8 @@ func TestAFileOfTheFirstVersionIsBroughtUpToDate(t *testing.T) {
 	if err != nil || len(all) != 2 || string(all[0].Event) != `["redacted",{"user":"go\"ne"}]` || all[0].Topic != `redacted:_:go"ne` {
 		t.Errorf("%s, %v", all, err)
 	}
-	if epoch, known, err := s.Epoch(t.Context(), "x"); err != nil || !known || epoch != 5 {
-		t.Errorf("epoch %d, %t, %v", epoch, known, err)
+	if all, err := s.Incarnations(t.Context(), "x"); err != nil || len(all) != 1 || all[0] != (record.Incarnation{Epoch: 5, First: 1}) {
+		t.Errorf("incarnations %v, %v", all, err)
 	}
 	if _, err := s.Change(t.Context(), record.Change{Place: record.Place{Namespace: "_", Target: "room.red"}, ID: record.ID{Epoch: 5, Sequence: 1},
 		By: record.By{User: "u1"}, Action: record.Edit, Value: []byte(`"won"`), Time: time.Now()}); err != nil {

@@ -1,0 +1,186 @@
+package provision
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/pkg/contract"
+)
+
+// again is the metadata of a posts stream that copies from the main stream anew: since when, in RFC 3339.
+const again = "natter.copied_again"
+
+// againFor is how long that begins at a given sequence. Then it is under way, and a main stream that is made anew must be copied
+// from its own beginning.
+const againFor = 30 * time.Second
+
+// Renew begins a new incarnation of the main stream, which went back: sequences repeat, so ids must differ. It is told which one
+// was seen to go back, and the time of the newest message that was seen of it: what the stream has stored later belongs to the new one. If
+// somebody else has begun another one meanwhile, that is returned.
+//
+// The time of its first message is its epoch, so that copies of messages that are no more can be told by their age.
+func Renew(ctx context.Context, js jetstream.JetStream, s contract.Subjects, was contract.Incarnation, after time.Time, st Storage) (now contract.Incarnation, err error) {
+	name := s.Names().Stream
+	for range upgradeTries {
+		stream, err := js.Stream(ctx, name)
+		if err != nil {
+			return now, fmt.Errorf("stream %s: %w", name, err)
+		}
+		info := stream.CachedInfo()
+		if now = contract.IncarnationOf(info.Created, info.Config.Metadata); now != was {
+			return now, nil
+		}
+		first, began, err := firstAfter(ctx, js.Conn(), info, after)
+		if err != nil {
+			return now, fmt.Errorf("stream %s: %w", name, err)
+		}
+		before, err := strconv.ParseInt(was.Epoch, 36, 64)
+		if err != nil {
+			return now, fmt.Errorf("stream %s: epoch %q: %w", name, was.Epoch, err)
+		}
+		next := contract.Incarnation{Epoch: strconv.FormatInt(max(began.UnixMilli(), before+1), 36), First: first}
+		if err := copyAgain(ctx, js, s, next, st); err != nil {
+			return now, err
+		}
+		err = amend(ctx, js, s, st, func(have jetstream.StreamConfig) []change {
+			return []change{{contract.MetadataEpoch, was.Epoch, next.Epoch, true, func(c *jetstream.StreamConfig) {
+				c.Metadata = maps.Clone(c.Metadata)
+				if c.Metadata == nil {
+					c.Metadata = make(map[string]string)
+				}
+				c.Metadata[contract.MetadataEpoch], c.Metadata[contract.MetadataFirst] = next.Epoch, strconv.FormatUint(next.First, 10)
+			}}}
+		})
+		if err != nil {
+			return now, err
+		}
+		select { // an update replaces the whole configuration: look whether it is still there
+		case <-time.After(lookAgain):
+		case <-ctx.Done():
+			return now, context.Cause(ctx)
+		}
+	}
+	return now, fmt.Errorf("stream %s: %w", name, errContended)
+}
+
+// firstAfter is the first message that was stored after a time; if there is none, the one that is next.
+func firstAfter(ctx context.Context, nc *nats.Conn, info *jetstream.StreamInfo, after time.Time) (uint64, time.Time, error) {
+	request, err := json.Marshal(struct {
+		StartTime time.Time `json:"start_time"`
+	}{after.Add(1).UTC()})
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	msg, err := direct(ctx, nc, info.Config.Name, request)
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	if msg != nil {
+		stored, err := contract.ParseStored(contract.Header(msg.Header))
+		if err != nil || stored.Time.After(after) {
+			return stored.Sequence, stored.Time, err
+		}
+	}
+	return info.State.LastSeq + 1, info.TimeStamp, nil
+}
+
+// copyAgain has the posts stream, if it has copied sequences that the new incarnation uses again, copy from that one's beginning.
+// JetStream ignores all that is not beyond what it has copied from a source, so this becomes another source, which it is by
+// a second filter, that nothing matches.
+func copyAgain(ctx context.Context, js jetstream.JetStream, s contract.Subjects, next contract.Incarnation, st Storage) error {
+	name := s.Names().Posts
+	stream, err := js.Stream(ctx, name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", name, err)
+	}
+	info := stream.CachedInfo()
+	copied, err := Copied(ctx, js.Conn(), info)
+	if err != nil || copied < next.First {
+		return err
+	}
+	filter := s.AllOf(contract.Post)
+	have := info.Config
+	err = update(ctx, js, st, &have, []change{{"sources", "what was copied", fmt.Sprintf("from sequence %d on, once more", next.First), true, func(c *jetstream.StreamConfig) {
+		c.Sources = []*jetstream.StreamSource{{Name: s.Names().Stream, OptStartSeq: next.First, SubjectTransforms: []jetstream.SubjectTransformConfig{
+			{Source: filter, Destination: filter},
+			{Source: s.Prefix() + ".again." + next.Epoch, Destination: s.Prefix() + ".again." + next.Epoch},
+		}}}
+		c.Metadata = maps.Clone(c.Metadata)
+		if c.Metadata == nil {
+			c.Metadata = make(map[string]string)
+		}
+		c.Metadata[again] = time.Now().UTC().Format(time.RFC3339)
+	}}})
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", name, err)
+	}
+	return nil
+}
+
+// sameSource says whether a source copies what is wanted, be it once more.
+func sameSource(have, want *jetstream.StreamSource) bool {
+	if have.FilterSubject == want.FilterSubject {
+		return true
+	}
+	return have.FilterSubject == "" && len(have.SubjectTransforms) > 0 &&
+		have.SubjectTransforms[0] == jetstream.SubjectTransformConfig{Source: want.FilterSubject, Destination: want.FilterSubject}
+}
+
+// Settled says whether there is nothing about a running posts stream that [Posts] has to change: that it began to copy anew at a sequence, or that
+// somebody has given it a duplicate window.
+func Settled(cfg jetstream.StreamConfig) bool { return !copiesAgain(cfg) && cfg.Duplicates <= 0 }
+
+func copiesAgain(cfg jetstream.StreamConfig) bool {
+	since, err := time.Parse(time.RFC3339, cfg.Metadata[again])
+	return err == nil && time.Since(since) > againFor
+}
+
+// Copied is the sequence in the main stream of what was copied last; 0 if nothing is there.
+func Copied(ctx context.Context, nc *nats.Conn, posts *jetstream.StreamInfo) (uint64, error) {
+	if posts.State.Msgs == 0 {
+		return 0, nil
+	}
+	msg, err := direct(ctx, nc, posts.Config.Name, fmt.Appendf(nil, `{"seq":%d}`, posts.State.LastSeq))
+	if err != nil || msg == nil {
+		return 0, err
+	}
+	_, sequence, err := contract.SourceSequence(contract.Header(msg.Header))
+	return sequence, err
+}
+
+// StoredAt is when a stream stored the message that has the sequence now; zero if there is none.
+func StoredAt(ctx context.Context, nc *nats.Conn, stream string, sequence uint64) (time.Time, error) {
+	msg, err := direct(ctx, nc, stream, fmt.Appendf(nil, `{"seq":%d}`, sequence))
+	if err != nil || msg == nil {
+		return time.Time{}, err
+	}
+	stored, err := contract.ParseStored(contract.Header(msg.Header))
+	return stored.Time, err
+}
+
+// direct reads one message (NATS ADR-31); nil if there is none.
+func direct(ctx context.Context, nc *nats.Conn, stream string, request []byte) (*nats.Msg, error) {
+	msg, err := nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream, request)
+	if err != nil {
+		return nil, fmt.Errorf("reading stream %s: %w", stream, err)
+	}
+	switch status := msg.Header.Get("Status"); status {
+	case "":
+		return msg, nil
+	case "404":
+		return nil, nil
+	default:
+		return nil, fmt.Errorf("reading stream %s: %s %s", stream, status, msg.Header.Get("Description"))
+	}
+}
