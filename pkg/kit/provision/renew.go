@@ -22,12 +22,24 @@ const again = "natter.copied_again"
 // from its own beginning.
 const againFor = 30 * time.Second
 
+// Seen is a message that the main stream had stored. Zero: it is certain by other means that the stream went back.
+type Seen struct {
+	Sequence uint64
+	Stored   time.Time // by the stream's clock; zero: not known
+}
+
 // Renew begins a new incarnation of the main stream, which went back: sequences repeat, so ids must differ. It is told which one
-// was seen to go back, and the time of the newest message that was seen of it: what the stream has stored later belongs to the new one. If
-// somebody else has begun another one meanwhile, that is returned.
+// seems to have gone back, by a message that is not there, and the time of the newest message that was seen of it: what the stream has
+// stored later belongs to the new one. If the stream has not gone back after all, that incarnation is returned; if somebody
+// else has begun another one meanwhile, that.
 //
 // The time of its first message is its epoch, so that copies of messages that are no more can be told by their age.
-func Renew(ctx context.Context, js jetstream.JetStream, s contract.Subjects, was contract.Incarnation, after time.Time, st Storage) (now contract.Incarnation, err error) {
+func Renew(ctx context.Context, js jetstream.JetStream, s contract.Subjects, was contract.Incarnation, lost Seen, after time.Time, st Storage) (now contract.Incarnation, err error) {
+	if lost.Sequence > 0 {
+		if back, err := hasLost(ctx, js, s, lost); err != nil || !back {
+			return was, err
+		}
+	}
 	name := s.Names().Stream
 	for range upgradeTries {
 		stream, err := js.Stream(ctx, name)
@@ -69,6 +81,22 @@ func Renew(ctx context.Context, js jetstream.JetStream, s contract.Subjects, was
 		}
 	}
 	return now, fmt.Errorf("stream %s: %w", name, errContended)
+}
+
+// hasLost says whether the main stream has lost a message for sure. Whoever says how far a stream is may lead it no more, or have
+// come to lead it just now. So something is stored: most of its servers agree on the sequence of that, which comes after
+// all that were there. It means nothing to anybody.
+func hasLost(ctx context.Context, js jetstream.JetStream, s contract.Subjects, lost Seen) (bool, error) {
+	name := s.Names().Stream
+	ack, err := js.Publish(ctx, s.Fence(), nil, jetstream.WithExpectStream(name))
+	if err != nil {
+		return false, fmt.Errorf("stream %s: asking it how far it is, by a message that it is to store: %w", name, err)
+	}
+	if ack.Sequence <= lost.Sequence {
+		return true, nil
+	}
+	at, err := StoredAt(ctx, js.Conn(), name, lost.Sequence)
+	return err == nil && !at.IsZero() && !lost.Stored.IsZero() && !at.Equal(lost.Stored), err
 }
 
 // firstAfter is the first message that was stored after a time; if there is none, the one that is next.

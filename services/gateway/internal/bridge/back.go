@@ -55,8 +55,8 @@ func (b *Bridge) isThere(ctx context.Context, n sight, info *jetstream.StreamInf
 // known is what is known of the stream. It is asked for before the stream is.
 func (b *Bridge) known() [2]sight { return [2]sight{b.heard.get(), b.looked.get()} }
 
-// wentBack says whether the stream is not what it was, and when the newest message was stored that is known of it.
-func (b *Bridge) wentBack(ctx context.Context, known [2]sight, info *jetstream.StreamInfo) (after time.Time, back bool, err error) {
+// wentBack says whether the stream seems not to be what it was, by which message, and when the newest one was stored that is known of it.
+func (b *Bridge) wentBack(ctx context.Context, known [2]sight, info *jetstream.StreamInfo) (lost provision.Seen, after time.Time, back bool, err error) {
 	epoch := contract.IncarnationOf(info.Created, info.Config.Metadata).Epoch
 	for _, n := range known {
 		if n.sequence == 0 || n.epoch != epoch {
@@ -64,9 +64,11 @@ func (b *Bridge) wentBack(ctx context.Context, known [2]sight, info *jetstream.S
 		}
 		there, err := b.isThere(ctx, n, info)
 		if err != nil {
-			return after, false, err
+			return lost, after, false, err
 		}
-		back = back || !there
+		if !there {
+			back, lost = true, provision.Seen{Sequence: n.sequence, Stored: n.stored}
+		}
 		if n.stored.After(after) {
 			after = n.stored
 		}
@@ -74,26 +76,31 @@ func (b *Bridge) wentBack(ctx context.Context, known [2]sight, info *jetstream.S
 	if !back {
 		b.looked.note(sight{epoch, info.State.LastSeq, info.State.LastTime})
 	}
-	return after, back, nil
+	return lost, after, back, nil
 }
 
 // incarnation is the stream's, a new one if it went back; and the sequence after which nothing of it was heard.
 func (b *Bridge) incarnation(ctx context.Context, known [2]sight, stream jetstream.Stream) (is contract.Incarnation, floor uint64, err error) {
 	info := stream.CachedInfo()
 	is = contract.IncarnationOf(info.Created, info.Config.Metadata)
-	after, back, err := b.wentBack(ctx, known, info)
+	lost, after, back, err := b.wentBack(ctx, known, info)
 	if err != nil {
 		return is, 0, err
 	}
 	if !back { // what is copied for history outlives gateways
-		if back, after, err = b.copiesAhead(ctx, info); err != nil {
+		if lost.Sequence, after, err = b.copied(ctx, info); err != nil {
 			return is, 0, err
 		}
+		back = lost.Sequence > info.State.LastSeq
 	}
 	if back {
-		if is, err = provision.Renew(ctx, b.js, b.opts.Subjects, is, after, b.opts.Storage); err != nil {
+		was := is
+		if is, err = provision.Renew(ctx, b.js, b.opts.Subjects, is, lost, after, b.opts.Storage); err != nil {
 			return is, 0, err
 		}
+		back = is != was
+	}
+	if back {
 		b.opts.Log.Warn("the main stream went back to what it was earlier: did nats-server lose power, or was a backup put back? "+
 			"What was stored since then is gone from it; ids of what comes begin with a new epoch", "stream", info.Config.Name, "epoch", is.Epoch, "from", is.First)
 	}
@@ -108,17 +115,17 @@ func (b *Bridge) incarnation(ctx context.Context, known [2]sight, stream jetstre
 	return is, floor, nil
 }
 
-// copiesAhead says whether the posts stream has what the main stream has not, and when its newest copy was made. It may be of a stream that was
-// there before.
-func (b *Bridge) copiesAhead(ctx context.Context, info *jetstream.StreamInfo) (ahead bool, made time.Time, err error) {
+// copied is the main stream's sequence of what the posts stream has copied of it last, and when that was; 0 if it was of a stream that
+// was there before.
+func (b *Bridge) copied(ctx context.Context, info *jetstream.StreamInfo) (sequence uint64, made time.Time, err error) {
 	stream, err := b.js.Stream(ctx, b.opts.Subjects.Names().Posts)
 	if err != nil {
-		return false, made, err
+		return 0, made, err
 	}
 	made = stream.CachedInfo().State.LastTime
 	if made.Before(info.Created) {
-		return false, made, nil
+		return 0, made, nil
 	}
-	copied, err := provision.Copied(ctx, b.nc, stream.CachedInfo())
-	return copied > info.State.LastSeq, made, err
+	sequence, err = provision.Copied(ctx, b.nc, stream.CachedInfo())
+	return sequence, made, err
 }

@@ -84,7 +84,7 @@ func (b *Bridge) sameStream(ctx context.Context) bool {
 	if contract.IncarnationOf(info.Created, info.Config.Metadata).Epoch != epoch {
 		return false
 	}
-	_, back, err := b.wentBack(ctx, known, info)
+	_, _, back, err := b.wentBack(ctx, known, info)
 	return err != nil || !back
 }
 

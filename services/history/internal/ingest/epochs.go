@@ -167,7 +167,11 @@ func (e *epochs) look(ctx context.Context, closely bool) error {
 		return nil
 	}
 	e.tried = time.Now()
-	return e.begin(ctx, newest.Time)
+	lost := provision.Seen{Sequence: uint64(newest.ID.Sequence)}
+	if newest.Exact {
+		lost.Stored = newest.Time
+	}
+	return e.begin(ctx, lost, newest.Time)
 }
 
 // follow notes the incarnation that the main stream says it has.
@@ -204,9 +208,10 @@ func (e *epochs) follow(ctx context.Context, info *jetstream.StreamInfo) error {
 	return nil
 }
 
-// begin begins a new incarnation of the main stream, which went back: after the time of one of the messages that it had.
-func (e *epochs) begin(ctx context.Context, after time.Time) error {
-	if _, err := provision.Renew(ctx, e.js, e.subjects, e.is, after, e.storage); err != nil {
+// begin begins a new incarnation of the main stream if it went back, by which it has lost a message (zero: that is certain):
+// after the time of one of the messages that it had.
+func (e *epochs) begin(ctx context.Context, lost provision.Seen, after time.Time) error {
+	if _, err := provision.Renew(ctx, e.js, e.subjects, e.is, lost, after, e.storage); err != nil {
 		return fmt.Errorf("the main stream went back to what it was earlier, and cannot be told so: %w", err)
 	}
 	return e.look(ctx, false)
@@ -225,7 +230,7 @@ func (e *epochs) renew(ctx context.Context, p post) error {
 		}
 		limited, cancel := context.WithTimeout(ctx, renewWait)
 		defer cancel()
-		if err := e.begin(limited, newest.Time); err != nil {
+		if err := e.begin(limited, provision.Seen{}, newest.Time); err != nil {
 			e.log.Warn("ids of messages differ in history from those heard live", "error", err)
 		} else if len(e.known[identity]) > max(known, 1) {
 			return nil
