@@ -18,7 +18,7 @@ import (
 // remove publishes the fact that a user was deleted.
 func (f *fixture) remove(user string) {
 	f.t.Helper()
-	if _, err := provision.Events(f.ctx(), f.js, subjects, one); err != nil {
+	if _, err := provision.Events(f.ctx(), f.js, subjects, 0, one); err != nil {
 		f.t.Fatal(err)
 	}
 	fact, err := json.Marshal(contract.UserDeleted{User: user, Name: "x", Time: time.Now()})
@@ -145,7 +145,7 @@ func (f *fixture) contents() map[string]string {
 		f.t.Fatal(err)
 	}
 	defer db.Close()
-	for _, table := range []string{"messages", "places", "changes", "words", "outbox", "marks", "erased"} {
+	for _, table := range []string{"messages", "places", "changes", "words", "outbox", "marks", "erased", "gone"} {
 		var text sql.NullString
 		column := "CAST(t AS text)"
 		switch table {
@@ -199,7 +199,7 @@ func TestRedactionIsSaidOnceThereIsAMainStream(t *testing.T) {
 	}
 	f.remove("u1")
 	f.until("redaction", func() error { return f.isRedacted(f.page("red", "", 10)) })
-	f.until("a log line", func() error { return f.log.has("redaction stands still") })
+	f.until("a log line", func() error { return f.log.has("cannot tell clients of a redaction yet") })
 	f.stop()
 	f.start()
 	f.makeMain()

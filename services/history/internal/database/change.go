@@ -30,7 +30,14 @@ func (s *Store) Change(ctx context.Context, c record.Change) (m record.Message, 
 		if err = c.Apply(&m); err != nil || string(was.Event) == string(m.Event) && was.Deleted.Equal(m.Deleted) {
 			return err
 		}
-		return s.change(ctx, tx, c, was, m)
+		if err := s.change(ctx, tx, c, was, m); err != nil || c.Action != record.Delete {
+			return err
+		}
+		fact, err := record.Deletion{ID: c.ID, User: c.By.User, Time: c.Time}.Fact()
+		if err != nil {
+			return err
+		}
+		return s.announce(ctx, tx, fact)
 	})
 	if err != nil {
 		return m, fmt.Errorf("change message %s: %w", c.ID, err)
@@ -38,24 +45,11 @@ func (s *Store) Change(ctx context.Context, c record.Change) (m record.Message, 
 	return m, nil
 }
 
+// change makes a change and notes that clients must be told.
 func (s *Store) change(ctx context.Context, tx *sql.Tx, c record.Change, was, is record.Message) error {
-	var id int64
-	err := tx.QueryRowContext(ctx, s.sql(`INSERT INTO changes (message, action, author, socket, name, time, payload, lengths) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`),
-		is.Row, string(c.Action), c.By.User, c.By.Socket, c.By.Name, c.Time.UnixNano(), contract.JoinPayload(was.Event, was.Attachments), contract.FormatAttachments(was.Attachments)).Scan(&id)
+	id, err := s.replace(ctx, tx, c, was, is)
 	if err != nil {
 		return err
-	}
-	if _, err := tx.ExecContext(ctx, s.sql(`UPDATE messages SET payload = ?, lengths = ?, edited = ?, deleted = ? WHERE id = ?`),
-		contract.JoinPayload(is.Event, is.Attachments), contract.FormatAttachments(is.Attachments), nanoseconds(is.Edited), nanoseconds(is.Deleted), is.Row); err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, s.sql(s.DropWords), is.Row); err != nil {
-		return err
-	}
-	if words := record.Words(is.Event); words != "" && is.Deleted.IsZero() {
-		if _, err := tx.ExecContext(ctx, s.sql(s.PutWords+s.WordsRow), is.Row, wordPlaces(is.Namespace, is.Targets), words); err != nil {
-			return err
-		}
 	}
 	for _, target := range is.Targets {
 		if target == record.NoPlace {
@@ -71,6 +65,28 @@ func (s *Store) change(ctx context.Context, tx *sql.Tx, c record.Change, was, is
 		}
 	}
 	return nil
+}
+
+// replace puts a message in place of what it was, which goes into its trail. It returns the number of the change.
+func (s *Store) replace(ctx context.Context, tx *sql.Tx, c record.Change, was, is record.Message) (id int64, err error) {
+	err = tx.QueryRowContext(ctx, s.sql(`INSERT INTO changes (message, action, author, socket, name, time, payload, lengths) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`),
+		is.Row, string(c.Action), c.By.User, c.By.Socket, c.By.Name, c.Time.UnixNano(), contract.JoinPayload(was.Event, was.Attachments), contract.FormatAttachments(was.Attachments)).Scan(&id)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := tx.ExecContext(ctx, s.sql(`UPDATE messages SET payload = ?, lengths = ?, edited = ?, deleted = ? WHERE id = ?`),
+		contract.JoinPayload(is.Event, is.Attachments), contract.FormatAttachments(is.Attachments), nanoseconds(is.Edited), nanoseconds(is.Deleted), is.Row); err != nil {
+		return 0, err
+	}
+	if _, err := tx.ExecContext(ctx, s.sql(s.DropWords), is.Row); err != nil {
+		return 0, err
+	}
+	if words := record.Words(is.Event); words != "" && is.Deleted.IsZero() {
+		if _, err := tx.ExecContext(ctx, s.sql(s.PutWords+s.WordsRow), is.Row, wordPlaces(is.Namespace, is.Targets), words); err != nil {
+			return 0, err
+		}
+	}
+	return id, nil
 }
 
 // changedTopic begins the topics of what clients must be told of a message's changes.

@@ -88,7 +88,7 @@ func TestChangesLeaveATrail(t *testing.T) {
 			announced[a.Target+" "+string(a.Event)[:16]] += string(a.Event)
 		}
 		want := `["message edited",{"id":"1-1","room":"blue","user":"root","name":"Root","time":"2026-01-02T12:00:00.000000005Z","event":["m","red",{"b":1,"a":2}]}]`
-		if err != nil || len(all) != 4 || announced[`room.blue ["message edited`] != want || !strings.Contains(announced[`room.red ["message delete`], `"id":"1-2","room":"red"`) {
+		if err != nil || len(all) != 5 || announced[`room.blue ["message edited`] != want || !strings.Contains(announced[`room.red ["message delete`], `"id":"1-2","room":"red"`) {
 			t.Errorf("announcements %q, %v", announced, err)
 		}
 		// What a deleted user said and did leaves nothing.
@@ -99,7 +99,7 @@ func TestChangesLeaveATrail(t *testing.T) {
 			string(trail[0].Event) != `["m"]` || string(trail[1].Event) != `["m"]` || trail[0].By.Name != "" || trail[1].By.Name != "Root" {
 			t.Errorf("%+v, trail %+v, %v", m, trail, err)
 		}
-		if all, err = s.Announcements(t.Context()); err != nil || len(all) != 3 || strings.Contains(fmt.Sprintf("%s", all), `"b":1`) {
+		if all, err = s.Announcements(t.Context()); err != nil || len(all) != 4 || strings.Contains(fmt.Sprintf("%s", all), `"b":1`) {
 			t.Errorf("what was not said yet of a redacted message: %s, %v", all, err)
 		}
 		if err := change(t, s, 1, admin, `"again"`); !errors.Is(err, record.ErrGone) {

@@ -90,13 +90,12 @@ func (s *Service) erase(ctx context.Context, data []byte) ([]byte, error) {
 	if err := user(r.User); err != nil {
 		return nil, err
 	}
-	erased, err := s.store.Redact(ctx, r.User, time.Now())
-	if erased > 0 {
-		s.Changed()
-	}
+	erased, err := s.store.Erase(ctx, r.User, time.Now())
 	if err != nil {
+		s.Cut()
 		return nil, err
 	}
+	s.Changed()
 	s.Log.Info("erased what a user has said", "user", r.User, "messages", erased)
 	return reply(contract.EraseReply{OK: true, Erased: erased})
 }

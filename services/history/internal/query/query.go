@@ -38,7 +38,7 @@ type Store interface {
 	Read(ctx context.Context, place record.Place, user string, id record.ID) (moved bool, err error)
 	Unread(ctx context.Context, place record.Place, user string, most int) (count int, mark record.ID, err error)
 	Marks(ctx context.Context, user string) ([]record.Mark, error)
-	Redact(ctx context.Context, user string, until time.Time) (redacted int, err error)
+	Erase(ctx context.Context, user string, until time.Time) (redacted int, err error)
 	Ping(ctx context.Context) error
 	Kind() string
 }
@@ -65,6 +65,8 @@ type Options struct {
 	Metrics  *Metrics
 	// Changed is called when clients must be told of a change. It must not block.
 	Changed func()
+	// Cut is called when an erasure has failed on its way. It must not block.
+	Cut func()
 	// Lag says how many posts wait to be stored; -1 if that is not known.
 	Lag func() int64
 	// Problem says why nothing can be stored now; nil if it can.
