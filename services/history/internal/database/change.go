@@ -92,25 +92,44 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, c record.Change, was, i
 // changedTopic begins the topics of what clients must be told of a message's changes.
 func changedTopic(id record.ID) string { return "changed:" + id.String() }
 
-// Trail lists the changes of a message, oldest first; [record.ErrNotFound] if there is no such message.
-func (s *Store) Trail(ctx context.Context, place record.Place, id record.ID) (m record.Message, changes []record.Trace, err error) {
+// Find is the message of that id in a place, or [record.ErrNotFound].
+func (s *Store) Find(ctx context.Context, place record.Place, id record.ID) (m record.Message, err error) {
 	m, err = scan(s.read.QueryRowContext(ctx, s.sql(`SELECT `+columns+` FROM places p JOIN messages m ON m.id = p.message
 		WHERE p.namespace = ? AND p.target = ? AND p.epoch = ? AND p.sequence = ?`), place.Namespace, place.Target, id.Epoch, id.Sequence))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = record.ErrNotFound
 	}
-	if err == nil {
-		changes, err = s.Traces(ctx, m.Row)
-	}
 	if err != nil {
-		return m, nil, fmt.Errorf("trail of message %s: %w", id, err)
+		return m, fmt.Errorf("find message %s: %w", id, err)
 	}
-	return m, changes, nil
+	return m, nil
 }
 
-// Traces lists the changes of the message that has the row, oldest first.
-func (s *Store) Traces(ctx context.Context, row int64) (changes []record.Trace, err error) {
-	rows, err := s.read.QueryContext(ctx, s.sql(`SELECT action, author, socket, name, time, payload, lengths FROM changes WHERE message = ? ORDER BY id`), row)
+// tracesAtOnce bounds what is read of a trail at a time: each has a message.
+const tracesAtOnce = 16
+
+// Traces hands the changes of a message that has the row to each, oldest first, from behind that number on, until each
+// returns false.
+func (s *Store) Traces(ctx context.Context, row, after int64, each func(record.Trace) bool) error {
+	for {
+		traces, err := s.traces(ctx, row, after)
+		if err != nil {
+			return fmt.Errorf("read the trail of a message: %w", err)
+		}
+		for _, t := range traces {
+			if after = t.Number; !each(t) {
+				return nil
+			}
+		}
+		if len(traces) < tracesAtOnce {
+			return nil
+		}
+	}
+}
+
+func (s *Store) traces(ctx context.Context, row, after int64) (traces []record.Trace, err error) {
+	rows, err := s.read.QueryContext(ctx, s.sql(`SELECT id, action, author, socket, name, time, payload, lengths FROM changes WHERE message = ? AND id > ? ORDER BY id LIMIT ?`),
+		row, after, tracesAtOnce)
 	if err != nil {
 		return nil, err
 	}
@@ -120,14 +139,14 @@ func (s *Store) Traces(ctx context.Context, row int64) (changes []record.Trace, 
 		var when int64
 		var payload []byte
 		var lengths string
-		if err := rows.Scan(&t.Action, &t.By.User, &t.By.Socket, &t.By.Name, &when, &payload, &lengths); err != nil {
+		if err := rows.Scan(&t.Number, &t.Action, &t.By.User, &t.By.Socket, &t.By.Name, &when, &payload, &lengths); err != nil {
 			return nil, err
 		}
 		t.Time = at(when)
 		if t.Event, _, err = contract.SplitPayload(contract.Header{contract.HeaderAttachments: {lengths}}, payload); err != nil {
 			return nil, err
 		}
-		changes = append(changes, t)
+		traces = append(traces, t)
 	}
-	return changes, rows.Err()
+	return traces, rows.Err()
 }

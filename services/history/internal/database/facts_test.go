@@ -47,7 +47,7 @@ func TestDeletionsAreMadeBeforeAndAfterTheirMessageComes(t *testing.T) {
 			appendAll(t, s, later, again, erased, after)
 		}
 		for sequence, want := range map[int64]string{1: "deleted [was there]", 2: "deleted [comes later]", 3: "there []", 4: "deleted []", 5: "there []"} {
-			m, trail, err := s.Trail(t.Context(), red, record.ID{Epoch: 1, Sequence: sequence})
+			m, trail, err := trailOf(t, s, record.ID{Epoch: 1, Sequence: sequence})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -150,8 +150,8 @@ func TestAnErasureHeardAgainTakesNothingNew(t *testing.T) {
 			t.Fatal(err)
 		}
 		erase(0)
-		marks, err := s.Marks(t.Context(), "ann")
-		_, trail, terr := s.Trail(t.Context(), red, young.ID)
+		marks, err := marksOf(t, s, "ann")
+		_, trail, terr := trailOf(t, s, young.ID)
 		if err != nil || terr != nil || len(marks) != 1 || len(trail) != 1 || trail[0].By.Name != "Ann" {
 			t.Errorf("marks %+v, trail %+v, %v, %v", marks, trail, err, terr)
 		}

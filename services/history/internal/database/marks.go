@@ -25,14 +25,14 @@ func (s *Store) Read(ctx context.Context, place record.Place, user string, id re
 }
 
 // UnreadQuery counts along a range of the primary key of places, until it has enough. It passes over what the user said
-// itself since its mark, and what is deleted.
+// itself since its mark, and what is deleted or redacted.
 const UnreadQuery = `
 	SELECT count(*) FROM (
 		SELECT 1 FROM places p JOIN messages m ON m.id = p.message
-		WHERE p.namespace = ? AND p.target = ? AND (p.epoch, p.sequence) > (?, ?) AND m.author <> ? AND m.deleted = 0
+		WHERE p.namespace = ? AND p.target = ? AND (p.epoch, p.sequence) > (?, ?) AND m.author <> ? AND m.deleted = 0 AND NOT m.redacted
 		ORDER BY p.epoch, p.sequence LIMIT ?) AS unread`
 
-// Unread counts what the user has not read in a place, at most most: what others said and is not deleted.
+// Unread counts what the user has not read in a place, at most most: what others said and is neither deleted nor redacted.
 func (s *Store) Unread(ctx context.Context, place record.Place, user string, most int) (count int, mark record.ID, err error) {
 	err = s.read.QueryRowContext(ctx, s.sql(`SELECT epoch, sequence FROM marks WHERE author = ? AND namespace = ? AND target = ?`),
 		user, place.Namespace, place.Target).Scan(&mark.Epoch, &mark.Sequence)
@@ -46,19 +46,31 @@ func (s *Store) Unread(ctx context.Context, place record.Place, user string, mos
 	return count, mark, nil
 }
 
-// Marks lists how far a user has read.
-func (s *Store) Marks(ctx context.Context, user string) (marks []record.Mark, err error) {
-	rows, err := s.read.QueryContext(ctx, s.sql(`SELECT namespace, target, epoch, sequence FROM marks WHERE author = ? ORDER BY namespace, target`), user)
+// Marks hands to each how far a user has read, in an order of places, from behind one on, until each returns false.
+func (s *Store) Marks(ctx context.Context, user string, after record.Place, each func(record.Mark) bool) error {
+	rows, err := s.read.QueryContext(ctx, s.sql(`SELECT namespace, target, epoch, sequence FROM marks WHERE author = ? AND (namespace, target) > (?, ?) ORDER BY namespace, target`),
+		user, after.Namespace, after.Target)
 	if err != nil {
-		return nil, fmt.Errorf("list what was read: %w", err)
+		return fmt.Errorf("list what was read: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var m record.Mark
 		if err := rows.Scan(&m.Place.Namespace, &m.Place.Target, &m.ID.Epoch, &m.ID.Sequence); err != nil {
-			return nil, fmt.Errorf("list what was read: %w", err)
+			return fmt.Errorf("list what was read: %w", err)
 		}
-		marks = append(marks, m)
+		if !each(m) {
+			return nil
+		}
 	}
-	return marks, rows.Err()
+	return rows.Err()
+}
+
+// Newest is the id of the newest message that is stored, in any place; the zero one if there is none.
+func (s *Store) Newest(ctx context.Context) (id record.ID, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT epoch, sequence FROM messages ORDER BY epoch DESC, sequence DESC LIMIT 1`).Scan(&id.Epoch, &id.Sequence)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return id, fmt.Errorf("look up the newest message: %w", err)
+	}
+	return id, nil
 }

@@ -2,15 +2,31 @@ package ingest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/kit/copying"
+	"github.com/natter-io/natter/services/history/internal/record"
 )
 
 // copyLate is from when on it is said that posts are not copied into their stream.
 const copyLate = 10 * time.Second
+
+// Last is the id of what the main stream stored last, whatever that is; the zero one if there is no stream.
+func (in *Ingester) Last(ctx context.Context) (record.ID, error) {
+	stream, err := in.js.Stream(ctx, in.Subjects.Names().Stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return record.ID{}, nil
+	}
+	if err != nil {
+		return record.ID{}, fmt.Errorf("stream %s: %w", in.Subjects.Names().Stream, err)
+	}
+	info := stream.CachedInfo()
+	return record.ID{Epoch: info.Created.UnixMilli(), Sequence: int64(info.State.LastSeq)}, nil
+}
 
 // watchLag measures what is waiting, also while nothing can be stored.
 func (in *Ingester) watchLag(ctx context.Context) {

@@ -33,11 +33,12 @@ type Store interface {
 	Search(ctx context.Context, namespace string, targets []string, words []record.Word, before record.ID, n int, each func(record.Message) bool) error
 	Said(ctx context.Context, user string, after record.ID, n int, each func(record.Message) bool) error
 	Change(ctx context.Context, c record.Change) (record.Message, error)
-	Trail(ctx context.Context, place record.Place, id record.ID) (record.Message, []record.Trace, error)
-	Traces(ctx context.Context, row int64) ([]record.Trace, error)
+	Find(ctx context.Context, place record.Place, id record.ID) (record.Message, error)
+	Traces(ctx context.Context, row, after int64, each func(record.Trace) bool) error
 	Read(ctx context.Context, place record.Place, user string, id record.ID) (moved bool, err error)
 	Unread(ctx context.Context, place record.Place, user string, most int) (count int, mark record.ID, err error)
-	Marks(ctx context.Context, user string) ([]record.Mark, error)
+	Marks(ctx context.Context, user string, after record.Place, each func(record.Mark) bool) error
+	Newest(ctx context.Context) (record.ID, error)
 	Erase(ctx context.Context, user string, until time.Time) (redacted int, err error)
 	Ping(ctx context.Context) error
 	Kind() string
@@ -69,6 +70,8 @@ type Options struct {
 	Cut func()
 	// Lag says how many posts wait to be stored; -1 if that is not known.
 	Lag func() int64
+	// Last is the id of what the main stream stored last, the zero one if there is none.
+	Last func(context.Context) (record.ID, error)
 	// Problem says why nothing can be stored now; nil if it can.
 	Problem func(context.Context) error
 }
