@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { afterEach, before, describe, test } from "node:test";
-import { suite, until } from "../harness.mjs";
+import { collect, next, suite, until } from "../harness.mjs";
 import { adminPassword, fresh, open, Person, shoot } from "./pages.mjs";
 
 describe("changed messages on the chat page", () => {
@@ -29,18 +29,27 @@ describe("changed messages on the chat page", () => {
 
   test("one's own message is edited and deleted, and everybody sees it", async () => {
     const room = fresh("changes");
-    const ann = await site.chat("Ann", room);
+    const ann = await site.chat("Ann", room, { prepare: (page) => page.clock.install() });
     const bob = await site.chat("Bob", room);
     await ann.say("frist");
     await bob.sees("frist");
     await ann.page.locator(".message.own").getByText("Stored").waitFor();
     assert.equal(await message(bob, "frist").getByRole("button", { name: "Edit" }).count(), 0, "another's message cannot be edited");
+    const eve = await site.client("Eve", room);
+    const heard = collect(eve, "typing");
+    const edited = next(eve, "message edited");
     await ann.input.fill("half a thought");
+    await heard.of(1);
+    await ann.page.clock.fastForward(5000); // a sign is given again after some seconds only
     await message(ann, "frist").hover();
     await message(ann, "frist").getByRole("button", { name: "Edit" }).click();
     assert.equal(await ann.input.inputValue(), "frist");
     await shoot(ann.page, "chat-editing");
-    await ann.say("first");
+    await ann.input.fill("");
+    await ann.input.pressSequentially("first");
+    await ann.input.press("Enter");
+    await edited;
+    assert.equal(heard.all.length, 1, "who edits is not said to be typing");
     for (const person of [ann, bob]) {
       await person.sees("first");
       assert.equal(await message(person, "first").locator(".edited").count(), 1);
@@ -69,12 +78,49 @@ describe("changed messages on the chat page", () => {
     assert.deepEqual(await dan.texts(), ["This message was deleted."]);
   });
 
+  // The words, also those of a deletion, are in view, at the bubble's height, and at it: beside it, or on it where there is
+  // no room beside it.
+  async function besideBubble(row) {
+    const places = await row.evaluate((element) => {
+      const measure = () => {
+        const [box, bubble, log] = [".tools-box", ".bubble", "#log"].map((at) => (element.querySelector(at) ?? document.querySelector(at)).getBoundingClientRect());
+        return { box, bubble, log };
+      };
+      const before = measure();
+      element.querySelector(".tools button:last-child").click();
+      return [before, measure()].map((place) => JSON.parse(JSON.stringify(place)));
+    });
+    for (const { box, bubble, log } of places) {
+      const said = JSON.stringify({ box, bubble, log });
+      assert.ok(Math.max(bubble.left - box.right, box.left - bubble.right) < 16, `apart from the bubble: ${said}`);
+      assert.ok(box.bottom <= bubble.bottom && box.bottom > bubble.top, `not at the bubble's height: ${said}`);
+      assert.ok(box.left >= log.left && box.right <= log.right, `out of view: ${said}`);
+    }
+    assert.ok(places[1].box.width > places[0].box.width, "the deletion is asked about");
+  }
+
+  test("what one may do with a message stands at its bubble", async () => {
+    const room = fresh("tools");
+    const ann = await site.chat("Ann", room);
+    for (const width of [1100, 390]) {
+      await ann.page.setViewportSize({ width, height: 800 });
+      for (const text of [`${width}`, `${width} px are full of it `.repeat(20).trim()]) {
+        await ann.say(text);
+        const own = ann.page.locator(".message.own").last();
+        await until(async () => (await own.locator(".bubble").textContent()) === text && (await own.locator(".tools").count()) === 1, "the message to be stored");
+        await besideBubble(own);
+      }
+    }
+  });
+
   test("an administrator changes what others said", async () => {
     const room = fresh("moderated");
     const bob = await site.chat("Bob", room);
+    await bob.say("a word");
     await bob.say("something rude");
     const admin = await signedIn(room);
     await admin.sees("something rude");
+    await besideBubble(message(admin, "a word"));
     await message(admin, "rude").hover();
     await message(admin, "rude").getByRole("button", { name: "Delete" }).click();
     await message(admin, "rude").getByRole("button", { name: "Really delete?" }).click();

@@ -12,6 +12,7 @@ import { RequestError } from "../shared/connection.js";
 import { catchUp, loadOlder, settle, textOf } from "./history.js";
 import { Marks } from "./marks.js";
 import { Outbox } from "./outbox.js";
+import { Past } from "./past.js";
 import { isStamp, Presence } from "./presence.js";
 import { Room } from "./room.js";
 
@@ -53,6 +54,11 @@ export class Chat extends EventTarget {
       (room) => this.#tell("room", { room }),
       (room) => this.#enter(room),
     );
+    this.past = new Past(
+      connection,
+      (room) => this.#tell("room", { room }),
+      (room) => this.#enter(room, true),
+    );
     this.marks = new Marks(connection, identity, () => this.#tell("rooms"));
     connection.addEventListener("up", (event) => this.#up(/** @type {CustomEvent} */ (event).detail.recovered));
     connection.addEventListener("phase", () => this.#phase());
@@ -72,7 +78,10 @@ export class Chat extends EventTarget {
   open(name) {
     const room = this.add(name);
     if (this.active !== room) {
-      if (this.active) this.active.mark = undefined;
+      if (this.active) {
+        this.active.mark = undefined;
+        this.past.leave(this.active);
+      }
       this.active = room;
       this.edit(undefined);
     }
@@ -187,7 +196,8 @@ export class Chat extends EventTarget {
     if (stillIn && room.loaded && room.gapFrom === undefined) return this.#goOn(room);
     room.settled = undefined;
     room.firstLive = undefined;
-    if (room.loaded) room.gapFrom ??= room.timeline.newest ?? "";
+    if (room.loaded) room.gapFrom ??= room.until ?? room.timeline.newest ?? "";
+    room.until = undefined;
     if (!stillIn) {
       room.state = "joining";
       this.#tell("room", { room });
@@ -280,7 +290,7 @@ export class Chat extends EventTarget {
     if (!room) return;
     const at = args.findIndex(isStamp);
     const stamp = at < 0 ? { time: new Date().toISOString() } : /** @type {Stamp} */ (args[at]);
-    const item = room.timeline.add({ text: textOf(["", ...args.slice(0, at < 0 ? 2 : at)]), stamp });
+    const item = room.hear({ text: textOf(["", ...args.slice(0, at < 0 ? 2 : at)]), stamp });
     room.firstLive ??= stamp.id;
     this.presence.heard(room, stamp);
     this.#heard(room, item);
@@ -295,7 +305,7 @@ export class Chat extends EventTarget {
     const stamp = /** @type {Stamp} */ (args.find(isStamp) ?? { time: new Date().toISOString() });
     for (const room of this.rooms.values()) {
       if (room.state !== "in" && room.state !== "joining") continue; // history brings it, when what else is missing comes
-      const item = room.timeline.add({ text: textOf(["", args[0]]), stamp, toAll: true });
+      const item = room.hear({ text: textOf(["", args[0]]), stamp, toAll: true });
       if (room === this.active) this.#heard(room, item);
       else room.trim();
     }

@@ -78,13 +78,15 @@ export class ComposerView {
     this.#text.value = "";
     this.#lastTyping = 0;
     this.#fit();
+    this.chat.past.leave(room);
     this.chat.outbox.send(room, text);
     this.#text.focus();
   }
 
   #tellTyping() {
     const room = this.chat.active;
-    if (!room || room.state !== "in" || !this.#text.value.trim() || Date.now() - this.#lastTyping < typingEvery) return;
+    // Nothing new comes of an edit: it is no typing.
+    if (!room || this.chat.editing || room.state !== "in" || !this.#text.value.trim() || Date.now() - this.#lastTyping < typingEvery) return;
     this.#lastTyping = Date.now();
     this.chat.connection.whisper("typing", room.name);
   }

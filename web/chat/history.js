@@ -1,6 +1,6 @@
 /**
  * Pages of a room's history, with what was said to everyone meanwhile: the newest when it is entered, what was missed while there was no connection,
- * and older ones on demand.
+ * older ones on demand, and those around a message that was searched for.
  */
 import { RequestError } from "../shared/connection.js";
 import { compareIds } from "./timeline.js";
@@ -30,7 +30,7 @@ export async function catchUp(connection, room) {
   await loading(connection, room, async () => {
     let before = "";
     for (let pages = 0; ; pages++) {
-      const page = await ask(connection, room, before);
+      const page = await ask(connection, room, before ? { before } : {});
       const items = add(room, page);
       if (pages === 0) room.settled = page.messages.at(-1)?.stamp.id ?? "";
       if (known !== undefined) missed.unshift(...items.filter((item) => item.id && (!known || compareIds(item.id, known) > 0)));
@@ -65,7 +65,7 @@ export async function catchUp(connection, room) {
 export async function settle(connection, room) {
   const { settled } = room;
   if (settled === undefined || room.loading) return [];
-  const page = await ask(connection, room, room.firstLive ?? "");
+  const page = await ask(connection, room, room.firstLive ? { before: room.firstLive } : {});
   if (room.settled !== settled) return []; // cut back meanwhile: what is missing is older than what is shown
   room.settled = undefined;
   return add(room, page).filter((item) => item.id && (!settled || compareIds(item.id, settled) > 0));
@@ -79,7 +79,8 @@ export async function loadOlder(connection, room) {
   if (room.loading || !room.more || room.state !== "in") return;
   await loading(connection, room, async () => {
     for (let pages = 0; pages < gapPages; pages++) {
-      const page = await ask(connection, room, room.reach || room.timeline.oldest || "");
+      const before = room.reach || room.timeline.oldest;
+      const page = await ask(connection, room, before ? { before } : {});
       const items = add(room, page);
       room.reach = page.messages[0]?.stamp.id ?? room.reach;
       room.more = page.more;
@@ -89,21 +90,81 @@ export async function loadOlder(connection, room) {
 }
 
 /**
+ * Brings a message and what was said around it, in place of what is here.
+ *
+ * @param {Connection} connection
+ * @param {Room} room
+ * @param {string} id
+ * @returns {Promise<boolean>} false if there is no such message
+ * @throws {RequestError} what is here stays
+ */
+export function loadAround(connection, room, id) {
+  return inTurn(room, async () => {
+    const page = await ask(connection, room, { around: id });
+    if (!page.messages.some(({ stamp }) => stamp.id === id)) return false;
+    room.timeline.clear();
+    add(room, page);
+    room.more = page.more;
+    room.reach = page.messages[0].stamp.id ?? "";
+    room.until = page.messages.at(-1)?.stamp.id;
+    room.gapFrom = room.settled = undefined;
+    return true;
+  });
+}
+
+/**
+ * Brings what was said next, for one who looks at the past.
+ *
+ * @param {Connection} connection
+ * @param {Room} room
+ * @returns {Promise<boolean>} whether history has nothing newer
+ */
+export async function loadNewer(connection, room) {
+  let end = false;
+  await loading(connection, room, async () => {
+    for (let pages = 0; pages < gapPages; pages++) {
+      const { until } = room;
+      if (!until) return;
+      const page = await ask(connection, room, { after: until });
+      if (room.until !== until) return;
+      const items = add(room, page);
+      const newest = page.messages.at(-1)?.stamp.id;
+      room.until = newest ?? until;
+      end = !page.newer || !newest;
+      if (items.length > 0 || end) return;
+    }
+  });
+  return end;
+}
+
+/**
+ * Does one thing after the other: each builds on what the one before it brought.
+ *
+ * @template T
+ * @param {Room} room
+ * @param {() => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+function inTurn(room, work) {
+  room.loads++;
+  const done = room.turn.then(work).finally(() => room.loads--);
+  room.turn = done.catch(() => {});
+  return done;
+}
+
+/**
  * @param {Connection} connection
  * @param {Room} room
  * @param {() => Promise<void>} work
  */
 async function loading(connection, room, work) {
-  room.loading = true;
   room.historyProblem = "";
   try {
-    await work();
+    await inTurn(room, work);
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
     // Without a connection there is nothing to tell: the room is caught up with when it is back.
     if (connection.phase === "connected") room.historyProblem = error.message;
-  } finally {
-    room.loading = false;
   }
 }
 
@@ -117,24 +178,27 @@ async function loading(connection, room, work) {
  *
  * @param {Connection} connection
  * @param {Room} room
- * @param {string} before
- * @returns {Promise<{messages: Said[], more: boolean}>}
+ * @param {{before?: string, after?: string, around?: string}} at the newest without it
+ * @returns {Promise<{messages: Said[], more: boolean, newer: boolean}>}
  */
-async function ask(connection, room, before) {
-  const request = { limit: pageSize, ...(before ? { before } : {}) };
+async function ask(connection, room, at) {
+  const request = { limit: pageSize, ...at };
   const pages = await Promise.all([connection.request("history", { ...request, room: room.name }), connection.request("history", request)]);
   /** @type {Said[]} */
   let messages = [];
   let from = "";
+  let to = "";
   pages.forEach((page, i) => {
     const found = /** @type {HistoryPage["messages"]} */ (Array.isArray(page.messages) ? page.messages : []);
     const oldest = found[0]?.stamp.id;
-    if (page.more === true && oldest && (!from || compareIds(oldest, from) > 0)) from = oldest;
+    const newest = found.at(-1)?.stamp.id;
+    if (page.more === true && !at.after && oldest && (!from || compareIds(oldest, from) > 0)) from = oldest;
+    if (page.newer === true && newest && (!to || compareIds(newest, to) < 0)) to = newest;
     messages.push(...found.map((message) => ({ ...message, toAll: i === 1 })));
   });
-  messages = messages.filter(({ stamp }) => !from || compareIds(stamp.id ?? "", from) >= 0);
+  messages = messages.filter(({ stamp: { id = "" } }) => (!from || compareIds(id, from) >= 0) && (!to || compareIds(id, to) <= 0));
   messages.sort((a, b) => compareIds(a.stamp.id ?? "", b.stamp.id ?? ""));
-  return { messages, more: pages.some((page) => page.more === true) };
+  return { messages, more: pages.some((page) => page.more === true), newer: pages.some((page) => page.newer === true) };
 }
 
 /**

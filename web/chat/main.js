@@ -12,6 +12,7 @@ import { Panels } from "./panels.js";
 import { PeopleView } from "./people-view.js";
 import { Place } from "./place.js";
 import { RoomsView } from "./rooms-view.js";
+import { SearchView } from "./search-view.js";
 import { StatusView } from "./status-view.js";
 
 const missing = await missingClient();
@@ -37,6 +38,7 @@ function start() {
   new MessagesView(chat, join);
   new PeopleView(chat);
   new ComposerView(chat);
+  new SearchView(chat);
   new StatusView(chat, profile);
   new RoomsView(chat, panels, join);
   byId("me").addEventListener("click", () => profile.open());

@@ -43,8 +43,7 @@ export function messageRow(row, chat, room) {
     if (!item.own) element.append(avatar({ name, key: item.stamp.user ?? name, service }));
     element.append(head(item, item.own ? "You" : name, service, time));
   }
-  element.append(bubble(item, time));
-  if (chat.mayChange(item)) element.append(tools(item, chat, room));
+  element.append(h("div", { class: "said" }, bubble(item, time), chat.mayChange(item) ? tools(item, chat, room) : undefined));
   if (item.state === "stored" && item.problem) element.append(h("div", { class: "state problem", role: "alert" }, icon("alert"), h("span", {}, `Not changed. ${item.problem}`)));
   if (item.own) element.append(state(item, chat, room, !!last));
   return element;
@@ -89,8 +88,12 @@ function tools(item, chat, room) {
   return h(
     "div",
     { class: "tools" },
-    h("button", { type: "button", class: "link-button", onclick: () => chat.edit(item) }, "Edit"),
-    h("button", { type: "button", class: "link-button", onclick: remove }, "Delete"),
+    h(
+      "div",
+      { class: "tools-box" },
+      h("button", { type: "button", class: "link-button", onclick: () => chat.edit(item) }, "Edit"),
+      h("button", { type: "button", class: "link-button", onclick: remove }, "Delete"),
+    ),
   );
 }
 

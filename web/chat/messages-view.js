@@ -1,6 +1,7 @@
 /**
  * The messages of the open room: rows by day and sender, and a scroll position that stays where the reader
- * is. At the end it follows what is said; elsewhere it stands still, whatever is put above or below.
+ * is. At the end it follows what is said; elsewhere it stands still, whatever is put above or below. What was
+ * searched for is put in the middle.
  */
 import { arrange, byId, h, icon } from "../shared/dom.js";
 import { messageRow } from "./message-row.js";
@@ -21,6 +22,8 @@ export class MessagesView {
   #follows = true;
   #below = 0;
   #scheduled = false;
+  /** @type {string | undefined} id of the message that is to be shown */
+  #target = undefined;
 
   /**
    * @param {import("./chat.js").Chat} chat
@@ -31,8 +34,10 @@ export class MessagesView {
     this.join = join;
     for (const type of ["rooms", "room"]) chat.addEventListener(type, () => this.#schedule());
     chat.addEventListener("said", (event) => this.#said(/** @type {CustomEvent} */ (event).detail));
+    chat.past.addEventListener("found", (event) => this.#find(/** @type {CustomEvent} */ (event).detail));
     this.#log.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     byId("jump").addEventListener("click", () => {
+      if (this.#room) chat.past.leave(this.#room);
       this.#follow();
       this.#log.focus();
     });
@@ -69,12 +74,34 @@ export class MessagesView {
     arrange(this.#list, elements);
     this.#showTop(room);
     this.#showEmpty(room, elements.length === 0);
-    if (room?.timeline.items.at(-1)?.state === "sending") this.#follows = true;
-    if (this.#follows) this.#toEnd();
+    if (room?.until) this.#follows = false;
+    else if (room?.timeline.items.at(-1)?.state === "sending") this.#follows = true;
+    if (this.#target) this.#toTarget();
+    else if (this.#follows) this.#toEnd();
     else this.#hold(anchor);
     this.#showJump();
     this.#log.setAttribute("aria-label", room ? `Messages in ${room.name}` : "Messages");
-    queueMicrotask(() => this.#wantOlder());
+    queueMicrotask(() => this.#wantMore());
+  }
+
+  /** @param {{room: Room, id: string}} detail */
+  #find({ room, id }) {
+    if (room !== this.chat.active) return;
+    this.#target = id;
+    this.#follows = false;
+    this.#schedule();
+  }
+
+  #toTarget() {
+    for (const element of this.#list.querySelectorAll(".found")) element.classList.remove("found");
+    const element = /** @type {HTMLElement | null} */ (this.#list.querySelector(`[data-id="${CSS.escape(this.#target ?? "")}"]`));
+    this.#target = undefined;
+    if (!element) return;
+    element.classList.add("found");
+    element.tabIndex = -1; // the reader goes on from there, with the keyboard and with a screen reader
+    element.focus({ preventScroll: true });
+    element.scrollIntoView({ block: "center" });
+    this.#scrolled();
   }
 
   /** @param {Room | undefined} room */
@@ -134,16 +161,18 @@ export class MessagesView {
 
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.#log;
-    this.#follows = scrollHeight - scrollTop - clientHeight < nearEnd;
+    this.#follows = scrollHeight - scrollTop - clientHeight < nearEnd && !this.#room?.until;
     if (this.#follows) this.#below = 0;
     this.#showJump();
-    this.#wantOlder();
+    this.#wantMore();
   }
 
-  #wantOlder() {
+  #wantMore() {
     const room = this.#room;
-    if (!room || room.loading || !room.more || !room.loaded || room.historyProblem || room.state !== "in") return;
-    if (this.#log.scrollTop < nearTop) this.chat.older(room);
+    if (!room || room.loading || !room.loaded || room.historyProblem || room.state !== "in") return;
+    const { scrollTop, scrollHeight, clientHeight } = this.#log;
+    if (room.more && scrollTop < nearTop) this.chat.older(room);
+    else if (room.until && scrollHeight - scrollTop - clientHeight < nearTop) this.chat.past.newer(room);
   }
 
   #follow() {

@@ -25,11 +25,16 @@ export class Room {
   more = false;
   /** How far back history was read, an id: not all of it is shown. Empty: to the oldest message here. */
   reach = "";
-  loading = false;
+  /** How much of history is being asked for, and when that will be here. */
+  loads = 0;
+  /** @type {Promise<unknown>} never rejected */
+  turn = Promise.resolve();
   /** Why history could not be had. */
   historyProblem = "";
   /** @type {string | undefined} the newest message before the connection broke ("" if there was none), until the gap is filled */
   gapFrom = undefined;
+  /** @type {string | undefined} how far history was read, if the person looks at the past: newer messages are left out */
+  until = undefined;
   /** @type {string | undefined} the newest message that history had when we came in ("" if it had none), until what came after it is here */
   settled = undefined;
   /** @type {string | undefined} the first message that was heard since we came in */
@@ -55,11 +60,28 @@ export class Room {
     this.timeline = new Timeline(isOwn);
   }
 
+  /** Whether history is being asked. */
+  get loading() {
+    return this.loads > 0;
+  }
+
+  /**
+   * Takes a message that came live.
+   *
+   * @param {Parameters<Timeline["add"]>[0]} message
+   */
+  hear(message) {
+    const item = this.timeline.add(message);
+    // It is not next to what is shown: history brings it when the reader comes so far.
+    if (item && this.until) this.timeline.remove(item);
+    return item;
+  }
+
   /** Forgets old messages that nobody looks at: history has them when they are wanted. */
   trim() {
     const { items } = this.timeline;
     const oldest = items.length > mostKept ? items.slice(-fewestKept).find((item) => item.id)?.id : undefined;
-    if (!oldest || this.loading) return;
+    if (!oldest || this.loading || this.until) return;
     this.timeline.dropBefore(oldest);
     this.reach = "";
     this.more = true;

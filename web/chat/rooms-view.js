@@ -1,7 +1,7 @@
 /**
  * The list of rooms with unread counts, the head of the open room, and the page's title.
  */
-import { arrange, byId, h } from "../shared/dom.js";
+import { arrange, arrowKeys, byId, h } from "../shared/dom.js";
 
 /** @typedef {import("./room.js").Room} Room */
 
@@ -21,7 +21,7 @@ export class RoomsView {
     byId("join-open").addEventListener("click", () => join.open());
     byId("leave-room").addEventListener("click", () => chat.active && chat.leave(chat.active));
     byId("copy-link").addEventListener("click", () => copyLink());
-    this.list.addEventListener("keydown", (event) => this.#arrows(event));
+    arrowKeys(this.list);
     for (const type of ["rooms", "room", "people"]) chat.addEventListener(type, () => this.#show());
     document.addEventListener("visibilitychange", () => this.#show());
   }
@@ -78,16 +78,6 @@ export class RoomsView {
     this.chat.open(name);
     if (this.panels.narrow) this.panels.closeDrawer();
     byId("composer-text").focus();
-  }
-
-  /** @param {KeyboardEvent} event */
-  #arrows(event) {
-    const buttons = [...this.list.querySelectorAll("button")];
-    const at = buttons.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement));
-    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: buttons.length - 1 }[event.key];
-    if (at < 0 || to === undefined) return;
-    event.preventDefault();
-    buttons[Math.max(0, Math.min(to, buttons.length - 1))].focus();
   }
 }
 

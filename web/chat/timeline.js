@@ -157,6 +157,17 @@ export class Timeline {
     if (item.id) this.#byId.delete(item.id);
   }
 
+  /** @param {string} id */
+  has(id) {
+    return this.#byId.has(id);
+  }
+
+  /** Forgets what is stored; what is on its way stays. */
+  clear() {
+    this.items = this.items.filter((item) => item.state !== "stored");
+    this.#byId.clear();
+  }
+
   /**
    * Forgets what is older than the id, because there is a gap before it.
    *

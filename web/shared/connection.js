@@ -32,6 +32,8 @@ export class Connection extends EventTarget {
   phase = "idle";
   /** Why we are not connected, for people. */
   reason = "";
+  /** Since when we are connected, in milliseconds since 1970. */
+  since = 0;
   /** Ids that this page had, so that what it said before a reconnect is still its own. */
   ids = new Set();
 
@@ -112,6 +114,7 @@ export class Connection extends EventTarget {
 
   #connected() {
     this.ids.add(this.socket.id);
+    this.since = Date.now();
     this.#enter("connected", "");
     this.dispatchEvent(new CustomEvent("up", { detail: { recovered: this.socket.recovered === true } }));
   }

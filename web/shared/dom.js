@@ -38,6 +38,22 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+/**
+ * Lets the arrow keys, Home and End go from one button of a list to another.
+ *
+ * @param {HTMLElement} list
+ */
+export function arrowKeys(list) {
+  list.addEventListener("keydown", (event) => {
+    const buttons = [...list.querySelectorAll("button")];
+    const at = buttons.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement));
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: buttons.length - 1 }[event.key];
+    if (at < 0 || to === undefined) return;
+    event.preventDefault();
+    buttons[Math.max(0, Math.min(to, buttons.length - 1))].focus();
+  });
+}
+
 /** @param {string} name a file in icons/ that base.css knows */
 export const icon = (name) => h("span", { class: `icon icon-${name}`, "aria-hidden": "true" });
 

@@ -64,8 +64,13 @@ type deployment struct {
 
 func deploy(t testing.TB, opts ...natstest.Option) *deployment {
 	t.Helper()
-	d := &deployment{t: t, nats: natstest.Run(t, opts...)}
-	d.nc = d.nats.Connect(t)
+	return deployOn(t, natstest.Run(t, opts...))
+}
+
+// deployOn is deploy on a server that runs already.
+func deployOn(t testing.TB, server *natstest.Server) *deployment {
+	t.Helper()
+	d := &deployment{t: t, nats: server, nc: server.Connect(t)}
 	var err error
 	if d.js, err = jetstream.New(d.nc); err != nil {
 		t.Fatal(err)

@@ -207,12 +207,14 @@ func TestWhoStartsAfresh(t *testing.T) {
 		t.Fatal("did not go on in time")
 	}
 	again.send("1")
-	wait(t, "the socket's end", func() bool { return g.metric("natter_gateway_sockets") == 0 })
+	ended := func() bool { saved, _ := d.session(pid); return saved.Ended }
+	wait(t, "the session's end", ended)
 	fresh("who left by itself", "/", pid, last)
 
 	s, pid, last = connect()
 	d.do("/", []string{s.id}, `["disconnect"]`)
 	s.wantOut()
+	wait(t, "the session's end", ended)
 	fresh("who was put out", "/", pid, last)
 
 	s, pid, last = connect()

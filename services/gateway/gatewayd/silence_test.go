@@ -1,7 +1,6 @@
 package gatewayd_test
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -184,23 +183,10 @@ func TestDeliveryWaitsWhileTheStreamCannotBeRead(t *testing.T) {
 	s.join("red", "blue")
 	d.say([]string{"red"}, 0, 1)
 	s.wantSaid("0")
-	direct := func(allowed bool) {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		stream, err := d.js.Stream(ctx, contract.Subjects{}.Names().Stream)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg := stream.CachedInfo().Config
-		cfg.AllowDirect = allowed
-		if _, err := d.js.UpdateStream(ctx, cfg); err != nil {
-			t.Fatal(err)
-		}
-	}
 	d.silently(func() { d.say([]string{"red"}, 1, 2) })
 	d.elsewhere()
 	before := g.metric(silences, "silence")
-	direct(false)
+	d.allowDirect(false)
 	d.say([]string{"blue"}, 2, 3)
 	wait(t, "the question", func() bool { return g.metric(silences, "silence") > before })
 	d.say([]string{"blue"}, 3, 4)
@@ -209,7 +195,7 @@ func TestDeliveryWaitsWhileTheStreamCannotBeRead(t *testing.T) {
 		t.Fatalf("heard %v before what was lost", e)
 	default:
 	}
-	direct(true)
+	d.allowDirect(true)
 	s.wantSaid(countUp(1, 4)...)
 }
 

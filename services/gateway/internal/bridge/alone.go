@@ -57,9 +57,9 @@ func (b *Bridge) inquire(ctx context.Context, gateway string) life {
 
 // hasPeers says whether other gateways hold leases, not counting those that were killed as far as NATS can tell.
 func (b *Bridge) hasPeers(ctx context.Context, leases jetstream.KeyValue) (bool, error) {
-	ids, err := provision.Repeat(ctx, func(ctx context.Context) ([]string, error) { return leases.Keys(ctx) })
-	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
-		return false, fmt.Errorf("leases: %w", err)
+	ids, err := b.meetPeers(ctx, leases)
+	if err != nil {
+		return false, err
 	}
 	for _, id := range ids {
 		if id != b.opts.Gateway && b.inquire(ctx, id) != gone {
@@ -67,4 +67,14 @@ func (b *Bridge) hasPeers(ctx context.Context, leases jetstream.KeyValue) (bool,
 		}
 	}
 	return false, nil
+}
+
+// meetPeers finds out which gateways hold leases.
+func (b *Bridge) meetPeers(ctx context.Context, leases jetstream.KeyValue) ([]string, error) {
+	ids, err := provision.Repeat(ctx, func(ctx context.Context) ([]string, error) { return leases.Keys(ctx) })
+	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
+		return nil, fmt.Errorf("leases: %w", err)
+	}
+	b.gateways.meet(ids)
+	return ids, nil
 }

@@ -21,7 +21,10 @@ func (b *Bridge) answer(msg *nats.Msg, p contract.Parsed, elements []json.RawMes
 	}
 	gateways, peers := 1, "" // its holder alone hears what is for one socket
 	if p.Target.Socket() == "" {
-		others := b.gateways.others()
+		others, met := b.gateways.others()
+		if !met {
+			return // this one is just starting: it has nobody's answer, and cannot say whose others there will be
+		}
 		gateways, peers = len(others)+1, contract.FormatPeers(others)
 	}
 	parts, leftOut := inParts(elements, int(b.nc.MaxPayload())-partRoom-len(peers))
@@ -78,7 +81,7 @@ func (b *Bridge) refuse(msg *nats.Msg, code string, reason error) {
 	b.respond(&nats.Msg{Subject: msg.Reply, Data: data, Header: nats.Header{
 		contract.HeaderError:    {code},
 		contract.HeaderGateway:  {b.opts.Gateway},
-		contract.HeaderGateways: {strconv.Itoa(b.gateways.count())},
+		contract.HeaderGateways: {strconv.Itoa(max(1, b.gateways.count()))},
 	}})
 }
 

@@ -101,7 +101,7 @@ type Bridge struct {
 	first    [1]incoming      // what next returns
 	beat     beat             // the last live message
 	caught   uint64           // all that was stored up to here was heard, or is in the backlog
-	position atomic.Uint64    // the highest sequence that was handed to the hub; others read it
+	position progress         // what was handed to the hub; others read it
 	doubt    atomic.Bool      // something may have been missed
 	doubted  chan struct{}    // wakes the reader to a doubt
 	broke    chan nats.Status // the connection has

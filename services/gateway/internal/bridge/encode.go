@@ -14,6 +14,8 @@ import (
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
+var errNoRooms = fmt.Errorf("%w: the target many needs the header %s", contract.ErrBadHeader, contract.HeaderRooms)
+
 // selection says which sockets a message means, and whether it means those of this gateway at all.
 func (b *Bridge) selection(p contract.Parsed, h contract.Header) (sel hub.Selection, here bool, err error) {
 	sel = hub.Selection{Namespace: p.Namespace, Rooms: p.Target.Rooms()}

@@ -11,7 +11,6 @@ import (
 type epoch struct {
 	mu    sync.Mutex
 	value string        // "" while it is not known
-	last  string        // the one that was known last
 	known chan struct{} // closed when it is
 }
 
@@ -30,14 +29,7 @@ func (e *epoch) set(value string) {
 	if e.value == "" {
 		close(e.known)
 	}
-	e.value, e.last = value, value
-}
-
-// latest is the epoch that was known last, of which the sequences are that sockets have until another is known.
-func (e *epoch) latest() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.last
+	e.value = value
 }
 
 func (e *epoch) forget() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,8 +14,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// gateways knows how many gateways are alive. Each holds a key in a bucket and renews it; one that was not
-// heard of for the length of a lease is gone.
+// gateways knows how many gateways are alive. Each holds a key in a bucket and renews it. One that was not heard of for the length
+// of a lease is asked, since it may be the bucket that is silent: an answer that counts too few gateways would be taken for
+// complete. If it does not answer it is gone.
 type gateways struct {
 	opts     Options
 	instance string // tells this process from another one with the same id
@@ -23,52 +25,115 @@ type gateways struct {
 
 	mu     sync.Mutex
 	leases jetstream.KeyValue
-	held   time.Time // when the lease was taken or renewed last
-	heard  map[string]time.Time
+	held   time.Time            // when the lease was taken or renewed last
+	heard  map[string]time.Time // gateways that are alive, and when they were heard of last
+	met    bool                 // it is known who else there is
 }
 
 func newGateways(opts Options) *gateways {
 	return &gateways{opts: opts, instance: rand.Text(), twins: rate.Sometimes{Interval: time.Minute}, heard: make(map[string]time.Time)}
 }
 
-// count is how many gateways there are, this one included.
-func (g *gateways) count() int { return len(g.others()) + 1 }
-
-// others are the gateways that there are beside this one.
-func (g *gateways) others() []string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	var all []string
-	for id, at := range g.heard {
-		if time.Since(at) > g.opts.Lease {
-			delete(g.heard, id)
-		} else if id != g.opts.Gateway {
-			all = append(all, id)
-		}
+// count is how many gateways there are, this one included; 0 as long as that is not known.
+func (g *gateways) count() int {
+	others, met := g.others()
+	if !met {
+		return 0
 	}
-	slices.Sort(all)
-	return all
+	return len(others) + 1
 }
 
-// list is which gateways were heard of lately.
+// others are the gateways that there are beside this one, if that is known.
+func (g *gateways) others() (all []string, met bool) {
+	all = slices.DeleteFunc(g.list(), func(id string) bool { return id == g.opts.Gateway })
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return all, g.met
+}
+
+// list is which gateways are alive.
 func (g *gateways) list() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var all []string
-	for id, at := range g.heard {
-		if time.Since(at) <= g.opts.Lease {
-			all = append(all, id)
-		}
-	}
-	return all
+	return slices.Sorted(maps.Keys(g.heard))
 }
 
-// alive says whether a gateway was heard of lately.
+// alive says whether a gateway is.
 func (g *gateways) alive(id string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	at, ok := g.heard[id]
-	return ok && time.Since(at) <= g.opts.Lease
+	_, ok := g.heard[id]
+	return ok
+}
+
+// meet takes note of gateways that hold leases.
+func (g *gateways) meet(ids []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, id := range ids {
+		g.heard[id] = time.Now()
+	}
+	g.met = true
+}
+
+// backAgain is how long gateways may take to connect again when NATS was away: 250 ms and up to a second of jitter, and some more.
+const backAgain = 2 * time.Second
+
+// askSilent asks gateways that were not heard of for a lease whether they are alive, until the context ends.
+func (g *gateways) askSilent(ctx context.Context, inquire func(context.Context, string) life) {
+	g.forgive()
+	tick := time.NewTicker(g.opts.Lease / 8)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		var wg sync.WaitGroup
+		for id, at := range g.silent() {
+			wg.Go(func() {
+				if alive := inquire(ctx, id) == living; ctx.Err() == nil {
+					g.answered(id, at, alive)
+				}
+			})
+		}
+		wg.Wait()
+		g.opts.Metrics.Gateways(g.count())
+	}
+}
+
+// forgive has no gateway be asked before it can be here again, as NATS may have been away for all.
+func (g *gateways) forgive() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for id, at := range g.heard {
+		if earliest := time.Now().Add(backAgain - g.opts.Lease); at.Before(earliest) {
+			g.heard[id] = earliest
+		}
+	}
+}
+
+// silent are the other gateways that were not heard of for a lease, with when they were heard of last.
+func (g *gateways) silent() map[string]time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := maps.Clone(g.heard)
+	maps.DeleteFunc(all, func(id string, at time.Time) bool { return id == g.opts.Gateway || time.Since(at) <= g.opts.Lease })
+	return all
+}
+
+// answered takes note of whether a gateway answered that was heard of last at a time.
+func (g *gateways) answered(id string, at time.Time, alive bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.heard[id] != at: // it was heard of meanwhile
+	case alive:
+		g.heard[id] = time.Now()
+	default:
+		delete(g.heard, id)
+	}
 }
 
 // lease is the value of a gateway's key.

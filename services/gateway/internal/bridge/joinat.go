@@ -2,39 +2,46 @@ package bridge
 
 import (
 	"context"
+	"errors"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
+// errLater says that NATS went away while an order was about to take effect.
+var errLater = errors.New("the order cannot take effect now")
+
 // joinAt puts sockets of one namespace into rooms from the command's own sequence on: what the rooms were sent between that
-// and the moment at which their subscriptions were in force is fetched and takes its place in the order.
-func (b *Bridge) joinAt(ctx context.Context, members []*session.Socket, rooms []string, sequence uint64) {
+// and the moment at which their subscriptions were in force is fetched and takes its place in the order. Delivery waits
+// while that cannot be done: a socket that was closed instead would come back as one for whom the order took effect. It
+// fails with [errLater] if it must be done anew; who is in already stays in.
+func (b *Bridge) joinAt(ctx context.Context, epoch string, members []*session.Socket, rooms []string, sequence uint64) error {
 	paths := make([]string, len(rooms))
-	var err error
 	for i, room := range rooms {
+		var err error
 		if paths[i], err = b.rooms.path(members[0].Namespace(), contract.To(room)); err != nil {
-			break
+			return err
 		}
 	}
-	if err == nil {
-		// Delivery waits: a socket that was closed instead would go on without the rooms, as one for whom the order took effect.
-		if b.persist(ctx, b.epoch.get(), func(ctx context.Context) error { return b.settleAt(ctx, paths, sequence) }) {
-			defer b.releaseAll(paths) // settleAt's own hold; the members have theirs
-		} else {
-			err = errNotReady
+	done := b.persist(ctx, epoch, func(ctx context.Context) error {
+		if err := b.settleAt(ctx, paths, sequence); err != nil {
+			return err
 		}
+		defer b.releaseAll(paths) // settleAt's own hold; the members have theirs
+		for _, s := range members {
+			for _, room := range rooms {
+				if err := s.JoinAt(ctx, room, sequence); err != nil {
+					return err
+				}
+			}
+			s.Obeyed(sequence)
+		}
+		return nil
+	})
+	if !done {
+		return errLater
 	}
-	for _, s := range members {
-		for i := 0; err == nil && i < len(rooms); i++ {
-			err = s.JoinAt(ctx, rooms[i], sequence)
-		}
-		if err != nil {
-			b.opts.Log.Warn("a socket could not join its rooms as ordered; its connection is closed so that it starts afresh",
-				"socket", s.ID(), "rooms", len(rooms), "error", err)
-			s.CloseTransport()
-		}
-	}
+	return nil
 }
 
 // settleAt subscribes to the paths, holds them, and puts what they were sent after the sequence into the backlog, of those whose

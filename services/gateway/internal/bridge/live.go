@@ -2,25 +2,14 @@ package bridge
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/natter-io/natter/pkg/contract"
-	"github.com/natter-io/natter/pkg/socketio"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
 	"github.com/natter-io/natter/services/gateway/internal/session"
-	"github.com/natter-io/natter/services/gateway/internal/transport"
-)
-
-var (
-	errNoRooms = fmt.Errorf("%w: the target many needs the header %s", contract.ErrBadHeader, contract.HeaderRooms)
-	errCommand = errors.New(`not a command: want ["join","room",…], ["leave","room",…], ["data",value], ["disconnect"] or ["disconnect",true]`)
 )
 
 // readLive is the one reader of all that JetStream republishes. It encodes a message once and queues it at
@@ -29,7 +18,6 @@ var (
 // While it is not known which incarnation of the stream messages come from, they wait: neither could they be
 // given ids, nor told from those that were read before.
 func (b *Bridge) readLive(ctx context.Context) {
-	var epoch string
 	for {
 		in, ok := b.next(ctx)
 		if !ok {
@@ -43,18 +31,14 @@ func (b *Bridge) readLive(ctx context.Context) {
 			}
 			b.suspect("reconnected")
 		}
-		current := b.epoch.wait(ctx)
-		if current == "" {
+		epoch := b.epoch.wait(ctx)
+		if epoch == "" {
 			return
 		}
-		if epoch != "" && current != epoch {
-			b.rooms.startOver()
-			b.tail.startOver()
-			b.packets.startOver()
-			b.position.Store(0)
-			b.caught, b.beat = 0, beat{}
+		if epoch != b.Epoch() {
+			b.startOver(epoch, in)
+			in = nil
 		}
-		epoch = current
 		if b.doubt.Swap(false) {
 			b.backlog = append(slices.Clip(in), b.backlog...)
 			b.catchUp(ctx, epoch)
@@ -63,6 +47,23 @@ func (b *Bridge) readLive(ctx context.Context) {
 		for _, in := range in {
 			b.stored(ctx, epoch, in)
 		}
+	}
+}
+
+// startOver forgets what was read: the stream is another one, whose sequences begin again. Of what waits, in among it, nothing
+// can be told by sequence any more. What is stored in the new stream by now is read back; the rest is gone with the old one.
+func (b *Bridge) startOver(epoch string, in []incoming) {
+	b.rooms.startOver()
+	b.tail.startOver()
+	b.packets.startOver()
+	b.caught, b.beat = 0, beat{}
+	b.backlog = slices.DeleteFunc(append(slices.Clone(in), b.waiting()...), func(in incoming) bool { return !isTurn(in.msg) })
+	b.doubt.Store(true)
+	b.handing.Lock()
+	defer b.handing.Unlock()
+	b.position.startOver(epoch)
+	for _, namespace := range b.hub.Namespaces() {
+		b.hub.Each(hub.Selection{Namespace: namespace}, (*session.Socket).StartOver)
 	}
 }
 
@@ -76,6 +77,9 @@ type incoming struct {
 func (b *Bridge) next(ctx context.Context) (in []incoming, ok bool) {
 	if b.doubt.Load() {
 		return nil, true
+	}
+	if ctx.Err() != nil {
+		return nil, false
 	}
 	if len(b.backlog) > 0 {
 		in = b.backlog[:1:1]
@@ -141,157 +145,29 @@ func (b *Bridge) stored(ctx context.Context, epoch string, in incoming) {
 		b.opts.Metrics.Duplicate()
 		return
 	}
-	b.rooms.note(path, p.Kind, s.Sequence)
 	sel, here, err := b.selection(p, h)
 	switch {
 	case err != nil || !here:
 	case p.Kind == contract.Do:
-		err = b.command(ctx, sel, s.Sequence, msg.Data)
+		if err = b.command(ctx, epoch, sel, s.Sequence, msg.Data); errors.Is(err, errLater) {
+			in.fetched = true // when NATS is back, what is missing is looked for first
+			b.putFirst(nil, in)
+			return
+		}
 	default:
 		err = b.event(sel, p.Kind, s, epoch, h, msg.Data)
 	}
 	if err != nil {
 		b.skip(p.Kind, s.Subject, s.Sequence, err)
 	}
-	b.position.Store(max(b.position.Load(), s.Sequence))
-}
-
-func (b *Bridge) event(sel hub.Selection, kind contract.Kind, s contract.Stored, epoch string, h contract.Header, payload []byte) error {
-	b.handing.Lock()
-	defer b.handing.Unlock()
-	offset := max(s.Sequence, b.position.Load()) // a client that gets this has all that was read so far
-	err := b.meant(sel, func(sel hub.Selection) error {
-		m, err := b.packet(sel.Namespace, kind, s, epoch, offset, h, payload)
-		if err != nil {
-			return err
-		}
-		b.hub.Each(sel, func(member *session.Socket) { member.Deliver(s.Sequence, m) })
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	b.position.Store(offset)
-	b.opts.Metrics.Delivered(kind)
-	return nil
-}
-
-// packet encodes a stored event for the sockets of a namespace.
-func (b *Bridge) packet(namespace string, kind contract.Kind, s contract.Stored, epoch string, offset uint64, h contract.Header, payload []byte) (*transport.Message, error) {
-	var extra [][]byte
-	if kind == contract.Post || contract.Last(h, contract.HeaderStamp) != "" {
-		st, err := stamp(h, contract.MessageID(epoch, s.Sequence), s.Time)
-		if err != nil {
-			return nil, err
-		}
-		extra = append(extra, st)
-	}
-	return b.encodeEvent(socketio.Head{Namespace: namespace}, h, payload, b.withOffset(extra, epoch, offset)...)
-}
-
-// withOffset adds what a client says when it comes back: how far it has heard. It is the last argument of all events
-// that want no ack, since the stock client takes any last argument that is a string for it.
-func (b *Bridge) withOffset(extra [][]byte, epoch string, offset uint64) [][]byte {
-	if !b.opts.Recovery || epoch == "" {
-		return extra
-	}
-	return append(extra, strconv.AppendQuote(nil, contract.MessageID(epoch, offset)))
+	b.rooms.note(path, p.Kind, s.Sequence)
+	b.position.reach(s.Sequence)
 }
 
 // skip notes a message that nobody can make sense of. JetStream acked it before anyone could object.
 func (b *Bridge) skip(kind contract.Kind, subject string, sequence uint64, reason error) {
 	b.opts.Metrics.Skipped(kind)
 	b.often(&b.lately.skip, "skipped a message that clients cannot be told", "subject", subject, "sequence", sequence, "reason", reason)
-}
-
-// command acts on sockets. It waits until all that was said before has been handed to them, and is done
-// when it returns, so that it takes effect at its own place in the stream.
-func (b *Bridge) command(ctx context.Context, sel hub.Selection, sequence uint64, payload []byte) error {
-	var array []any
-	if json.Unmarshal(payload, &array) != nil || len(array) == 0 {
-		return errCommand
-	}
-	switch array[0] {
-	case "join", "leave":
-		rooms, err := roomsOf(array[1:])
-		if err != nil {
-			return err
-		}
-		b.hub.Barrier()
-		for _, members := range b.members(sel) {
-			if array[0] == "join" {
-				b.joinAt(ctx, members, rooms, sequence)
-				continue
-			}
-			for _, room := range rooms {
-				for _, s := range members {
-					s.Leave(room)
-				}
-			}
-		}
-	case "data":
-		data, err := dataOf(payload)
-		if err != nil {
-			return err
-		}
-		b.hub.Barrier()
-		for _, members := range b.members(sel) {
-			for _, s := range members {
-				s.SetData(data)
-			}
-		}
-	case "disconnect":
-		connection, ok := false, len(array) == 1
-		if len(array) == 2 {
-			connection, ok = array[1].(bool)
-		}
-		if !ok {
-			return errCommand
-		}
-		b.hub.Barrier()
-		for _, members := range b.members(sel) {
-			for _, s := range members {
-				s.Disconnect(connection)
-			}
-		}
-	default:
-		return errCommand
-	}
-	b.opts.Metrics.Delivered(contract.Do)
-	return nil
-}
-
-// dataOf is the value in ["data",value], byte for byte; nil if it is null.
-func dataOf(payload []byte) (json.RawMessage, error) {
-	var array []json.RawMessage
-	if json.Unmarshal(payload, &array) != nil || len(array) != 2 {
-		return nil, errCommand
-	}
-	if len(array[1]) > contract.MaxData {
-		return nil, fmt.Errorf("%w: data of %d bytes, at most %d are allowed", errCommand, len(array[1]), contract.MaxData)
-	}
-	if string(array[1]) == "null" {
-		return nil, nil
-	}
-	return array[1], nil
-}
-
-func roomsOf(args []any) ([]string, error) {
-	if len(args) == 0 {
-		return nil, errCommand
-	}
-	rooms := make([]string, len(args))
-	for i, arg := range args {
-		room, ok := arg.(string)
-		if !ok || contract.IsSocketID(room) {
-			return nil, errCommand
-		}
-		if _, err := contract.EncodeToken(room); err != nil {
-			return nil, err
-		}
-		rooms[i] = room
-	}
-	return rooms, nil
 }
 
 // merge puts fetched messages among those that wait in the channel, by sequence. When a fence has
@@ -301,10 +177,7 @@ func (b *Bridge) merge(fetched []stored) {
 	if len(fetched) == 0 {
 		return
 	}
-	waiting := b.backlog
-	for n := len(b.live); n > 0; n-- {
-		waiting = append(waiting, incoming{msg: <-b.live})
-	}
+	waiting := b.waiting()
 	merged := make([]incoming, 0, len(waiting)+len(fetched))
 	var turns []incoming
 	for _, in := range waiting {
@@ -325,72 +198,20 @@ func (b *Bridge) merge(fetched []stored) {
 	b.backlog = append(merged, turns...)
 }
 
+// waiting takes all that waits for the reader, in its order.
+func (b *Bridge) waiting() []incoming {
+	all := b.backlog
+	b.backlog = nil
+	for n := len(b.live); n > 0; n-- {
+		all = append(all, incoming{msg: <-b.live})
+	}
+	return all
+}
+
 func sequenceOf(msg *nats.Msg) uint64 {
 	s, err := contract.ParseStored(contract.Header(msg.Header))
 	if err != nil {
 		return 0
 	}
 	return s.Sequence
-}
-
-// Epoch is the incarnation of the stream that sequences are of.
-func (b *Bridge) Epoch() string { return b.epoch.latest() }
-
-// Position is the stream's sequence until which everything has been handed to the hub, and orders have taken effect.
-func (b *Bridge) Position() uint64 { return b.position.Load() }
-
-// readVolatile is the one reader of volatile messages. They have no order and wait for nobody.
-func (b *Bridge) readVolatile(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case msg := <-b.volatile:
-			if err := b.volatileEvent(msg); err != nil {
-				b.skip(contract.Volatile, msg.Subject, 0, err)
-			}
-		}
-	}
-}
-
-func (b *Bridge) volatileEvent(msg *nats.Msg) error {
-	h := contract.Header(msg.Header)
-	p, err := b.opts.Subjects.Parse(msg.Subject)
-	if err != nil {
-		return err
-	}
-	sel, here, err := b.selection(p, h)
-	if err != nil || !here {
-		return err
-	}
-	var extra [][]byte
-	if contract.Last(h, contract.HeaderStamp) != "" {
-		st, err := stamp(h, "", time.Now())
-		if err != nil {
-			return err
-		}
-		extra = [][]byte{st}
-	}
-	b.handing.Lock()
-	defer b.handing.Unlock()
-	epoch, read := b.epoch.latest(), b.position.Load()
-	err = b.meant(sel, func(sel hub.Selection) error {
-		encode := func(offset uint64) (*transport.Message, error) {
-			return b.encodeEvent(socketio.Head{Namespace: sel.Namespace}, h, msg.Data, b.withOffset(slices.Clip(extra), epoch, offset)...)
-		}
-		m, err := encode(read)
-		if err != nil {
-			return err
-		}
-		b.hub.Each(sel, func(s *session.Socket) {
-			if !s.DeliverVolatile(read, m, encode) {
-				b.opts.Metrics.Missed()
-			}
-		})
-		return nil
-	})
-	if err == nil {
-		b.opts.Metrics.Delivered(contract.Volatile)
-	}
-	return err
 }

@@ -119,6 +119,10 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	if err != nil {
 		return err
 	}
+	// Who sees the lease waits for this one's answers, which say who else there is.
+	if _, err := b.meetPeers(limited, leases); err != nil {
+		return err
+	}
 	// The lease comes before the namespaces, so that of two gateways that start together one at least sees the other.
 	if _, err := provision.Repeat(limited, func(ctx context.Context) (any, error) { return nil, b.gateways.hold(ctx, leases) }); err != nil {
 		return err
@@ -150,6 +154,7 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 	wg.Go(func() { b.spaces.follow(ctx, spaces) })
 	wg.Go(func() { b.gateways.follow(ctx, leases) })
+	wg.Go(func() { b.gateways.askSilent(ctx, b.inquire) })
 	b.tail.replicated.Store(stream.CachedInfo().Config.Replicas > 1)
 	if err := b.tail.anchor(limited, b.js); err != nil {
 		return err
@@ -160,6 +165,8 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	}
 	b.rooms.begin(last)
 	b.suspect("connected")
-	b.epoch.set(contract.Epoch(stream.CachedInfo().Created))
+	epoch := contract.Epoch(stream.CachedInfo().Created)
+	b.position.begin(epoch)
+	b.epoch.set(epoch)
 	return nil
 }

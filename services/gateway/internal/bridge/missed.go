@@ -17,7 +17,10 @@ import (
 // Missed reads what a socket missed: what was said to it, and what services ordered for it, in the order of the
 // stream. A room into which it was moved meanwhile is joined here and read, too.
 func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from, at uint64, rooms map[string]uint64) (session.Missed, error) {
-	epoch := b.epoch.latest()
+	epoch := b.Epoch()
+	if epoch != s.Epoch() { // what it missed is gone
+		return session.Missed{Ended: true}, nil
+	}
 	read := maps.Clone(rooms)
 	if read == nil {
 		read = make(map[string]uint64)
@@ -48,18 +51,18 @@ func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from, at uint64,
 		for _, m := range messages {
 			r.take(m)
 		}
-		found := false
+		grew := false
 		for room, sequence := range r.joined {
 			if _, ok := read[room]; !ok {
-				found = true
-				read[room] = sequence
-				if err := s.JoinAt(ctx, room, sequence); err != nil {
-					return session.Missed{}, err
-				}
+				grew, read[room] = true, sequence
 			}
 		}
-		if !found {
-			r.missed.UpTo, r.missed.Rooms = last, r.rooms
+		moved, err := s.MoveTo(ctx, r.rooms)
+		if err != nil {
+			return session.Missed{}, err
+		}
+		if !grew && !moved { // so it has been in its rooms, and no others, since before the fence
+			r.missed.UpTo = last
 			return r.missed, nil
 		}
 	}
@@ -98,7 +101,7 @@ type replay struct {
 	epoch  string
 	at     uint64            // orders up to here have taken effect
 	rooms  map[string]uint64 // in which the socket is at this point of the stream, with where it joined
-	joined map[string]uint64 // by order
+	joined map[string]uint64 // by order, for the first time
 	missed session.Missed
 }
 
@@ -113,7 +116,7 @@ func (r *replay) take(m stored) {
 		}
 		return
 	}
-	packet, err := r.bridge.packets.get(r.socket.Namespace(), m.sequence, func() (*transport.Message, error) {
+	packet, err := r.bridge.packets.get(r.epoch, r.socket.Namespace(), m.sequence, func() (*transport.Message, error) {
 		h := contract.Header(m.msg.Header)
 		s, err := contract.ParseStored(h)
 		if err != nil {
@@ -160,7 +163,9 @@ func (r *replay) order(sequence uint64, payload []byte) {
 			if r.joined == nil {
 				r.joined = make(map[string]uint64)
 			}
-			r.joined[room] = sequence
+			if _, before := r.joined[room]; !before {
+				r.joined[room] = sequence
+			}
 		}
 	case "data":
 		if data, err := dataOf(payload); err == nil {
@@ -180,15 +185,15 @@ type packets struct {
 }
 
 type packetKey struct {
-	namespace string
-	sequence  uint64
+	epoch, namespace string
+	sequence         uint64
 }
 
 // maxPackets is how many bytes of packets are kept; over it all are forgotten.
 const maxPackets = 16 << 20
 
-func (c *packets) get(namespace string, sequence uint64, encode func() (*transport.Message, error)) (*transport.Message, error) {
-	k := packetKey{namespace, sequence}
+func (c *packets) get(epoch, namespace string, sequence uint64, encode func() (*transport.Message, error)) (*transport.Message, error) {
+	k := packetKey{epoch, namespace, sequence}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.used = time.Now()

@@ -12,7 +12,7 @@ func TestPacketsAreForgottenUnlessUsed(t *testing.T) {
 	encoded := 0
 	use := func() {
 		t.Helper()
-		if _, err := c.get("/", 7, func() (*transport.Message, error) {
+		if _, err := c.get(testEpoch, "/", 7, func() (*transport.Message, error) {
 			encoded++
 			return transport.NewMessage([]byte("42[]")), nil
 		}); err != nil {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/gateway/internal/hub"
 )
@@ -32,7 +34,11 @@ func (b *Bridge) missing(ctx context.Context, after, upTo uint64) (map[string]ui
 	}
 	followed := b.rooms.count() + b.hub.Len()
 	if upTo-after <= uint64(messagesPerQuestion*(1+followed/pathsAtOnce)) {
-		if err := b.tail.between(ctx, after, upTo, see); !errors.Is(err, errTooMuch) {
+		_, err := b.tail.between(ctx, after, upTo, betweenBytes, func(_ *nats.Msg, s contract.Stored) bool {
+			see(s.Subject, s.Sequence)
+			return false
+		})
+		if !errors.Is(err, errTooMuch) {
 			return found, err
 		}
 	}

@@ -20,9 +20,8 @@ import (
 //   - nothing of that, and still the stream has more than was heard: sweep.
 
 const (
-	repairWait    = 50 * time.Millisecond // after the first failure
-	repairLimit   = 2 * time.Second       // between two
-	repairTimeout = 10 * time.Second      // of one attempt
+	repairWait  = 50 * time.Millisecond // after the first failure
+	repairLimit = 2 * time.Second       // between two
 )
 
 // electedSubject with the stream's name is where JetStream says that a stream has another leader. What the one
@@ -86,7 +85,7 @@ func (b *Bridge) recallUpTo(ctx context.Context, epoch string, in incoming, upTo
 	b.opts.Metrics.Doubted("silence")
 	missed, done := b.readMissed(ctx, epoch, after, upTo, func(map[string]uint64) {})
 	if done {
-		b.caught = max(b.caught, upTo)
+		b.beat.sequence = max(b.beat.sequence, upTo) // so it is not asked again; catchUp goes by what it has found itself
 		if len(missed) == 0 {
 			return false
 		}
@@ -98,17 +97,20 @@ func (b *Bridge) recallUpTo(ctx context.Context, epoch string, in incoming, upTo
 // readMissed reads what was stored after a sequence, up to another, and was not heard. It asks what that may be, less what the
 // caller knows better; and says whether it has succeeded.
 func (b *Bridge) readMissed(ctx context.Context, epoch string, after, upTo uint64, less func(lasts map[string]uint64)) (missed []stored, done bool) {
+	var wants []want
 	done = b.persist(ctx, epoch, func(ctx context.Context) error {
 		lasts, err := b.missing(ctx, after, upTo)
 		if err != nil {
 			return err
 		}
 		less(lasts)
-		if wants := b.wants(lasts); len(wants) > 0 {
-			missed, err = b.tail.read(ctx, wants, upTo)
-		}
-		return err
+		wants = b.wants(lasts)
+		return nil
 	})
+	if !done {
+		return nil, false
+	}
+	missed, _, done = b.readBack(ctx, epoch, wants, upTo)
 	return missed, done
 }
 
@@ -124,34 +126,51 @@ func (b *Bridge) putFirst(missed []stored, in incoming) {
 
 // catchUp reads back all that was stored and not heard, and puts it in its place among what waits. Nothing is
 // delivered meanwhile, so that no later message passes an earlier one.
+//
+// What was found to be missing stands when reading it has to be tried again, so that comes to an end, however much is stored
+// meanwhile.
 func (b *Bridge) catchUp(ctx context.Context, epoch string) {
-	b.persist(ctx, epoch, func(ctx context.Context) error {
-		last, err := b.fence.wait(ctx)
-		if err != nil {
+	var last uint64
+	var wants []want
+	done := b.persist(ctx, epoch, func(ctx context.Context) (err error) {
+		if last, err = b.fence.wait(ctx); err != nil {
 			return err
 		}
 		lasts, err := b.missing(ctx, max(b.caught, b.rooms.start()), last)
-		if err != nil {
-			return err
-		}
-		if wants := b.wants(lasts); len(wants) > 0 {
-			missed, err := b.tail.read(ctx, wants, last)
-			if err != nil {
-				return err
-			}
-			b.merge(missed)
-		}
-		b.caught = last
-		return nil
+		wants = b.wants(lasts)
+		return err
 	})
+	if !done {
+		return
+	}
+	if missed, last, done := b.readBack(ctx, epoch, wants, last); done {
+		b.merge(missed)
+		b.caught = last
+	}
 }
 
-// persist tries until it works, and says so; or until NATS is away or another stream is there: then all is looked at anew.
+// readBack reads until it has all that is wanted, up to a sequence, or to the stream's last if that is less meanwhile: a server that
+// lost power may have forgotten some.
+func (b *Bridge) readBack(ctx context.Context, epoch string, wants []want, upTo uint64) (missed []stored, last uint64, done bool) {
+	if len(wants) == 0 {
+		return nil, upTo, true
+	}
+	done = b.persist(ctx, epoch, func(ctx context.Context) (err error) {
+		if missed, err = b.tail.read(ctx, wants, upTo); err != nil {
+			if last, err := b.fence.wait(ctx); err == nil {
+				upTo = min(upTo, last)
+			}
+		}
+		return err
+	})
+	return missed, upTo, done
+}
+
+// persist tries until it works, and says so; or until NATS is away or another stream is there: then all is looked at anew. An attempt
+// ends by itself, as whatever it asks has a deadline.
 func (b *Bridge) persist(ctx context.Context, epoch string, attempt func(context.Context) error) (done bool) {
 	for wait := repairWait; b.epoch.get() == epoch; wait = min(2*wait, repairLimit) {
-		limited, cancel := context.WithTimeout(ctx, repairTimeout)
-		err := attempt(limited)
-		cancel()
+		err := attempt(ctx)
 		if err == nil || ctx.Err() != nil {
 			return err == nil
 		}

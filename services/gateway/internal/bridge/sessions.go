@@ -101,7 +101,7 @@ func (b *Bridge) FindSession(ctx context.Context, namespace, pid, offset string)
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
 	current := b.epoch.wait(ctx)
-	if current == "" {
+	if current == "" || current != b.Epoch() { // nobody can go on before the reader of live messages has heard of it
 		return nil, errNotReady
 	}
 	r, revision, err := b.sessions.read(ctx, pid)

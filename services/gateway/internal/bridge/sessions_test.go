@@ -55,6 +55,7 @@ func keeper(t *testing.T) *Bridge {
 		wg.Wait()
 		sub.Unsubscribe() //nolint:errcheck // fails only on a closed connection
 	})
+	b.position.begin(testEpoch)
 	b.epoch.set(testEpoch)
 	return b
 }
@@ -93,6 +94,7 @@ func TestSessionKeptWhileTheStreamIsNotKnownGoesOn(t *testing.T) {
 		t.Fatal("the session was not found")
 	}
 	b.epoch.set("mib8k400") // the stream was made anew
+	b.position.startOver("mib8k400")
 	if found := b.find(t); found != nil {
 		t.Fatalf("found %v for a stream that is gone", found)
 	}

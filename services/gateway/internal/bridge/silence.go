@@ -32,7 +32,7 @@ func (b *Bridge) silent(s contract.Stored) (after uint64, was bool) {
 		return after, false
 	}
 	b.beat = beat{s.Sequence, s.Time, now}
-	if after == 0 || s.Sequence == after+1 {
+	if s.Sequence == after+1 {
 		return after, false
 	}
 	apart := s.Time.Sub(before.stored)

@@ -71,8 +71,6 @@ func (s *sweeper) look(ctx context.Context) {
 		}
 	}
 	s.late = nil
-	ctx, cancel := context.WithTimeout(ctx, tailTimeout)
-	defer cancel()
 	last, err := b.fence.wait(ctx)
 	if err == nil {
 		s.late, err = b.missing(ctx, s.seen, last)

@@ -193,8 +193,12 @@ func TestALossWithinAnAnswerShows(t *testing.T) {
 		t.Errorf("fetched %v, %v", all, err)
 	}
 	var seen []uint64
-	if err := answers(t, broken, rest).between(t.Context(), 0, 9, func(_ string, sequence uint64) { seen = append(seen, sequence) }); err != nil || fmt.Sprint(seen) != "[3 5 9]" {
-		t.Errorf("between are %v, %v", seen, err)
+	upTo, err := answers(t, broken, rest).between(t.Context(), 0, 9, betweenBytes, func(_ *nats.Msg, s contract.Stored) bool {
+		seen = append(seen, s.Sequence)
+		return true
+	})
+	if err != nil || upTo != 9 || fmt.Sprint(seen) != "[3 5 9]" {
+		t.Errorf("between are %v up to %d, %v", seen, upTo, err)
 	}
 	lasts, err := answers(t, broken, whole).lasts(t.Context(), []string{"_.all"}, 0, 9)
 	if err != nil || lasts["natter.emit._.all"] != 9 {

@@ -22,6 +22,7 @@ type part struct {
 	after, upTo uint64
 	messages    []stored // in order
 	used        time.Time
+	owed        bool // to one whose round failed, and who goes on from here
 }
 
 // Bounds of the cache: it serves those who come back at about the same time.
@@ -46,15 +47,31 @@ func (c *tailCache) part(subject, path string, kind contract.Kind, after uint64)
 	return p
 }
 
-// prepend takes in what was read after a sequence that is before the part; what the part has may be among it.
-func (c *tailCache) prepend(p *part, after uint64, messages []stored) {
-	n, _ := position(messages, p.after+1)
-	for _, m := range messages[:n] {
-		c.size += m.msg.Size()
+// take takes in what was read of a subject, all after a sequence up to another. The part reaches to the first of them at least.
+func (c *tailCache) take(p *part, after, upTo uint64, messages []stored) {
+	if after < p.after && upTo < p.after { // something between is not here
+		c.size -= size(p.messages)
+		p.after, p.upTo, p.messages = after, after, nil
 	}
-	// Those that are handed out are slices of the old array.
-	p.messages = slices.Concat(messages[:n], p.messages)
-	p.after = after
+	if after < p.after {
+		n, _ := position(messages, p.after+1)
+		c.size += size(messages[:n])
+		p.messages = slices.Concat(messages[:n], p.messages) // those that are handed out are slices of the old array
+		p.after = after
+	}
+	if upTo > p.upTo {
+		n, _ := position(messages, p.upTo+1)
+		c.size += size(messages[n:])
+		p.messages = append(p.messages, messages[n:]...)
+		p.upTo = upTo
+	}
+}
+
+func size(messages []stored) (bytes int) {
+	for _, m := range messages {
+		bytes += m.msg.Size()
+	}
+	return bytes
 }
 
 // expected is how many messages there may be among n sequences, if they are as frequent as those that are known: a Direct
@@ -66,16 +83,6 @@ func (p *part) expected(n uint64) int {
 	return min(fetchBatch, 1+int(float64(n)*float64(len(p.messages))/float64(p.upTo-p.after)))
 }
 
-// add takes in what was read after the part's end, up to a sequence.
-func (c *tailCache) add(p *part, upTo uint64, messages []stored) {
-	p.messages = append(p.messages, messages...)
-	for _, m := range messages {
-		c.size += m.msg.Size()
-		upTo = max(upTo, m.sequence) // what was stored meanwhile came along
-	}
-	p.upTo = max(p.upTo, upTo)
-}
-
 // position finds the first message with a sequence, or after it.
 func position(messages []stored, sequence uint64) (int, bool) {
 	return slices.BinarySearchFunc(messages, sequence, func(m stored, sequence uint64) int { return cmp.Compare(m.sequence, sequence) })
@@ -83,9 +90,7 @@ func position(messages []stored, sequence uint64) (int, bool) {
 
 func (c *tailCache) remove(subject string) {
 	p := c.parts[subject]
-	for _, m := range p.messages {
-		c.size -= m.msg.Size()
-	}
+	c.size -= size(p.messages)
 	delete(c.parts, subject)
 	c.paths[p.path] = slices.DeleteFunc(c.paths[p.path], func(s string) bool { return s == subject })
 	if len(c.paths[p.path]) == 0 {
@@ -99,6 +104,7 @@ func (c *tailCache) collect(r *reading) []stored {
 	for _, w := range r.wants {
 		for _, subject := range c.paths[w.path] {
 			p := c.parts[subject]
+			p.owed = false
 			after := w.after[link(p.kind)]
 			if after >= r.upTo {
 				continue
@@ -112,10 +118,19 @@ func (c *tailCache) collect(r *reading) []stored {
 	return all
 }
 
-// trim forgets what was not used for a while, or everything if it is too much.
-func (c *tailCache) trim(now time.Time) {
+// owe keeps what there is for a reading that failed.
+func (c *tailCache) owe(r *reading) {
+	for _, w := range r.wants {
+		for _, subject := range c.paths[w.path] {
+			c.parts[subject].used, c.parts[subject].owed = time.Now(), true
+		}
+	}
+}
+
+// trim forgets what was not used for a while, or, if it is too much, all that nobody goes on from.
+func (c *tailCache) trim(now time.Time, limit int) {
 	for subject, p := range c.parts {
-		if c.size > cacheSize || now.Sub(p.used) > cacheFor {
+		if c.size > limit && !p.owed || now.Sub(p.used) > cacheFor {
 			c.remove(subject)
 		}
 	}

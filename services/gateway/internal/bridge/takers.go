@@ -25,7 +25,7 @@ type taker struct{ service, instance string }
 type takers struct {
 	nc       *nats.Conn
 	opts     Options
-	gateways func() int     // how many there are
+	gateways func() int     // how many there are; 0 if that is not known yet
 	words    chan *nats.Msg // what instances say on [contract.Alive]
 	leaving  sync.WaitGroup
 	lately   rate.Sometimes // warnings that many messages could cause at once
@@ -208,10 +208,14 @@ func (t *takers) letGo(ctx context.Context, by taker, c *charge, grace time.Dura
 	asked := c.asked
 	c.asked, c.going = nil, false
 	t.mu.Unlock()
+	gateways := t.gateways()
+	if gateways == 0 {
+		return // this one is just starting, and nobody waits for it
+	}
 	for _, msg := range asked {
 		reply := &nats.Msg{Subject: msg.Reply, Data: []byte("{}"), Header: nats.Header{
 			contract.HeaderGateway:  {t.opts.Gateway},
-			contract.HeaderGateways: {strconv.Itoa(t.gateways())},
+			contract.HeaderGateways: {strconv.Itoa(gateways)},
 		}}
 		if err := t.nc.PublishMsg(reply); err != nil {
 			t.opts.Log.Warn("an instance that leaves was not told that it may go", "service", by.service, "instance", by.instance, "error", err)

@@ -15,7 +15,7 @@ func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &Bridge{live: make(chan *nats.Msg, 1)}
 		turns := newTurns(b)
-		b.position.Store(10)
+		b.position.reach(10)
 		var mu sync.Mutex
 		var went []string
 		wait := func(sequence uint64, name string) {

@@ -13,7 +13,6 @@ type brief struct{ header, value string }
 func (s *Socket) SetData(data json.RawMessage) {
 	s.mu.Lock()
 	s.setData(data)
-	s.kept.ordered = true
 	s.mu.Unlock()
 	s.keep(nil)
 }

@@ -54,6 +54,18 @@ func (s *Socket) DeliverVolatile(offset uint64, m *transport.Message, encode fun
 	return s.SendVolatile(m)
 }
 
+// StartOver forgets how far the socket was sent what is stored: the stream is another one, whose sequences begin again.
+// What a client that is just coming back has missed is gone with the other. The hub's worker calls it.
+func (s *Socket) StartOver() {
+	s.floor = 0
+	s.mu.Lock()
+	s.orders.upTo = 0
+	s.mu.Unlock()
+	if s.held != nil && s.found != nil {
+		s.CloseTransport()
+	}
+}
+
 // release answers CONNECT, sends what was missed, and what was said meanwhile. The hub's worker calls it.
 //
 // The stock client keeps what it receives before the answer to CONNECT, does not note how far it has heard, and does not

@@ -61,11 +61,10 @@ type Found struct {
 // Missed is what a client that comes back has missed.
 type Missed struct {
 	Packets []*transport.Message
-	UpTo    uint64            // the stream's sequence until which nothing else is missed
-	Rooms   map[string]uint64 // in which it is now, services having moved it meanwhile
-	Data    *json.RawMessage  // if services set it meanwhile
-	Moved   bool              // orders of services took effect
-	Ended   bool              // services put it out, or what the client says it received does not exist
+	UpTo    uint64           // the stream's sequence until which nothing else is missed
+	Data    *json.RawMessage // if services set it meanwhile
+	Moved   bool             // orders of services took effect
+	Ended   bool             // services put it out, or what the client says it received does not exist
 }
 
 // recoverable are the disconnections after which a client may come back as the same socket, as in Socket.IO.
@@ -85,7 +84,6 @@ type kept struct {
 	admitted json.RawMessage
 	fate     Fate
 	moved    bool   // to another gateway: nobody is told that the socket ends
-	ordered  bool   // an order has set the data since the session was claimed
 	stored   []byte // what is stored of a session that was claimed, until the next write
 	writes   writes
 }
@@ -93,7 +91,7 @@ type kept struct {
 // saved describes the socket; mu is held.
 func (s *Socket) saved() Saved {
 	if s.state == connected {
-		s.kept.at = max(s.kept.at, s.client.srv.backend.Position())
+		s.kept.at = max(s.kept.at, s.orders.upTo, s.client.srv.backend.Position())
 	}
 	return Saved{
 		ID: s.id, Namespace: s.namespace, User: s.user, Name: s.name,
@@ -148,6 +146,13 @@ func (s *Socket) changed() bool {
 	saved := s.saved()
 	saved.At, s.kept.at = at, at
 	return !bytes.Equal(s.kept.stored, encode(saved))
+}
+
+// Epoch is the incarnation of the stream that the socket's session is of.
+func (s *Socket) Epoch() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept.epoch
 }
 
 // Stored says whether this gateway has stored the socket's session, and is to go on doing so.

@@ -23,8 +23,8 @@ func (s *Socket) JoinAt(ctx context.Context, room string, sequence uint64) error
 }
 
 // joinAt puts the socket into a room that was acquired for it, and whose messages from a sequence of the stream on
-// are for it.
-func (s *Socket) joinAt(room string, sequence uint64) {
+// are for it. It says whether the socket was not in it.
+func (s *Socket) joinAt(room string, sequence uint64) bool {
 	srv := s.client.srv
 	s.membership.Lock()
 	joined := srv.hub.Join(s, room)
@@ -40,9 +40,10 @@ func (s *Socket) joinAt(room string, sequence uint64) {
 	s.membership.Unlock()
 	if !joined {
 		srv.backend.Release(s.namespace, room)
-		return
+		return false
 	}
 	s.keepIfIn()
+	return true
 }
 
 // Leave takes the socket out of a room.

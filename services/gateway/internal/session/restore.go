@@ -112,6 +112,7 @@ func (s *Socket) resume(f *Found, claim Claim) {
 		s.name = f.Name
 	}
 	s.held = &held{}
+	s.orders = orders{replaying: true}
 }
 
 // rejoin subscribes to all that is said to the socket, and reads what it missed.
@@ -141,14 +142,13 @@ func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
 		}
 		s.joinAt(room, sequence)
 	}
-	missed, err := srv.backend.Missed(ctx, s, max(s.found.Offset, s.found.Start), s.found.At, before)
-	if err != nil {
-		s.undo()
-		return Missed{}, fmt.Errorf("reading what the client missed: %w", err)
-	}
-	for _, room := range srv.hub.Rooms(s) {
-		if _, in := missed.Rooms[room]; !in && !s.joinedAfter(room, missed.UpTo) {
-			s.Leave(room)
+	var missed Missed
+	for again := true; again; again = !missed.Ended && !s.replayed(missed) {
+		var err error
+		missed, err = srv.backend.Missed(ctx, s, max(s.found.Offset, s.found.Start), s.found.At, before)
+		if err != nil {
+			s.undo()
+			return Missed{}, fmt.Errorf("reading what the client missed: %w", err)
 		}
 	}
 	for _, room := range s.rooms { // those that middlewares give, and did not before
@@ -157,27 +157,7 @@ func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
 			return Missed{}, fmt.Errorf("joining the room %q: %w", room, err)
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for room, sequence := range missed.Rooms {
-		if _, in := s.kept.joined[room]; in { // else an order has taken it out meanwhile
-			s.kept.joined[room] = sequence
-		}
-	}
-	if missed.Data != nil && !s.kept.ordered { // else there is newer
-		s.setData(*missed.Data)
-	}
-	if missed.Moved {
-		s.kept.at = missed.UpTo
-	}
 	return missed, nil
-}
-
-// joinedAfter says whether the socket was put into a room by an order after a sequence of the stream.
-func (s *Socket) joinedAfter(room string, sequence uint64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.kept.joined[room] > sequence
 }
 
 // foreign says whether the socket has its id from another gateway.

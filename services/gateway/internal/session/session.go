@@ -76,7 +76,7 @@ type Backend interface {
 	// was gone, if nobody did. It fails with [ErrClaimed] if somebody else was quicker.
 	ClaimSession(ctx context.Context, f *Found) (Claim, error)
 	// Missed reads what the socket, which is in the hub already, missed after a sequence of the stream. Orders of services
-	// up to at have taken effect. It fails with [ErrClaimed] if somebody took the session over meanwhile.
+	// up to at have taken effect; it puts the socket into the rooms in which it is by later ones, and out of others. It fails with [ErrClaimed] if somebody took the session over meanwhile.
 	Missed(ctx context.Context, s *Socket, from, at uint64, rooms map[string]uint64) (Missed, error)
 	// Epoch is the incarnation of the stream that sequences are of.
 	Epoch() string

@@ -50,6 +50,7 @@ type Socket struct {
 	state    state
 	added    bool // to the hub
 	kept     kept
+	orders   orders
 	taken    taken
 	data     json.RawMessage  // as the middlewares gave it, or services have set it since; see setData
 	brief    brief            // of the data

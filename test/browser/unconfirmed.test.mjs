@@ -1,0 +1,39 @@
+// A server that is there and confirms nothing.
+
+import assert from "node:assert/strict";
+import { afterEach, before, describe, test } from "node:test";
+import { suite, until } from "../harness.mjs";
+import { fresh, open, shoot } from "./pages.mjs";
+
+describe("the chat page while messages are not confirmed", () => {
+  let site;
+  const t = suite();
+  before(async () => {
+    site = await open(t);
+  });
+  afterEach(() => site.leave());
+
+  test("it says so after some seconds, until they are", async () => {
+    const room = fresh("unconfirmed");
+    const ann = await site.chat("Ann", room, { prepare: (page) => page.clock.install() });
+    const banner = ann.page.locator("#banner");
+    await ann.say("confirmed");
+    await ann.page.locator(".message.own").getByText("Stored").waitFor();
+    site.natter.signal("SIGSTOP");
+    try {
+      await ann.say("unconfirmed");
+      await ann.page.getByText("Sending…").waitFor();
+      await ann.page.clock.fastForward(3000);
+      assert.equal(await banner.isVisible(), false, "some seconds are nothing to mention");
+      await ann.page.clock.fastForward(2000);
+      await banner.getByText("Connected, but messages are not confirmed yet").waitFor();
+      assert.equal(await ann.page.locator("#me-state").textContent(), "Unconfirmed");
+      await shoot(ann.page, "chat-unconfirmed");
+    } finally {
+      site.natter.signal("SIGCONT");
+    }
+    await ann.page.locator(".message.own").filter({ hasText: "unconfirmed" }).getByText("Stored").waitFor();
+    await until(async () => !(await banner.isVisible()), "the banner to go with the ack");
+    assert.equal(await ann.page.locator("#me-state").textContent(), "Connected");
+  });
+});
