@@ -78,9 +78,10 @@ fuzz: ## Run every fuzz test, and mutated sessions, for FUZZTIME each (20s)
 bench: ## Run the benchmarks; BENCH=regexp chooses
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-bench-history: ## Pages of rooms with up to ten million messages, in both databases
+bench-history: ## Pages of rooms with up to ten million messages, searches in two millions, in both databases
 	@test/system.sh
 	NATTER_BENCH_MESSAGES=10000000 go test -run '^$$' -bench 'PageOf' -timeout 60m ./services/history/internal/query
+	NATTER_BENCH_MESSAGES=2000000 go test -run '^$$' -bench 'SearchOf' -timeout 60m ./services/history/internal/query
 
 bench-short: ## Run each benchmark once, so that none rots
 	@go test -run '^$$' -bench . -benchtime 1x ./... >/dev/null || go test -run '^$$' -bench . -benchtime 1x ./...

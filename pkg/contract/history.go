@@ -36,6 +36,7 @@ const (
 	MaxHistoryPage     = 200
 	MaxHistoryRooms    = 256  // rooms of one request
 	MaxUnread          = 1000 // what is counted of a room
+	MaxUnreadLook      = 5000 // messages of a room that are looked at for it, the newest
 )
 
 // HistoryPage is the answer, messages in the order in which they were said.

@@ -132,7 +132,7 @@ func (s *Service) serve(ctx context.Context) (err error) {
 	sweeper := &sweep.Sweeper{Store: store, Rules: rules, Log: s.log, Metrics: s.sweep, Every: s.sweepEvery}
 	answers := query.New(nc, store, query.Options{
 		Subjects: subjects, Log: s.log, Metrics: s.query,
-		Changed: redactor.Poke, Cut: redactor.Cut, Lag: ingester.Lag, Last: ingester.Last, Problem: ingester.Check,
+		Changed: redactor.Poke, Cut: redactor.Cut, Lag: ingester.Lag, Last: ingester.Last, Problem: ingester.Check, Settled: ingester.Settled,
 	})
 	g := run.Group{Log: s.log}
 	g.Add(run.Component{Name: "redact", Run: redactor.Run})

@@ -96,7 +96,7 @@ func (a *appender) append(ctx context.Context, messages []record.Message) error 
 		return err
 	}
 	places := rows{head: `INSERT INTO places (namespace, target, epoch, sequence, message) VALUES `, row: `(?, ?, ?, ?, ?)`}
-	words := rows{head: a.PutWords, row: a.WordsRow}
+	words := a.words()
 	for _, m := range messages {
 		row, ok := fresh[m.ID]
 		if !ok {
@@ -116,7 +116,7 @@ func (a *appender) append(ctx context.Context, messages []record.Message) error 
 				return err
 			}
 		} else if text := record.Words(m.Event); text != "" {
-			words.add(row, wordPlaces(m.Namespace, targets), text)
+			words.add(row, a.tokens(m, targets), text)
 		}
 	}
 	if err := errors.Join(places.exec(ctx, a.Store, a.tx), words.exec(ctx, a.Store, a.tx)); err != nil {

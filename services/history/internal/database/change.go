@@ -82,7 +82,7 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, c record.Change, was, i
 		return 0, err
 	}
 	if words := record.Words(is.Event); words != "" && is.Deleted.IsZero() {
-		if _, err := tx.ExecContext(ctx, s.sql(s.PutWords+s.WordsRow), is.Row, wordPlaces(is.Namespace, is.Targets), words); err != nil {
+		if _, err := tx.ExecContext(ctx, s.sql(s.PutWords+s.WordsRow+s.WordsEnd), is.Row, s.tokens(is, is.Targets), words); err != nil {
 			return 0, err
 		}
 	}
@@ -92,8 +92,8 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, c record.Change, was, i
 // changedTopic begins the topics of what clients must be told of a message's changes.
 func changedTopic(id record.ID) string { return "changed:" + id.String() }
 
-// Find is the message of that id in a place, or [record.ErrNotFound].
-func (s *Store) Find(ctx context.Context, place record.Place, id record.ID) (m record.Message, err error) {
+// Get is the message of that id in a place, or [record.ErrNotFound].
+func (s *Store) Get(ctx context.Context, place record.Place, id record.ID) (m record.Message, err error) {
 	m, err = scan(s.read.QueryRowContext(ctx, s.sql(`SELECT `+columns+` FROM places p JOIN messages m ON m.id = p.message
 		WHERE p.namespace = ? AND p.target = ? AND p.epoch = ? AND p.sequence = ?`), place.Namespace, place.Target, id.Epoch, id.Sequence))
 	if errors.Is(err, sql.ErrNoRows) {

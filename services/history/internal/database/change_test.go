@@ -41,7 +41,7 @@ func change(t *testing.T, s *database.Store, sequence int64, by record.By, value
 // trailOf is a message of the room red with its trail.
 func trailOf(t *testing.T, s *database.Store, id record.ID) (m record.Message, trail []record.Trace, err error) {
 	t.Helper()
-	if m, err = s.Find(t.Context(), red, id); err == nil {
+	if m, err = s.Get(t.Context(), red, id); err == nil {
 		err = s.Traces(t.Context(), m.Row, 0, func(trace record.Trace) bool { trail = append(trail, trace); return true })
 	}
 	return m, trail, err
@@ -157,7 +157,7 @@ func TestSearch(t *testing.T) {
 			{[]string{"room.red"}, []record.Word{w("hel*")}, "1/8 1/4 1/3 1/1"},
 			{[]string{"room.red"}, []record.Word{w("hel")}, ""},
 			{nil, []record.Word{w("ünïcode")}, "1/8"},
-			{nil, []record.Word{w("日本語")}, "1/8"},
+			{nil, []record.Word{w("日本"), w("本語")}, "1/8"},
 			{nil, []record.Word{w("known"), w("two")}, "1/9"},
 			{nil, []record.Word{w("हिन्दी")}, "1/10"},
 			{nil, []record.Word{w("हिन*")}, "1/10"},

@@ -32,10 +32,13 @@ type Dialect struct {
 	// keeps instances from sweeping at once. Lock is for a session, while it changes the schema.
 	Shared, Exclusive, Sweep, Lock string
 
-	// PutWords begins a statement that ends with one WordsRow or more, whose parameters are message, places, words.
-	// DropWords has message. Search selects the ids of messages as "found" for one parameter, which Match makes.
-	PutWords, WordsRow, DropWords, Search string
-	Match                                 func(places []string, words []record.Word) string
+	// PutWords begins a statement that goes on with one WordsRow or more, whose parameters are message, places, words, and
+	// ends with WordsEnd. DropWords has message.
+	PutWords, WordsRow, WordsEnd, DropWords string
+	// Find makes a search for messages that are in one of the places and have all words.
+	Find func(places []string, words []record.Word) Finder
+	// Windows are further tokens of a message, for Find. It may be nil.
+	Windows func(id record.ID) []string
 
 	// Refused says whether an error is due to the values in a statement, so that the same statement fails for ever.
 	Refused func(error) bool
@@ -94,8 +97,10 @@ func (s *Store) migrate(ctx context.Context, files fs.FS) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = p.Up(ctx)
-	return err
+	if _, err = p.Up(ctx); err != nil {
+		return err
+	}
+	return s.index(ctx)
 }
 
 // ID names the database for as long as it lives: made at random with it.

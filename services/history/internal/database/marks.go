@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
@@ -24,15 +25,19 @@ func (s *Store) Read(ctx context.Context, place record.Place, user string, id re
 	return n > 0, err
 }
 
-// UnreadQuery counts along a range of the primary key of places, until it has enough. It passes over what the user said
-// itself since its mark, and what is deleted or redacted.
-const UnreadQuery = `
+// UnreadQuery counts along a range of the primary key of places, from the newest message back to the mark, until it has
+// enough. It passes over what the user said itself and what is deleted or redacted, and looks at so many messages at most: a user who
+// has said all of them would have it look at the whole place otherwise.
+var UnreadQuery = fmt.Sprintf(`
 	SELECT count(*) FROM (
-		SELECT 1 FROM places p JOIN messages m ON m.id = p.message
-		WHERE p.namespace = ? AND p.target = ? AND (p.epoch, p.sequence) > (?, ?) AND m.author <> ? AND m.deleted = 0 AND NOT m.redacted
-		ORDER BY p.epoch, p.sequence LIMIT ?) AS unread`
+		SELECT 1 FROM (
+			SELECT m.author, m.deleted, m.redacted FROM places p JOIN messages m ON m.id = p.message
+			WHERE p.namespace = ? AND p.target = ? AND (p.epoch, p.sequence) > (?, ?)
+			ORDER BY p.epoch DESC, p.sequence DESC LIMIT %d) AS newest
+		WHERE author <> ? AND deleted = 0 AND NOT redacted LIMIT ?) AS unread`, contract.MaxUnreadLook)
 
-// Unread counts what the user has not read in a place, at most most: what others said and is neither deleted nor redacted.
+// Unread counts what the user has not read in a place, at most most: what others said and is neither deleted nor redacted, of the newest
+// [contract.MaxUnreadLook] messages.
 func (s *Store) Unread(ctx context.Context, place record.Place, user string, most int) (count int, mark record.ID, err error) {
 	err = s.read.QueryRowContext(ctx, s.sql(`SELECT epoch, sequence FROM marks WHERE author = ? AND namespace = ? AND target = ?`),
 		user, place.Namespace, place.Target).Scan(&mark.Epoch, &mark.Sequence)

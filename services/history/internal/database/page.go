@@ -3,7 +3,9 @@ package database
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -12,6 +14,9 @@ import (
 
 // columns are what scan reads.
 const columns = `m.epoch, m.sequence, m.namespace, m.socket, m.author, m.name, m.time, m.payload, m.lengths, m.redacted, m.edited, m.deleted, m.id`
+
+// targetsColumn is what handPlaced reads besides.
+const targetsColumn = `(SELECT string_agg(p.target, ' ' ORDER BY p.target) FROM places p WHERE p.message = m.id)`
 
 // OlderQuery and NewerQuery read a page: a range of the primary key of places, in its order, with one look at a
 // message for each row. Their price does not depend on how many messages the place has.
@@ -43,6 +48,15 @@ func (s *Store) walk(ctx context.Context, query string, place record.Place, from
 		return fmt.Errorf("read %s in %s: %w", place.Target, place.Namespace, err)
 	}
 	return nil
+}
+
+// Last is the newest message of all; the zero ID if there is none.
+func (s *Store) Last(ctx context.Context) (record.ID, error) {
+	id, err := s.newest(ctx, record.Newest)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return id, fmt.Errorf("look up the newest message: %w", err)
+	}
+	return id, nil
 }
 
 // steps runs a query again and again, from where it ended, until it finds fewer than n or each has enough. Its last
@@ -79,11 +93,31 @@ func hand(rows *sql.Rows, each func(record.Message) bool) (count int, enough boo
 	return count, false, rows.Err()
 }
 
-func scan(rows interface{ Scan(...any) error }) (m record.Message, err error) {
+// handPlaced is hand for rows that have the places of a message, too.
+func handPlaced(rows *sql.Rows, each func(record.Message) bool) (count int, enough bool, err error) {
+	defer rows.Close()
+	for rows.Next() {
+		var targets sql.NullString
+		m, err := scan(rows, &targets)
+		if err != nil {
+			return count, false, err
+		}
+		m.Targets = strings.Fields(targets.String)
+		count++
+		if !each(m) {
+			return count, true, nil
+		}
+	}
+	return count, false, rows.Err()
+}
+
+// scan reads the columns, and more behind them.
+func scan(rows interface{ Scan(...any) error }, more ...any) (m record.Message, err error) {
 	var said, edited, deleted int64
 	var payload []byte
 	var lengths string
-	if err := rows.Scan(&m.ID.Epoch, &m.ID.Sequence, &m.Namespace, &m.Socket, &m.User, &m.Name, &said, &payload, &lengths, &m.Redacted, &edited, &deleted, &m.Row); err != nil {
+	into := []any{&m.ID.Epoch, &m.ID.Sequence, &m.Namespace, &m.Socket, &m.User, &m.Name, &said, &payload, &lengths, &m.Redacted, &edited, &deleted, &m.Row}
+	if err := rows.Scan(append(into, more...)...); err != nil {
 		return m, err
 	}
 	m.Time, m.Edited, m.Deleted = at(said), at(edited), at(deleted)

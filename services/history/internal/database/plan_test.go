@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/history/internal/database"
 	"github.com/natter-io/natter/services/history/internal/pgtest"
 	"github.com/natter-io/natter/services/history/internal/postgres"
@@ -24,6 +25,7 @@ var readings = []reading{
 	{"older", database.OlderQuery, "<", []any{51}, 51},
 	{"newer", database.NewerQuery, ">", []any{51}, 51},
 	{"unread", database.UnreadQuery, ">", []any{"somebody else", 500}, 500},
+	{"unread where all is one's own", database.UnreadQuery, ">", []any{"u", 500}, contract.MaxUnreadLook},
 }
 
 // TestAPageIsARangeOfAnIndex asks both databases how they read a part of a large room: without looking at other rooms,
@@ -38,8 +40,8 @@ func TestAPageIsARangeOfAnIndex(t *testing.T) {
 				"SEARCH p USING PRIMARY KEY (namespace=? AND target=? AND (epoch,sequence)" + r.sign + "(?,?))",
 				"SEARCH m USING INTEGER PRIMARY KEY (rowid=?)",
 			}
-			if r.what == "unread" { // what it counts is itself one by one what the others hand out
-				want = append(append([]string{"CO-ROUTINE unread"}, want...), "SCAN unread")
+			if r.query == database.UnreadQuery { // what it counts is itself one by one what the others hand out
+				want = append(append([]string{"CO-ROUTINE unread", "CO-ROUTINE newest"}, want...), "SCAN newest", "SCAN unread")
 			}
 			if plan := explain(t, s, "EXPLAIN QUERY PLAN "+r.query, 3, append([]any{"_", "all", 1, 1}, r.args...)...); !slices.Equal(plan, want) {
 				t.Errorf("%s: plan:\n%s\nwant:\n%s", r.what, strings.Join(plan, "\n"), strings.Join(want, "\n"))

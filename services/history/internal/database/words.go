@@ -3,8 +3,11 @@ package database
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/natter-io/natter/services/history/internal/record"
@@ -29,42 +32,70 @@ func shortPlace(namespace, target string) string {
 	return "s" + hex.EncodeToString(sum[:10])
 }
 
-func wordPlaces(namespace string, targets []string) string {
-	all := []string{wordNamespace(namespace)}
+// tokens are what stands with the words of a message.
+func (s *Store) tokens(m record.Message, targets []string) string {
+	all := []string{wordNamespace(m.Namespace)}
 	token := wordPlace
 	if len(targets) > manyPlaces {
 		token = shortPlace
 	}
 	for _, target := range targets {
-		all = append(all, token(namespace, target))
+		all = append(all, token(m.Namespace, target))
+	}
+	if s.Windows != nil {
+		all = append(all, s.Windows(m.ID)...)
 	}
 	return strings.Join(all, " ")
 }
 
-// Search hands messages that hold all of the words to each, newest first, with their places. It looks in the
-// targets; in the whole namespace if there are none.
-func (s *Store) Search(ctx context.Context, namespace string, targets []string, words []record.Word, before record.ID, n int, each func(record.Message) bool) error {
-	places := []string{wordNamespace(namespace)}
-	if len(targets) > 0 {
-		places = nil
-		for _, target := range targets {
-			places = append(places, wordPlace(namespace, target), shortPlace(namespace, target))
+// indexChunk bounds a transaction.
+const indexChunk = 2000
+
+// index puts the messages into the index of words that were there before it, newest first. What is done stays done if it
+// is cut off.
+func (s *Store) index(ctx context.Context) error {
+	for {
+		var last int64
+		err := s.read.QueryRowContext(ctx, `SELECT CAST(value AS BIGINT) FROM facts WHERE name = 'unindexed'`).Scan(&last)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err == nil {
+			err = s.inTx(ctx, s.Exclusive, func(tx *sql.Tx) error { return s.indexSome(ctx, tx, last) })
+		}
+		if err != nil {
+			return fmt.Errorf("index the words of messages: %w", err)
 		}
 	}
-	var failed error
-	err := s.steps(ctx, `SELECT `+columns+` FROM (`+s.Dialect.Search+`) w JOIN messages m ON m.id = w.found
-		WHERE (m.epoch, m.sequence) < (?, ?)
-		ORDER BY m.epoch DESC, m.sequence DESC LIMIT ?`, before, n, func(m record.Message) bool {
-		if m.Targets, failed = s.targets(ctx, s.read, m.Row); failed != nil {
-			return false
-		}
-		return each(m)
-	}, s.Match(places, words))
-	if err == nil {
-		err = failed
-	}
-	if err != nil {
-		return fmt.Errorf("search in %s: %w", namespace, err)
-	}
-	return nil
 }
+
+func (s *Store) indexSome(ctx context.Context, tx *sql.Tx, last int64) error {
+	rows, err := tx.QueryContext(ctx, s.sql(`SELECT `+columns+`, `+targetsColumn+` FROM messages m WHERE m.id <= ? ORDER BY m.id DESC LIMIT ?`), last, indexChunk)
+	if err != nil {
+		return err
+	}
+	words := s.words()
+	count, _, err := handPlaced(rows, func(m record.Message) bool {
+		last = m.Row - 1
+		if text := record.Words(m.Event); text != "" && !m.Redacted && m.Deleted.IsZero() {
+			words.add(m.Row, s.tokens(m, m.Targets), text)
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	slices.Reverse(words.args) // FTS5 begins a new part of the index at each key that is not greater than the one before
+	if err := words.exec(ctx, s, tx); err != nil {
+		return err
+	}
+	if count < indexChunk {
+		_, err = tx.ExecContext(ctx, `DELETE FROM facts WHERE name = 'unindexed'`)
+	} else {
+		_, err = tx.ExecContext(ctx, s.sql(`UPDATE facts SET value = CAST(CAST(? AS BIGINT) AS TEXT) WHERE name = 'unindexed'`), last)
+	}
+	return err
+}
+
+// words is an insertion of words.
+func (s *Store) words() rows { return rows{head: s.PutWords, row: s.WordsRow, tail: s.WordsEnd} }

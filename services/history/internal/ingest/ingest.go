@@ -35,6 +35,8 @@ type Store interface {
 	// Epoch and NoteEpoch remember the incarnations of the main stream.
 	Epoch(ctx context.Context, identity string) (epoch int64, known bool, err error)
 	NoteEpoch(ctx context.Context, identity string, epoch int64) (held int64, err error)
+	// Last is the newest message; the zero ID if there is none.
+	Last(ctx context.Context) (record.ID, error)
 }
 
 // Options of an [Ingester].
@@ -103,6 +105,7 @@ type Ingester struct {
 
 	lag     atomic.Int64
 	problem atomic.Pointer[error] // why nothing can be stored; nil if it can
+	settled atomic.Pointer[record.ID]
 }
 
 // New returns an Ingester that works through nc.

@@ -11,10 +11,12 @@ import (
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
-// list gathers messages as JSON: at most so many, and so many bytes. A message that fits no list by itself is left
+// list gathers messages as JSON: at most so many, and so many bytes. A message that fits no reply by itself is left
 // out, since nobody could ask beyond it otherwise; there is one in oversize for each.
 type list struct {
 	limit, size int
+	whole       int  // the size of a reply, of which the list may have a part
+	first       bool // the first message may have all of it
 	format      func(record.Message) ([]byte, error)
 
 	texts    [][]byte
@@ -28,7 +30,7 @@ type list struct {
 const listOverhead = 128
 
 func newList(limit, size int, format func(record.Message) ([]byte, error)) *list {
-	return &list{limit: limit, size: size - listOverhead, format: format}
+	return &list{limit: limit, size: size - listOverhead, whole: size - listOverhead, format: format}
 }
 
 // add says false if it wants no more.
@@ -42,10 +44,10 @@ func (l *list) add(m record.Message) bool {
 		return false
 	}
 	switch {
-	case len(text) > l.size:
+	case len(text) > l.whole:
 		l.oversize = append(l.oversize, m.ID)
 		return true
-	case l.used+len(text)+1 > l.size && (len(l.texts) > 0 || l.used > 0):
+	case l.used+len(text)+1 > l.size && (len(l.texts) > 0 || l.size < l.whole && !l.first):
 		l.more = true
 		return false
 	}

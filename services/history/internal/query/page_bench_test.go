@@ -24,13 +24,7 @@ const benchSize = "NATTER_BENCH_MESSAGES"
 // the small one's; it is about 1, since a page is a range of an index whatever the room's size: what the tests say that
 // look at what is read (TestAPageReadsAsMuchInAnyRoom, and TestAPageIsARangeOfAnIndex of package database).
 func BenchmarkPageOf(b *testing.B) {
-	large := 20_000
-	if text := os.Getenv(benchSize); text != "" {
-		var err error
-		if large, err = strconv.Atoi(text); err != nil || large < 100 {
-			b.Fatalf("%s: %q is not a number of at least 100", benchSize, text)
-		}
-	}
+	large := benchMessages(b)
 	for kind, open := range map[string]func() (*database.Store, error){
 		"sqlite": func() (*database.Store, error) {
 			return sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "history.db"), sqlite.SyncNormal)
@@ -59,6 +53,18 @@ func BenchmarkPageOf(b *testing.B) {
 			}
 		})
 	}
+}
+
+// benchMessages is how many messages there are to be.
+func benchMessages(b *testing.B) int {
+	n := 20_000
+	if text := os.Getenv(benchSize); text != "" {
+		var err error
+		if n, err = strconv.Atoi(text); err != nil || n < 100 {
+			b.Fatalf("%s: %q is not a number of at least 100", benchSize, text)
+		}
+	}
+	return n
 }
 
 // fill says so many messages in the room of that size, in an epoch of that number.

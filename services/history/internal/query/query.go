@@ -33,7 +33,7 @@ type Store interface {
 	Search(ctx context.Context, namespace string, targets []string, words []record.Word, before record.ID, n int, each func(record.Message) bool) error
 	Said(ctx context.Context, user string, after record.ID, n int, each func(record.Message) bool) error
 	Change(ctx context.Context, c record.Change) (record.Message, error)
-	Find(ctx context.Context, place record.Place, id record.ID) (record.Message, error)
+	Get(ctx context.Context, place record.Place, id record.ID) (record.Message, error)
 	Traces(ctx context.Context, row, after int64, each func(record.Trace) bool) error
 	Read(ctx context.Context, place record.Place, user string, id record.ID) (moved bool, err error)
 	Unread(ctx context.Context, place record.Place, user string, most int) (count int, mark record.ID, err error)
@@ -48,9 +48,13 @@ const (
 	// workers are the requests that are answered at once. The handlers of an endpoint run one after the other, so
 	// that one slow page would hold up all others if it were read there.
 	workers = 8
+	// searchers are workers for searches alone, which may take longer than everything else: they wait for each other.
+	searchers = 2
 	// maxWaiting bounds the requests that wait for a worker; beyond it they are refused at once.
 	maxWaiting = 256
-	// answerWait bounds an answer; askers have given up by then. An erasure goes on for as long as eraseWait.
+	// maxSearches bounds the searches that wait for one.
+	maxSearches = 32
+	// answerWait bounds an answer, from when it was asked for; askers have given up by then. An erasure goes on for as long as eraseWait.
 	answerWait = 5 * time.Second
 	eraseWait  = 10 * time.Minute
 	// maxReply bounds a reply even where NATS would take more, so that a page stays a page.
@@ -74,18 +78,22 @@ type Options struct {
 	Last func(context.Context) (record.ID, error)
 	// Problem says why nothing can be stored now; nil if it can.
 	Problem func(context.Context) error
+	// Settled says up to which id all posts are stored, so that none comes in front of these any more. It may be nil.
+	Settled func(context.Context) (record.ID, error)
 }
 
 // Service answers requests. Make it with [New], call Run once.
 type Service struct {
 	Options
-	nc      *nats.Conn
-	store   Store
-	queue   chan question
-	arrival chan struct{} // places for changes that wait for their message to be stored
+	nc       *nats.Conn
+	store    Store
+	queue    chan question
+	searches chan question
+	arrival  chan struct{} // places for changes that wait for their message to be stored
+	patience chan struct{} // places for pages that wait for messages in front of theirs
 
 	mu      sync.Mutex
-	stopped bool // queue is closed
+	stopped bool // queue and searches are closed
 }
 
 // question is a request to an endpoint.
@@ -93,6 +101,7 @@ type question struct {
 	micro.Request
 	endpoint string
 	answer   answerer
+	asked    time.Time
 }
 
 // answerer answers the JSON of a request with JSON. Its error may be a [refusal].
@@ -107,7 +116,7 @@ func invalid(err error) error { return refusal{contract.CodeInvalid, err.Error()
 
 // New returns a Service that answers on nc, whose handlers it replaces while it runs.
 func New(nc *nats.Conn, store Store, o Options) *Service {
-	return &Service{Options: o, nc: nc, store: store, queue: make(chan question, maxWaiting), arrival: make(chan struct{}, workers/4)}
+	return &Service{Options: o, nc: nc, store: store, queue: make(chan question, maxWaiting), searches: make(chan question, maxSearches), arrival: make(chan struct{}, workers/4), patience: make(chan struct{}, workers/4)}
 }
 
 func (s *Service) endpoints() map[string]answerer {
@@ -128,13 +137,17 @@ func (s *Service) endpoints() map[string]answerer {
 // Run answers until ctx ends, and then what it has taken already.
 func (s *Service) Run(ctx context.Context) error {
 	var running sync.WaitGroup
-	for range workers {
-		running.Go(func() {
-			for q := range s.queue {
-				s.answer(context.WithoutCancel(ctx), q)
-			}
-		})
+	work := func(queue <-chan question, workers int) {
+		for range workers {
+			running.Go(func() {
+				for q := range queue {
+					s.answer(context.WithoutCancel(ctx), q)
+				}
+			})
+		}
 	}
+	work(s.queue, workers)
+	work(s.searches, searchers)
 	service, err := micro.AddService(s.nc, micro.Config{
 		Name:        "natter-history",
 		Version:     contract.Version,
@@ -153,6 +166,7 @@ func (s *Service) Run(ctx context.Context) error {
 	s.mu.Lock()
 	s.stopped = true // Stop does not wait for handlers
 	close(s.queue)
+	close(s.searches)
 	s.mu.Unlock()
 	running.Wait()
 	if err != nil {
@@ -164,7 +178,7 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) listen(service micro.Service) error {
 	endpoints := s.endpoints()
 	for _, name := range slices.Sorted(maps.Keys(endpoints)) {
-		handler := micro.HandlerFunc(func(req micro.Request) { s.take(question{req, name, endpoints[name]}) })
+		handler := micro.HandlerFunc(func(req micro.Request) { s.take(question{req, name, endpoints[name], time.Now()}) })
 		if err := service.AddEndpoint(name, handler, micro.WithEndpointSubject(s.Subjects.Endpoint(contract.History, name))); err != nil {
 			return err
 		}
@@ -174,11 +188,15 @@ func (s *Service) listen(service micro.Service) error {
 
 // take is the endpoints' handler: it only hands over.
 func (s *Service) take(q question) {
+	queue := s.queue
+	if q.endpoint == contract.HistorySearch {
+		queue = s.searches
+	}
 	s.mu.Lock()
 	taken := false
 	if !s.stopped {
 		select {
-		case s.queue <- q:
+		case queue <- q:
 			taken = true
 		default:
 		}
@@ -191,11 +209,11 @@ func (s *Service) take(q question) {
 
 func (s *Service) answer(ctx context.Context, q question) {
 	start := time.Now()
-	wait := answerWait
+	end := q.asked.Add(answerWait)
 	if q.endpoint == contract.HistoryErase {
-		wait = eraseWait
+		end = start.Add(eraseWait)
 	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
+	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	reply, err := q.answer(ctx, q.Data())
 	var no refusal

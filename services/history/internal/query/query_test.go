@@ -41,6 +41,13 @@ func (s slow) Older(ctx context.Context, place record.Place, before record.ID, n
 	return s.Store.Older(context.WithoutCancel(ctx), place, before, n, each)
 }
 
+// Search takes until the gate opens.
+func (s slow) Search(context.Context, string, []string, []record.Word, record.ID, int, func(record.Message) bool) error {
+	s.reading <- struct{}{}
+	<-s.gate
+	return nil
+}
+
 const wait = 30 * time.Second
 
 // TestSlowPages says that a slow page holds up no other, that what waits is bounded, and that what was taken
@@ -105,6 +112,71 @@ func TestSlowPages(t *testing.T) {
 	for range workers + maxWaiting {
 		msg, err := answers.NextMsg(wait)
 		if err != nil || string(msg.Data) != empty {
+			t.Fatalf("%v, %v; want %s", msg, err, empty)
+		}
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSearchesHoldUpNothingElse has as many searches as wait at most, none of which ends.
+func TestSearchesHoldUpNothingElse(t *testing.T) {
+	srv := natstest.Run(t)
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "history.db"), sqlite.SyncNormal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	s := slow{store, make(chan struct{}, searchers+maxSearches), make(chan struct{})}
+	service := New(srv.Connect(t), s, Options{Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry())})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- service.Run(ctx) }()
+	nc := srv.Connect(t)
+	page := func() string {
+		msg, err := nc.Request("natter.history.page", []byte(`{"namespace":"/","room":"red"}`), wait)
+		if err != nil {
+			return err.Error()
+		}
+		return string(msg.Data)
+	}
+	const empty = `{"ok":true,"messages":[],"more":false}`
+	for end := time.Now().Add(wait); page() != empty; {
+		if time.Now().After(end) {
+			t.Fatal(page())
+		}
+	}
+	const text = `{"namespace":"/","text":"the"}`
+	inbox := nc.NewInbox()
+	answers, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(n int) {
+		for range n {
+			if err := nc.PublishRequest("natter.history.search", inbox, []byte(text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ask(searchers)
+	for range searchers {
+		<-s.reading
+	}
+	ask(maxSearches)
+	msg, err := nc.Request("natter.history.search", []byte(text), wait)
+	var r contract.Refusal
+	if err != nil || json.Unmarshal(msg.Data, &r) != nil || r.Code != contract.CodeUnavailable {
+		t.Errorf("one search too many: %v, %v; want a refusal", msg, err)
+	}
+	if got := page(); got != empty {
+		t.Errorf("%s; want %s", got, empty)
+	}
+	stop()
+	close(s.gate)
+	for range searchers + maxSearches {
+		if msg, err := answers.NextMsg(wait); err != nil || string(msg.Data) != empty {
 			t.Fatalf("%v, %v; want %s", msg, err, empty)
 		}
 	}

@@ -39,6 +39,9 @@ type span struct {
 	place                 record.Place
 	before, after, around *record.ID // at most one
 	limit                 int
+
+	upTo *record.ID // a page that is read on from ends here; nil: nowhere
+	held bool       // it has ended for that
 }
 
 // decodePage reads a [contract.HistoryRequest].

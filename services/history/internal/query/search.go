@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/history/internal/record"
@@ -64,15 +63,9 @@ func (s *Service) search(ctx context.Context, data []byte) ([]byte, error) {
 	return l.reverse().write(field{"more", l.more}), nil
 }
 
-// parseWords reads what is looked for: words, the last letters of which may be *.
+// parseWords reads what is looked for, see [record.ParseWords].
 func parseWords(text string) ([]record.Word, error) {
-	var words []record.Word
-	for _, part := range strings.Fields(text) {
-		split := record.SplitWords(part)
-		for i, w := range split {
-			words = append(words, record.Word{Text: w, Prefix: i == len(split)-1 && strings.HasSuffix(part, "*")})
-		}
-	}
+	words := record.ParseWords(text)
 	if len(words) == 0 {
 		return nil, errors.New("text: there is no word in it")
 	}

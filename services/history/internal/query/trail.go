@@ -28,7 +28,7 @@ func (s *Service) trail(ctx context.Context, data []byte) ([]byte, error) {
 			return nil, invalid(errors.New("after: it is not the next of a trail"))
 		}
 	}
-	m, err := s.store.Find(ctx, place, id)
+	m, err := s.store.Get(ctx, place, id)
 	if err != nil {
 		return nil, changeRefusal(err)
 	}

@@ -12,7 +12,7 @@ import (
 
 // FuzzWords says that words are what they are said to be, whatever somebody says: no syntax of a query can be in them.
 func FuzzWords(f *testing.F) {
-	for _, s := range []string{"Hello, World!", `"; DROP TABLE`, "ünïcode 日本語", "a'b\x00c\xffd", strings.Repeat("ä", 100), "İ ß ﬁ", "1.5e3 x_y-z"} {
+	for _, s := range []string{"Hello, World!", `"; DROP TABLE`, "ünïcode 日本語", "a'b\x00c\xffd", strings.Repeat("ä", 100), "İ ß ﬁ", "1.5e3 x_y-z", "iPhone手机ケース ไทย", "ΣΊΣΥΦΟΣ ſ K"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -31,6 +31,9 @@ func FuzzWords(f *testing.F) {
 		}
 		if got := Words(event); got != strings.Join(words, " ") {
 			t.Fatalf("%q in an event has the words %q, by itself %q", text, got, words)
+		}
+		if looked := ParseWords(text); !Has(event, looked) || (len(looked) == 0) != (len(words) == 0) {
+			t.Fatalf("%q does not find itself: %v in %q", text, looked, words)
 		}
 	})
 }

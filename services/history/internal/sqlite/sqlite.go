@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -22,7 +21,6 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/natter-io/natter/services/history/internal/database"
-	"github.com/natter-io/natter/services/history/internal/record"
 )
 
 // Sync says when SQLite waits until the disk has what was written (PRAGMA synchronous).
@@ -41,35 +39,22 @@ const (
 // busyTimeout is how long a transaction waits for the lock of another process.
 const busyTimeout = 5 * time.Second
 
-// maxReaders bounds the pages that are read at once.
-const maxReaders = 8
+// maxReaders bounds what is read at once: pages, and searches beside them.
+const maxReaders = 12
 
 //go:embed migrations/*.sql
 var migrations embed.FS
 
 var dialect = database.Dialect{
 	Name: "sqlite", Goose: goose.DialectSQLite3,
-	PutWords:  `INSERT INTO words (rowid, places, text) VALUES `,
+	PutWords:  `INSERT INTO words (rowid, places, text) SELECT ` + wordsKey + `, w.column2, w.column3 FROM (VALUES `,
 	WordsRow:  `(?, ?, ?)`,
-	DropWords: `DELETE FROM words WHERE rowid = ?`,
-	Search:    `SELECT rowid AS found FROM words WHERE words MATCH ?`,
-	Match:     match,
+	WordsEnd:  `) w CROSS JOIN messages m ON m.id = w.column1 CROSS JOIN epochs e ON e.epoch = m.epoch`,
+	DropWords: `DELETE FROM words WHERE rowid = (SELECT ` + wordsKey + ` FROM messages m JOIN epochs e ON e.epoch = m.epoch WHERE m.id = ?)`,
+	Find:      find,
 	Refused:   refused,
 	// The WAL still holds what was taken out.
 	Erased: `PRAGMA wal_checkpoint(TRUNCATE)`,
-}
-
-// match writes a query of FTS5: https://www.sqlite.org/fts5.html#full_text_query_syntax
-func match(places []string, words []record.Word) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "places : (%s)", strings.Join(places, " OR "))
-	for _, w := range words {
-		fmt.Fprintf(&b, ` AND text : "%s"`, w.Text)
-		if w.Prefix {
-			b.WriteByte('*')
-		}
-	}
-	return b.String()
 }
 
 // Open opens the file, makes it and its directory if they are missing, and brings the schema up to date. It

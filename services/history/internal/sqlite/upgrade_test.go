@@ -56,6 +56,13 @@ func TestAFileOfTheFirstVersionIsBroughtUpToDate(t *testing.T) {
 	if err != nil || len(found) != 2 || found[0] != `["m","one"] room.red` || found[1] != `["m","to a socket"] socket` {
 		t.Errorf("%q, %v", found, err)
 	}
+	var named []string
+	if err := s.Search(t.Context(), "_", []string{"room.red"}, record.ParseWords("ONE"), record.Newest, 10, func(m record.Message) bool {
+		named = append(named, string(m.Event))
+		return true
+	}); err != nil || len(named) != 1 {
+		t.Errorf("a search finds %q, %v", named, err)
+	}
 	late := record.Message{ID: record.ID{Epoch: 5, Sequence: 3}, Namespace: "_", Targets: []string{"all"}, User: "gone", Time: time.Now(), Event: []byte(`["m","late"]`)}
 	if stored, redacted, err := s.Append(t.Context(), []record.Message{late}); err != nil || stored != 1 || redacted != 1 {
 		t.Errorf("a deleted user's late message: %d, %d, %v", stored, redacted, err)
