@@ -19,6 +19,10 @@ const (
 	HistoryStats  = "stats"  // empty → [StatsReply]
 )
 
+// ChangeWait is how long the history service takes for an edit or a deletion at most, from when it hears of it. Then it
+// refuses it as unavailable, and does not make it later either.
+const ChangeWait = 5 * time.Second
+
 // HistoryRequest asks for a page of what was posted to a room, or to every socket of the namespace if Room is nil.
 // At most one of Before, After and Around is set: ids of messages, which need not exist. Without one the newest come.
 type HistoryRequest struct {
@@ -175,10 +179,12 @@ type EraseRequest struct {
 	User string `json:"user"`
 }
 
-// EraseReply says how many messages that were.
+// EraseReply says how many messages that were. A user is known if history has anything of them, erased or not: a message,
+// a change of one, or a mark. One who is not may be a slip of the pen.
 type EraseReply struct {
 	OK     bool `json:"ok"`
 	Erased int  `json:"erased"`
+	Known  bool `json:"known"`
 }
 
 // Done is the answer to what needs no other.

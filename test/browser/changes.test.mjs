@@ -113,6 +113,24 @@ describe("changed messages on the chat page", () => {
     }
   });
 
+  test("what is changed while the page of history that has it is on its way is shown as changed", async () => {
+    const { page } = await site.visit("/");
+    const shown = await page.evaluate(async () => {
+      const { Timeline } = await import("/timeline.js");
+      const timeline = new Timeline(() => false);
+      const at = (second) => `2026-01-02T12:00:0${second}Z`;
+      timeline.change("x-1", at(2), "second"); // heard in another order
+      timeline.change("x-1", at(1), "first");
+      timeline.change("x-2", at(1), undefined);
+      timeline.change("x-2", at(3), "back");
+      timeline.change("x-3", at(1), "older than the page");
+      for (const id of ["x-1", "x-2"]) timeline.add({ text: "as it was", stamp: { id, time: at(0) } });
+      timeline.add({ text: "newest", stamp: { id: "x-3", time: at(0) }, edited: at(2) });
+      return timeline.items.map((item) => [item.text, item.deleted]);
+    });
+    assert.deepEqual(shown, [["second", false], ["", true], ["newest", false]]);
+  });
+
   test("an administrator changes what others said", async () => {
     const room = fresh("moderated");
     const bob = await site.chat("Bob", room);

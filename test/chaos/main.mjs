@@ -13,6 +13,7 @@ import { kept } from "./history.mjs";
 import { journal } from "./journal.mjs";
 import { plants } from "./plant.mjs";
 import { report } from "./report.mjs";
+import { progress } from "./progress.mjs";
 import { plan } from "./schedule.mjs";
 import { Speaker } from "./speaker.mjs";
 import { until } from "../wait.mjs";
@@ -40,7 +41,7 @@ async function signIn(url) {
 }
 
 // run lets everything happen, and leaves the journals in the folder.
-async function run(dir) {
+async function run(dir, say) {
   const world = new World(dir);
   const { write, close } = journal(join(dir, "world.journal"));
   const watchdog = new AbortController();
@@ -55,12 +56,20 @@ async function run(dir) {
     const absent = await crew.settled();
     if (absent.length > 0) throw new Error(`before any fault, these clients are not connected and in their rooms: ${absent.join(", ")}`);
     const tracks = plan({ seed, minutes, has: { services, databases, clients } });
-    console.log(`chaos: seed ${seed}, ${Object.values(tracks).flat().length} faults in ${minutes} min, ${count} clients; ${dir}`);
-    const ends = Object.entries(tracks).map(([track, faults]) => inflict({ world, clients: crew.all, faults, track, write, signal: watchdog.signal }));
+    const total = Object.values(tracks).flat().length;
+    console.log(`chaos: seed ${seed}, ${total} faults in ${minutes} min and some more until all is well again, ${count} clients; ${dir}`);
+    say.doing("hitting the deployment", total);
+    const note = (entry) => {
+      if (entry.e === "over") say.hit();
+      write(entry);
+    };
+    const ends = Object.entries(tracks).map(([track, faults]) => inflict({ world, clients: crew.all, faults, track, write: note, signal: watchdog.signal }));
     await Promise.all(ends.map((end) => end.catch((error) => (watchdog.abort(error), Promise.reject(error)))));
+    say.doing("waiting until everybody is back and has heard everything");
     await crew.tell("quiet");
     await speaker.quiet();
     await settle({ crew, speaker, write });
+    say.doing("stopping everything");
     await crew.end();
   } finally {
     clearTimeout(late);
@@ -101,16 +110,19 @@ function planted(log) {
 
 const dir = process.env.DIR ?? (await mkdtemp(join(tmpdir(), "natter-chaos-")));
 await mkdir(dir, { recursive: true });
+const say = progress();
 try {
-  await run(dir);
+  await run(dir, say);
 } catch (error) {
   console.error(error);
   console.error(`chaos: seed ${seed} failed; what was written down is in ${dir}`);
   process.exit(1);
 }
+say.doing("checking what everybody wrote down");
 const log = await read(dir);
 const { wrong, facts } = check(log, { window });
 const found = wrong.length === 0 ? planted(log) : undefined;
+say.end();
 const text = report({ seed, minutes, wrong, facts, found });
 await mkdir(dirname(reportPath), { recursive: true });
 await writeFile(reportPath, text);

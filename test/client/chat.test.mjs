@@ -128,4 +128,23 @@ describe("the chat rules", () => {
     assert.deepEqual(older.messages.map((m) => m.event[2]), ["one"]);
     assert.equal(older.more, false);
   });
+
+  test("edits of one client end in the order in which it sent them, in history and at clients", async () => {
+    const room = "drafts";
+    for (const socket of [ann, bob]) assert.equal((await ask(socket, "join", room)).ok, true);
+    const latest = new Map();
+    bob.on("message edited", (change) => {
+      if (!(Date.parse(change.time) < Date.parse(latest.get(change.id)?.time))) latest.set(change.id, change);
+    });
+    const ids = [];
+    for (let i = 0; i < 30; i++) ids.push((await ask(ann, "room message", room, "start")).id);
+    await until(async () => (await ask(ann, "history", { room })).messages?.length === ids.length, "the messages in history");
+    for (const id of ids) {
+      const acks = await Promise.all(["first", "second", "last"].map((value) => ask(ann, "edit message", { room, id, value })));
+      assert.deepEqual(acks, [{ ok: true }, { ok: true }, { ok: true }]);
+    }
+    await until(() => ids.every((id) => latest.get(id)?.event[2] === "last"), "the last edit of each at another client");
+    const page = await ask(ann, "history", { room });
+    assert.deepEqual(page.messages.map((m) => [m.stamp.id, m.event[2], m.edited]), ids.map((id) => [id, "last", latest.get(id).time]));
+  });
 });

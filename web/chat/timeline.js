@@ -23,11 +23,16 @@
 
 let liveCount = 0;
 
+const maxEarly = 100; // changes that are kept for messages that are not here
+
 export class Timeline {
   /** @type {Item[]} stored ones by id, then pending ones as they were written */
   items = [];
   /** @type {Map<string, Item>} */
   #byId = new Map();
+
+  /** @type {Map<string, {time: string, text?: string}>} changes of what is not here, or not yet: a page that is on its way has it as it was */
+  #early = new Map();
 
   /** @param {(stamp: Stamp) => boolean} isOwn */
   constructor(isOwn) {
@@ -80,6 +85,11 @@ export class Timeline {
     };
     if (redacted || deleted) item.text = "";
     this.#place(item);
+    const early = item.id && this.#early.get(item.id);
+    if (item.id && early) {
+      this.#early.delete(item.id);
+      this.change(item.id, early.time, early.text);
+    }
     return item;
   }
 
@@ -201,10 +211,29 @@ export class Timeline {
    */
   change(id, time, text) {
     const item = this.#byId.get(id);
-    if (!item) return false;
+    if (!item) {
+      this.#keepEarly(id, time, text);
+      return false;
+    }
     if (text === undefined) this.#delete(item);
     else this.#edit(item, text, time);
     return true;
+  }
+
+  /**
+   * @param {string} id
+   * @param {string} time
+   * @param {string | undefined} text
+   */
+  #keepEarly(id, time, text) {
+    const known = this.#early.get(id);
+    if (known && (known.text === undefined || Date.parse(time) < Date.parse(known.time))) return;
+    this.#early.delete(id); // to be the newest
+    this.#early.set(id, { time, text });
+    for (const oldest of this.#early.keys()) {
+      if (this.#early.size <= maxEarly) break;
+      this.#early.delete(oldest);
+    }
   }
 
   /**

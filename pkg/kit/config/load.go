@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -91,13 +92,30 @@ func (l *loader) parse(about string, args []string, cfg any) error {
 	if err != nil {
 		return fmt.Errorf("config: %T: %w", cfg, err)
 	}
-	ctx, err := parser.Parse(args)
+	ctx, err := parser.Parse(joinNegative(args))
 	if err != nil {
 		return l.explain(err)
 	}
 	l.given(ctx)
 	return nil
 }
+
+// joinNegative writes "--keep -5m" as "--keep=-5m": kong takes what begins with a dash for a flag, and says so instead of
+// what is wrong with the value. No flag begins with a digit.
+func joinNegative(args []string) []string {
+	var joined []string
+	for _, arg := range args {
+		last := len(joined) - 1
+		if last >= 0 && strings.HasPrefix(joined[last], "--") && len(joined[last]) > 2 && !strings.Contains(joined[last], "=") && negative.MatchString(arg) {
+			joined[last] += "=" + arg
+			continue
+		}
+		joined = append(joined, arg)
+	}
+	return joined
+}
+
+var negative = regexp.MustCompile(`^-\.?[0-9]`)
 
 // Exit ends the process as the error of Load demands: status 0 after help and
 // version, else 2 with the error on standard error.

@@ -7,6 +7,7 @@ package copying
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -35,31 +36,36 @@ func New(nc *nats.Conn, subjects contract.Subjects) *Watch {
 	return &Watch{nc: nc, subjects: subjects}
 }
 
-// Lag is for how long the oldest post that is not copied has waited, by JetStream's clocks; 0 if there is none. It is told
-// when the main stream was made, and what the posts stream is like now.
+// Lag is how many posts are not copied, and for how long the oldest of them has waited, by JetStream's clocks; 0 and 0 if
+// there is none. It is told when the main stream was made, and what the posts stream is like now.
 //
-// JetStream's own figure, the number of messages that a source lags behind, leaves out the one that cannot be copied.
-func (w *Watch) Lag(ctx context.Context, made time.Time, posts *jetstream.StreamInfo) (time.Duration, error) {
+// JetStream's own figure, the number of messages that a source lags behind, leaves out the one that cannot be copied, and
+// stays as it was when copying has stopped.
+func (w *Watch) Lag(ctx context.Context, made time.Time, posts *jetstream.StreamInfo) (uint64, time.Duration, error) {
 	source, err := w.copied(ctx, made, posts)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	main := w.subjects.Names().Stream
-	waiting, err := w.get(ctx, main, fmt.Sprintf(`{"seq":%d,"next_by_subj":%q}`, source+1, w.subjects.AllOf(contract.Post)))
+	// A batch, though of one, says how many follow it.
+	waiting, err := w.get(ctx, main, fmt.Sprintf(`{"seq":%d,"next_by_subj":%q,"batch":1}`, source+1, w.subjects.AllOf(contract.Post)))
 	if err != nil || waiting == nil {
-		return 0, err
+		return 0, 0, err
 	}
-	stored, err := contract.ParseStored(contract.Header(waiting.Header))
+	h := contract.Header(waiting.Header)
+	stored, err := contract.ParseStored(h)
 	if err != nil {
-		return 0, fmt.Errorf("stream %s: %w", main, err)
+		return 0, 0, fmt.Errorf("stream %s: %w", main, err)
 	}
-	if posts.State.Msgs == 0 && posts.State.LastSeq > 0 && Behind(posts) == 0 {
-		return 0, nil // it was copied, and has aged out of the posts stream
+	lag := posts.TimeStamp.Sub(stored.Time)
+	if lag <= 0 || posts.State.Msgs == 0 && posts.State.LastSeq > 0 && Behind(posts) == 0 {
+		return 0, 0, nil // it has just come; or it was copied, and has aged out of the posts stream
 	}
-	return max(0, posts.TimeStamp.Sub(stored.Time)), nil
+	more, _ := strconv.ParseUint(contract.Last(h, "Nats-Num-Pending"), 10, 64)
+	return more + 1, lag, nil
 }
 
-// Behind is JetStream's figure: messages that are not copied, but for one that cannot be.
+// Behind is JetStream's figure: messages that are not copied, as far as it knows.
 func Behind(info *jetstream.StreamInfo) (n uint64) {
 	for _, s := range info.Sources {
 		n += s.Lag

@@ -39,7 +39,7 @@ func TestLagIsOfTheMainStreamOfToday(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lag, err := w.Lag(t.Context(), made, posts.CachedInfo())
+		_, lag, err := w.Lag(t.Context(), made, posts.CachedInfo())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,5 +85,39 @@ func TestLagIsOfTheMainStreamOfToday(t *testing.T) {
 	caughtUp()
 	if posts, err := js.Stream(t.Context(), "NATTER_POSTS"); err != nil || posts.CachedInfo().State.Msgs != 4 {
 		t.Errorf("not all posts are there: %v", err)
+	}
+}
+
+// TestAllThatWaitIsCounted is about a posts stream into which nothing is copied, and of which JetStream says nothing.
+func TestAllThatWaitIsCounted(t *testing.T) {
+	nc := natstest.Run(t).Connect(t)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s contract.Subjects
+	main, err := provision.Main(t.Context(), js, s, time.Hour, time.Minute, provision.Storage{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	posts, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "NATTER_POSTS", Subjects: []string{"elsewhere"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := New(nc, s)
+	for n := range uint64(4) {
+		info, err := posts.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiting, lag, err := w.Lag(t.Context(), main.CachedInfo().Created, info)
+		if err != nil || waiting != n || (lag > 0) != (n > 0) || Behind(info) != 0 {
+			t.Errorf("%d wait for %s, %d of them by JetStream's figure (%v); want %d", waiting, lag, Behind(info), err, n)
+		}
+		for _, subject := range []string{"natter.post._.all", "natter.emit._.all"} {
+			if _, err := js.Publish(t.Context(), subject, []byte(`["x"]`)); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }

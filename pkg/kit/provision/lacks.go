@@ -144,13 +144,23 @@ func showRePublish(r *jetstream.RePublish) string {
 	return fmt.Sprintf("%s to %s, headers only: %t", r.Source, r.Destination, r.HeadersOnly)
 }
 
+// stated are the limits that Natter does not have unless somebody states them, with what sets them.
+var stated = map[string]string{"max_bytes": "--max-bytes", "max_msg_size": "--max-msg-size"}
+
 // tellLarger says where a stream has more than the settings say, which stays so.
 func tellLarger(st Storage, have, want jetstream.StreamConfig) {
 	owner := newOwner(have, want)
 	for _, l := range limits {
-		if is, n := l.of(&have), l.of(&want); n > 0 && compare(is, n) > 0 && !owner.decided[l.setting] {
-			st.log().Info("a stream has more than the settings say, and keeps it; an operator can lower it: nats stream edit", "stream", have.Name,
-				"setting", l.setting, "is", l.show(is), "wanted", l.show(n))
+		is, n := l.of(&have), l.of(&want)
+		if n <= 0 || compare(is, n) <= 0 || owner.decided[l.setting] {
+			continue
 		}
+		args := []any{"stream", have.Name, "setting", l.setting, "is", l.show(is), "wanted", l.show(n)}
+		if option, ok := stated[l.setting]; ok {
+			st.log().Warn("a limit of the settings has no effect: a stream that is there has more, and keeps it until an operator lowers it",
+				append(args, "remedy", fmt.Sprintf("nats stream edit %s %s %d", have.Name, option, n))...)
+			continue
+		}
+		st.log().Info("a stream has more than the settings say, and keeps it; an operator can lower it: nats stream edit", args...)
 	}
 }

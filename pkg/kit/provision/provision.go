@@ -174,6 +174,11 @@ func Repeat[T any](ctx context.Context, ask func(context.Context) (T, error)) (r
 // oldestServer is the first release of nats-server that has all that Natter asks for.
 const oldestServer = "2.15"
 
+// Explain adds to an error of JetStream what to do, as the errors of this package have it.
+func Explain(js jetstream.JetStream, err error) error {
+	return explain(err, js.Conn().ConnectedServerVersion())
+}
+
 // explain adds what to do to the errors that a new deployment meets first. server is the version of the
 // nats-server that was asked, "" if it is not known.
 func explain(err error, server string) error {

@@ -88,6 +88,9 @@ func upgrade(ctx context.Context, js jetstream.JetStream, st Storage, want jetst
 			return nil, err
 		}
 		refused = append(refused, failed...)
+		if have.Replicas <= 1 && len(have.Sources) > 0 && raised(changes, failed) {
+			spread(ctx, js, st, want.Name)
+		}
 		select {
 		case <-time.After(lookAgain + rand.N(lookAgain)):
 		case <-ctx.Done():
@@ -129,6 +132,11 @@ func apply(ctx context.Context, js jetstream.JetStream, st Storage, have jetstre
 		}
 	}
 	return refused, nil
+}
+
+// raised says whether a stream was given more copies.
+func raised(changes []change, refused []string) bool {
+	return !slices.Contains(refused, replicas) && slices.ContainsFunc(changes, func(c change) bool { return c.setting == replicas })
 }
 
 func update(ctx context.Context, js jetstream.JetStream, st Storage, have *jetstream.StreamConfig, changes []change) error {

@@ -86,6 +86,11 @@ func TestLimitsAreRaisedAndNeverLowered(t *testing.T) {
 				t.Errorf("%s is not in the log: %s", line, got)
 			}
 		}
+		for _, remedy := range []string{"nats stream edit NATTER --max-bytes 524288", "nats stream edit NATTER --max-msg-size 4096"} {
+			if !strings.Contains(got, `remedy="`+remedy+`"`) || strings.Count(got, "level=WARN") != 2 {
+				t.Errorf("%s is not in the log, or not alone: %s", remedy, got)
+			}
+		}
 	}
 	// And one with more in every respect.
 	more := j.storage(1)

@@ -21,6 +21,9 @@ func (s *Service) ensureAdmin(ctx context.Context, store *accounts.Store, hasher
 		return err
 	}
 	if len(all) > 0 && !s.cfg.ResetAdmin {
+		if s.cfg.AdminPassword != "" {
+			s.log.Info("adminPassword is not used: it is for the first start, and there are accounts; to give it to the user now, start once with resetAdmin too", "name", firstAdmin)
+		}
 		return nil
 	}
 	password := s.cfg.AdminPassword.Reveal()

@@ -39,6 +39,7 @@ type Service struct {
 	cfg          Config
 	subjects     contract.Subjects
 	log          *slog.Logger
+	quiet        natsconn.Quiet
 	health       *health.Server
 	onFirstAdmin func(name, password string)
 	natsOptions  []nats.Option
@@ -55,9 +56,10 @@ func New(cfg Config, log *slog.Logger, opts ...Option) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		cfg: cfg, subjects: subjects, log: log.With("service", Name),
+		cfg: cfg, subjects: subjects,
 		onFirstAdmin: func(string, string) {}, ready: make(chan struct{}),
 	}
+	s.log = s.quiet.Log(log.With("service", Name))
 	for _, opt := range opts {
 		opt(s)
 	}
@@ -105,6 +107,7 @@ func (s *Service) serve(ctx context.Context) error {
 		return err
 	}
 	defer nc.Close()
+	s.quiet.Watch(nc)
 	s.health.SetCheck("nats", natsconn.Check(nc))
 
 	p, err := s.prepare(ctx, nc)

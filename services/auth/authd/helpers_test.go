@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -36,6 +37,7 @@ func defaults(t *testing.T, args ...string) Config {
 type instance struct {
 	*Service
 	t    *testing.T
+	log  *logbook
 	once sync.Once
 	end  context.CancelFunc
 	done chan error
@@ -44,15 +46,34 @@ type instance struct {
 // launch starts an instance without waiting for it.
 func launch(t *testing.T, cfg Config, opts ...Option) *instance {
 	t.Helper()
-	s, err := New(cfg, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})), opts...)
+	log := &logbook{}
+	s, err := New(cfg, slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), log), &slog.HandlerOptions{Level: slog.LevelDebug})), opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	i := &instance{Service: s, t: t, end: cancel, done: make(chan error, 1)}
+	i := &instance{Service: s, t: t, log: log, end: cancel, done: make(chan error, 1)}
 	go func() { i.done <- s.Run(ctx) }()
 	t.Cleanup(i.stop)
 	return i
+}
+
+// logbook is what an instance has logged.
+type logbook struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // stop ends the instance and waits for its end.

@@ -143,7 +143,10 @@ func TestRestartKeepsKeyAndAccounts(t *testing.T) {
 	token := c.signIn("admin", password).Token
 	before.stop()
 	server.Restart()
-	launch(t, defaults(t, "--nats-url="+server.URL(), "--admin-password="+adminPassword), first.option()).awaitReady()
+	after := launch(t, defaults(t, "--nats-url="+server.URL(), "--admin-password="+adminPassword), first.option()).awaitReady()
+	if said := after.log.String(); !strings.Contains(said, "adminPassword is not used") || strings.Contains(said, adminPassword) {
+		t.Errorf("of the setting that changes nothing it says: %s", said)
+	}
 	c.retry("the middleware", func() error { _, err := c.enter(`{}`, time.Second); return err })
 	if a := c.mustEnter(token); !a.OK {
 		t.Errorf("the token of before: %+v", a)

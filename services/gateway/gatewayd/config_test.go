@@ -90,7 +90,7 @@ func TestMistakesNameTheSettingAsItWasWritten(t *testing.T) {
 		{flag: "--nochat", want: `unknown flag --nochat, did you mean "--no-chat"?`},
 		{yaml: "adapter: redis", want: "FILE:1: unknown setting adapter: NATS is in its place; there is nothing to choose"},
 		{yaml: "wsEngine: ws", want: "FILE:1: unknown setting wsEngine: only for a server inside a Node process"},
-		{yaml: "connectionStateRecovery:\n  skipMiddlewares: true", want: "FILE:2: unknown setting connectionStateRecovery.skipMiddlewares: middlewares always run again: who was blocked meanwhile stays out"},
+		{yaml: "connectionStateRecovery:\n  skipMiddlewares: true", want: "FILE:2: unknown setting connectionStateRecovery.skipMiddlewares: middlewares always run again: whom one refuses by then, such as a deleted account, stays out"},
 		{yaml: "cookie: {name: io, priority: high}", want: "FILE:1: unknown setting cookie.priority: not here: cookie.maxAge says when it ends"},
 		{yaml: "cors: {orgin: '*'}", want: "FILE:1: unknown setting cors.orgin: did you mean cors.origin?"},
 		{yaml: "namespaces:\n  /game:\n    events:\n      \"my move\":\n        args: 1\n        action: fly", want: `namespaces: namespace /game: events: "my move": action: "fly" is none of`},

@@ -67,6 +67,7 @@ type Service struct {
 	id          string
 	subjects    contract.Subjects
 	log         *slog.Logger
+	quiet       natsconn.Quiet
 	health      *health.Server
 	natsOptions []nats.Option
 	mounted     bool                  // there is no listener: see WithoutListener
@@ -91,7 +92,7 @@ func New(cfg Config, log *slog.Logger, opts ...Option) (*Service, error) {
 	if log == nil {
 		log = slog.Default()
 	}
-	s.log = log.With("service", Name, "gateway", s.id)
+	s.log = s.quiet.Log(log.With("service", Name, "gateway", s.id))
 	for _, opt := range opts {
 		opt(s)
 	}
@@ -167,6 +168,7 @@ func (s *Service) serve(ctx context.Context) error {
 		return err
 	}
 	defer nc.Close()
+	s.quiet.Watch(nc)
 	s.health.SetCheck("nats", natsconn.Check(nc))
 
 	p, err := s.assemble(nc)

@@ -122,7 +122,7 @@ func (s Settings) perMessageDeflate() int {
 func (Settings) Elsewhere() []config.Elsewhere {
 	return []config.Elsewhere{
 		{Names: []string{"adapter"}, Why: "NATS is in its place; there is nothing to choose"},
-		{Names: []string{"connectionStateRecovery.skipMiddlewares"}, Why: "middlewares always run again: who was blocked meanwhile stays out"},
+		{Names: []string{"connectionStateRecovery.skipMiddlewares"}, Why: "middlewares always run again: whom one refuses by then, such as a deleted account, stays out"},
 		{Names: []string{"cleanupEmptyChildNamespaces"}, Why: "always so: a namespace of a pattern that nobody is in costs a gateway nothing"},
 		{Names: []string{"wsEngine", "initialPacket", "destroyUpgrade", "destroyUpgradeTimeout", "cors.preflightContinue"}, Why: "only for a server inside a Node process"},
 		{Names: []string{"cookie.expires", "cookie.priority", "cookie.encode"}, Why: "not here: `cookie.maxAge` says when it ends, and a session id needs no encoding"},

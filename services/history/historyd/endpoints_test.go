@@ -198,6 +198,10 @@ func TestUnreadAndRead(t *testing.T) {
 	if n, _, err := device.Pending(); err != nil || n != 0 {
 		t.Errorf("%d more were said", n)
 	}
+	f.remove("u1")
+	f.factsDone()
+	f.request("read", `{"namespace":"/","room":"red","user":"u1","id":"`+ids[4]+`"}`, `"conflict"`, "the user is deleted")
+	f.request("unread", `{"namespace":"/","user":"u1","rooms":["red"]}`, `{"ok":true,"rooms":[{"room":"red","unread":5}]}`)
 }
 
 func TestExportAndErasure(t *testing.T) {
@@ -217,8 +221,10 @@ func TestExportAndErasure(t *testing.T) {
 	f.request("export", `{"user":"u1","after":"`+f.id(3)+`"}`, `"event":["m","three"]`, `"namespace":"/admin"`, f.id(three.Sequence), `"more":false,"reads":[{"namespace":"/","room":"red","read":"`+one+`"}]}`)
 	f.request("export", `{"user":""}`, `"invalid"`)
 
-	f.request("erase", `{"user":"u1"}`, `{"ok":true,"erased":3}`)
-	f.request("erase", `{"user":"u1"}`, `{"ok":true,"erased":0}`)
+	f.request("erase", `{"user":"u1"}`, `{"ok":true,"erased":3,"known":true}`)
+	f.request("erase", `{"user":"u1"}`, `{"ok":true,"erased":0,"known":true}`)
+	f.request("erase", `{"user":"U1"}`, `{"ok":true,"erased":0,"known":false}`)
+	f.request("erase", `{"user":"U1"}`, `{"ok":true,"erased":0,"known":false}`)
 	if left := f.request("export", `{"user":"u1"}`, `"redacted":true`, `"more":false}`); strings.Contains(left, "won") || strings.Contains(left, "one") || strings.Contains(left, "Name of u1") {
 		t.Errorf("after erasure: %s", left)
 	}

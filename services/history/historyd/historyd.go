@@ -42,6 +42,7 @@ const (
 type Service struct {
 	cfg    Config
 	log    *slog.Logger
+	quiet  *natsconn.Quiet
 	nats   []nats.Option
 	health *health.Server
 	ingest *ingest.Metrics
@@ -58,10 +59,11 @@ func New(cfg Config, log *slog.Logger, options ...nats.Option) (*Service, error)
 	if err := errors.Join(cfg.NATS.Validate(), cfg.Validate()); err != nil {
 		return nil, fmt.Errorf("history: %w", err)
 	}
-	log = log.With("service", Name)
+	quiet := new(natsconn.Quiet)
+	log = quiet.Log(log.With("service", Name))
 	h := health.New(cfg.Health, log)
 	return &Service{
-		cfg: cfg, log: log, nats: options, health: h,
+		cfg: cfg, log: log, quiet: quiet, nats: options, health: h,
 		ingest: ingest.NewMetrics(h.Registry()), query: query.NewMetrics(h.Registry()), redact: redact.NewMetrics(h.Registry()),
 		sweep: sweep.NewMetrics(h.Registry()),
 	}, nil
@@ -98,6 +100,7 @@ func (s *Service) serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer nc.Close()
+	s.quiet.Watch(nc)
 	s.health.SetCheck("nats", natsconn.Check(nc))
 
 	js, err := jetstream.New(nc)
@@ -130,15 +133,25 @@ func (s *Service) serve(ctx context.Context) (err error) {
 		return err
 	}
 	sweeper := &sweep.Sweeper{Store: store, Rules: rules, Log: s.log, Metrics: s.sweep, Every: s.sweepEvery}
-	answers := query.New(nc, store, query.Options{
-		Subjects: subjects, Log: s.log, Metrics: s.query,
-		Changed: redactor.Poke, Cut: redactor.Cut, Lag: ingester.Lag, Last: ingester.Last, Problem: ingester.Check, Settled: ingester.Settled,
-	})
+	work := func(ctx context.Context) error {
+		answers := query.New(nc, store, query.Options{
+			Subjects: subjects, Log: s.log, Metrics: s.query,
+			Changed: redactor.Poke, Cut: redactor.Cut, Lag: ingester.Lag, Last: ingester.Last, Problem: ingester.Check, Settled: ingester.Settled,
+			Largest: ingester.Largest, Expects: ingester.Expects,
+		})
+		g := run.Group{Log: s.log}
+		g.Add(run.Component{Name: "redact", Run: redactor.Run})
+		g.Add(run.Component{Name: "sweep", Run: sweeper.Run})
+		g.Add(run.Component{Name: "ingest", Run: ingester.Run})
+		g.Add(run.Component{Name: "query", Run: answers.Run})
+		return g.Run(ctx)
+	}
+	owner := &owner{js: js, names: subjects.Names(), database: store.ID(), claim: redactor.Claim, log: s.log}
+	owner.stands(errOwnerUnknown)
+	s.health.SetCheck("queue", owner.check)
 	g := run.Group{Log: s.log}
-	g.Add(run.Component{Name: "redact", Run: redactor.Run})
-	g.Add(run.Component{Name: "sweep", Run: sweeper.Run})
-	g.Add(run.Component{Name: "ingest", Run: ingester.Run})
-	g.Add(run.Component{Name: "query", Run: answers.Run})
+	g.Add(run.Component{Name: "lag", Run: ingester.WatchLag})
+	g.Add(run.Component{Name: "owner", Run: func(ctx context.Context) error { return owner.run(ctx, work) }})
 	err = g.Run(ctx)
 	if ferr := nc.FlushTimeout(flushWait); ferr != nil {
 		s.log.Warn("the last acknowledgements may be lost; those messages are delivered again, which changes nothing", "error", ferr)

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/socketio"
 )
 
 // hostile is a post that somebody makes who means no good, or knows no better.
@@ -20,6 +21,9 @@ type hostile struct {
 }
 
 const room = "natter.post._.room.red"
+
+// nested is so many arrays in each other.
+func nested(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 
 // wide is in a namespace with a long name: with thousands of rooms, the names of its places alone are over the 1 MB
 // that PostgreSQL takes in its index of words.
@@ -51,7 +55,8 @@ func hostilePosts() []hostile {
 		{"an overlong NUL", room, "[\"m\",\"\xc0\x80\"]", nil, "skipped"},
 		{"a lone surrogate", room, `["lone","\ud800 word \udc00","\ud83d\ude00"]`, nil, "stored"},
 		{"a lone surrogate in the event's name", room, `["\ud800"]`, nil, "stored"},
-		{"9,000 arrays in each other", room, `["deep",` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `]`, nil, "stored"},
+		{"as many arrays in each other as clients take", room, `["deep",` + nested(socketio.MaxDepth-1) + `]`, nil, "stored"},
+		{"an array more", room, `["m",` + nested(socketio.MaxDepth) + `]`, nil, "skipped"},
 		{"200,000 arrays in each other", room, `["m",` + strings.Repeat("[", 200_000) + strings.Repeat("]", 200_000) + `]`, nil, "skipped"},
 		{"arrays that do not end", room, `["m",` + strings.Repeat("[", 200_000), nil, "skipped"},
 		{"huge numbers", room, `["numbers",1e999999999,-1e-999999999,` + strings.Repeat("9", 5000) + `]`, nil, "stored"},

@@ -112,7 +112,7 @@ func TestPostgresGoesAwayAndComesBack(t *testing.T) {
 // TestInstancesShareTheWork has three instances on one database, one of which stops in between.
 func TestInstancesShareTheWork(t *testing.T) {
 	f := newFixture(t)
-	f.cfg.Batch = 8
+	f.cfg.Database, f.cfg.Batch = pgtest.New(t), 8 // an SQLite file is for one
 	const n = 300
 	stored := 0.0
 	first := f.start()
@@ -149,31 +149,4 @@ func TestInstancesShareTheWork(t *testing.T) {
 	if next != 0 || stored != n {
 		t.Errorf("%d messages were never met, %v were stored; want 0 and %d", next, stored, n)
 	}
-}
-
-// TestAnotherDatabaseIsRefused starts an instance with a database of its own beside another, whose posts it would take.
-func TestAnotherDatabaseIsRefused(t *testing.T) {
-	f := newFixture(t)
-	f.start()
-	f.say(contract.To("red"), `["m",1]`)
-	f.awaitRoom("red", 1)
-	f.settled()
-	f.stop()
-	own := f.cfg.Database
-	f.cfg.Database = newDatabase(t)
-	s := f.start()
-	f.until("a log line", func() error {
-		return f.log.has("history stands still", "the queue of another database", "nats consumer rm NATTER_POSTS history")
-	})
-	f.say(contract.To("red"), `["m",2]`)
-	if r := s.Health().Report(f.ctx()); r.Ready {
-		t.Errorf("ready: %+v", r)
-	}
-	if page := f.page("red", "", 10); len(page.Messages) != 0 {
-		t.Errorf("%d messages in the other database", len(page.Messages))
-	}
-	f.stop()
-	f.cfg.Database = own
-	f.start()
-	f.awaitRoom("red", 2)
 }

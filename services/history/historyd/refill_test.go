@@ -2,7 +2,6 @@ package historyd
 
 import (
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -23,7 +22,7 @@ func TestWhatWasTakenOutStaysOutOfADatabaseFilledAnew(t *testing.T) {
 	f.say(contract.To("red"), `["m","red","`+gone+` of the deleted"]`, by("u3")...)
 	kept := f.id(f.say(contract.To("red"), `["m","red","kept"]`, by("u2")...).Sequence)
 	f.settled()
-	f.request("erase", `{"user":"u1"}`, `{"ok":true,"erased":1}`)
+	f.request("erase", `{"user":"u1"}`, `{"ok":true,"erased":1,"known":true}`)
 	f.remove("u3")
 	for _, id := range deleted {
 		f.request("delete", `{"namespace":"/","room":"red","id":"`+id+`","user":"u2"}`, `{"ok":true}`)
@@ -77,39 +76,6 @@ func (f *fixture) awaitFacts(n uint64) {
 		}
 		return err
 	})
-}
-
-// TestPostsWaitForTheFacts has another database own the facts at first.
-func TestPostsWaitForTheFacts(t *testing.T) {
-	f := newFixture(t)
-	f.start()
-	f.say(contract.To("red"), `["m","red","`+gone+`"]`, by("u1")...)
-	f.settled()
-	f.request("erase", `{"user":"u1"}`, `{"ok":true,"erased":1}`)
-	f.awaitFacts(1)
-	f.stop()
-	f.cfg.Database = newDatabase(t)
-	if err := f.js.DeleteConsumer(f.ctx(), "NATTER_POSTS", "history"); err != nil {
-		t.Fatal(err)
-	}
-	f.start()
-	f.page("red", "", 1) // it answers
-	f.until("a log line", func() error { return f.log.has("NATTER_EVENTS", "it is the queue of another database") })
-	f.until("the problem", func() error {
-		if stats := f.request("stats", ""); !strings.Contains(stats, `"problem":"the facts`) {
-			return errors.New(stats)
-		}
-		return nil
-	})
-	if page := f.page("red", "", 1); len(page.Messages) != 0 {
-		t.Errorf("stored before the facts were known: %+v", page)
-	}
-	if err := f.js.DeleteConsumer(f.ctx(), "NATTER_EVENTS", "history"); err != nil {
-		t.Fatal(err)
-	}
-	if page := f.awaitRoom("red", 1); !page.Messages[0].Redacted {
-		t.Errorf("%+v", page)
-	}
 }
 
 // TestTheFactsOfAnEarlierVersionAreHeardOn has a consumer that hears of deleted users only.

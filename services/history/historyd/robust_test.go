@@ -3,11 +3,11 @@ package historyd
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +15,7 @@ import (
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/config"
 	"github.com/natter-io/natter/pkg/kit/health"
+	"github.com/natter-io/natter/services/history/internal/sqlite"
 )
 
 func TestPostsWaitWhileTheServiceIsDown(t *testing.T) {
@@ -81,33 +82,13 @@ func TestALockedDatabaseIsWaitedFor(t *testing.T) {
 	s := f.start()
 	f.say(contract.To("red"), `["m",1]`)
 	f.awaitRoom("red", 1)
-	driver, begin := "sqlite", []string{"BEGIN IMMEDIATE"}
-	if kind == "postgres" {
-		driver, begin = "pgx", []string{"BEGIN", "LOCK TABLE messages IN SHARE MODE"}
-	}
-	other, err := sql.Open(driver, f.cfg.Database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	lock, err := other.Conn(f.ctx())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Close()
-	for _, statement := range begin {
-		if _, err := lock.ExecContext(f.ctx(), statement); err != nil {
-			t.Fatal(err)
-		}
-	}
+	release := f.lock()
 	f.say(contract.To("red"), `["m",2]`)
 	f.until("a log line on the lock", func() error { return f.log.has("history stands still", "store 1 messages", "retry=") })
 	if n := len(f.page("red", "", 10).Messages); n != 1 {
 		t.Errorf("%d messages while locked; want 1", n)
 	}
-	if _, err := lock.ExecContext(f.ctx(), "ROLLBACK"); err != nil {
-		t.Fatal(err)
-	}
+	release()
 	f.awaitRoom("red", 2)
 	f.settled()
 	if n := metric(t, s, "store_failures_total"); n < 1 {
@@ -199,6 +180,10 @@ func TestSettings(t *testing.T) {
 	if err := config.Load("natter-history", "x", nil, &cfg, config.Environ(nil)); err != nil || cfg.PostsAge != 30*24*time.Hour || cfg.Sync != "full" {
 		t.Errorf("defaults: %+v, %v", cfg, err)
 	}
+	if err := config.Load("natter-history", "x", []string{"--keep", "-5m"}, &cfg, config.Environ(nil)); err == nil || !strings.Contains(err.Error(), "keep: -5m0s is negative: 0s keeps messages for ever (--keep)") {
+		t.Errorf("a negative age: %v", err)
+	}
+	cfg.Keep = 0
 	for want, change := range map[string]func(*Config){
 		"prefix":                func(c *Config) { c.Prefix = "a.b" },
 		"database":              func(c *Config) { c.Database = "" },
@@ -239,4 +224,22 @@ func TestAnUnusableDatabaseEndsTheService(t *testing.T) {
 	if err := s.Run(ctx); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Run: %v; want an error that names the database", err)
 	}
+}
+
+// TestASecondInstanceOnAnSQLiteFileEnds starts it beside another, which goes on.
+func TestASecondInstanceOnAnSQLiteFileEnds(t *testing.T) {
+	f := newFixture(t)
+	f.cfg.Database = filepath.Join(t.TempDir(), "history.db")
+	f.start()
+	f.say(contract.To("red"), `["m",1]`)
+	f.awaitRoom("red", 1)
+	second, err := New(f.cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Run(f.ctx()); !errors.Is(err, sqlite.ErrInUse) || !strings.Contains(err.Error(), f.cfg.Database) {
+		t.Errorf("Run: %v; want an error that names the file", err)
+	}
+	f.say(contract.To("red"), `["m",2]`)
+	f.awaitRoom("red", 2)
 }

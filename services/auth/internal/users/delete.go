@@ -115,13 +115,19 @@ func Namespaces(ctx context.Context, js jetstream.JetStream, s contract.Subjects
 	return names, nil
 }
 
+var errUnread = errors.New("not readable now")
+
 // Run completes deletions until the context ends: those that were interrupted, and each once more when it has
 // settled. It goes on over failures, which it logs.
 func (u *Users) Run(ctx context.Context) error {
 	tick := time.NewTicker(u.interval)
 	defer tick.Stop()
 	for {
-		if err := u.complete(ctx); err != nil && ctx.Err() == nil {
+		switch err := u.complete(ctx); {
+		case err == nil || ctx.Err() != nil:
+		case errors.Is(err, errUnread):
+			u.log.Warn("cannot tell whether a deletion was interrupted; looking again", "error", err)
+		default:
 			u.log.Warn("deletions are not complete yet; they are tried again", "error", err)
 		}
 		select {
@@ -138,7 +144,7 @@ func (u *Users) complete(ctx context.Context) error {
 	defer cancel()
 	log, _, err := u.store.Deletions(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errUnread, err)
 	}
 	var errs []error
 	for _, d := range log {

@@ -82,6 +82,7 @@ type Bridge struct {
 	replies  *replies // to events and questions of clients
 	stores   *replies // to posts, which a flood of questions must not stop
 	outbox   *outbox
+	changes  *changes
 	copies   *copies
 	sessions *sessions
 	packets  packets
@@ -150,12 +151,13 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 	b.replies = newReplies(nc, opts)
 	b.stores = newReplies(nc, opts)
 	b.outbox = newOutbox(b)
-	b.copies = newCopies(nc, js, b.epoch, opts)
+	b.changes = newChanges(b)
+	b.gateways = newGateways(opts)
+	b.copies = newCopies(nc, js, b.epoch, b.gateways.renewed, opts)
 	b.sessions = newSessions(b)
 	b.turns = newTurns(b)
 	b.fence = newFence(nc, opts)
 	b.tail = newTail(nc, opts)
-	b.gateways = newGateways(opts)
 	b.takers = newTakers(nc, opts, b.gateways.count)
 	b.spaces = newNamespaces(opts, &patterns{nc: nc, subjects: opts.Subjects, live: b.live, volatile: b.volatile, subs: make(map[string][]*nats.Subscription)})
 	b.spaces.reordered = b.closeUntaken

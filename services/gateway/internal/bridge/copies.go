@@ -29,7 +29,9 @@ type copies struct {
 	js    jetstream.JetStream
 	watch *copying.Watch
 	epoch *epoch
-	posts string // what the subjects of posts begin with
+	// stored is when JetStream stored something of this gateway's last.
+	stored func() time.Time
+	posts  string // what the subjects of posts begin with
 
 	every time.Duration // between two looks
 	late  time.Duration // a post that waits for so long for its copy is late
@@ -45,6 +47,7 @@ type copies struct {
 	calm    int       // looks in a row at which nothing was late
 	held    bool      // the main stream keeps everything, as far as this gateway knows
 	told    bool      // it is in the log that posts are late
+	still   still
 }
 
 // errNotCopied says why a message is held.
@@ -61,8 +64,8 @@ const (
 	holdLooks = 30
 )
 
-func newCopies(nc *nats.Conn, js jetstream.JetStream, e *epoch, opts Options) *copies {
-	c := &copies{opts: opts, js: js, watch: copying.New(nc, opts.Subjects), epoch: e, posts: strings.TrimSuffix(opts.Subjects.AllOf(contract.Post), ">"), every: copiesEvery, late: copiesLate, most: copiesMost}
+func newCopies(nc *nats.Conn, js jetstream.JetStream, e *epoch, stored func() time.Time, opts Options) *copies {
+	c := &copies{opts: opts, js: js, watch: copying.New(nc, opts.Subjects), epoch: e, stored: stored, posts: strings.TrimSuffix(opts.Subjects.AllOf(contract.Post), ">"), every: copiesEvery, late: copiesLate, most: copiesMost}
 	// All must be over before what is late has aged out.
 	if age := opts.StreamAge; age > 0 {
 		c.late = min(c.late, age/4)
@@ -105,15 +108,20 @@ func (c *copies) run(ctx context.Context) {
 			c.unknown = time.Time{}
 			continue
 		}
-		lag, err := c.lag(ctx)
-		if ctx.Err() == nil {
-			c.judge(ctx, lag, err)
+		posts, lag, err := c.lag(ctx)
+		if ctx.Err() != nil {
+			return
 		}
+		if err == nil {
+			c.resume(ctx, posts, lag)
+		}
+		c.judge(ctx, posts, lag, err)
 	}
 }
 
-// judge acts on what a look has shown: for how long the oldest post has waited for its copy, or that nobody can tell.
-func (c *copies) judge(ctx context.Context, lag time.Duration, err error) {
+// judge acts on what a look has shown: the posts stream, if it was seen, and for how long the oldest post has waited for its
+// copy, or that nobody can tell.
+func (c *copies) judge(ctx context.Context, posts *jetstream.StreamInfo, lag time.Duration, err error) {
 	if err == nil {
 		c.unknown = time.Time{}
 	} else {
@@ -143,8 +151,7 @@ func (c *copies) judge(ctx context.Context, lag time.Duration, err error) {
 		c.opts.Log.Warn("posts are not copied for history; the main stream keeps everything until they are", append(args, "kept", c.held)...)
 	}
 	if holding && !c.holding.Swap(true) {
-		c.opts.Log.Error("what clients post is held, and not acknowledged, until posts are copied for history again: "+
-			"give JetStream room (the limit of its account or disk), or bring back the server that has the posts stream", args...)
+		c.opts.Log.Error("what clients post is held, and not acknowledged, until posts are copied for history again", append(args, "remedy", c.remedy(posts))...)
 	}
 }
 
@@ -169,20 +176,23 @@ func (c *copies) well(ctx context.Context, lag time.Duration) {
 	c.held = false
 }
 
-// lag is for how long the oldest post that is not copied has waited; 0 if there is none.
-func (c *copies) lag(ctx context.Context) (time.Duration, error) {
+// lag is what the posts stream is like, and for how long the oldest post that is not copied has waited; 0 if there is none.
+func (c *copies) lag(ctx context.Context) (*jetstream.StreamInfo, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, max(c.every, time.Second))
 	defer cancel()
 	name := c.opts.Subjects.Names().Posts
 	stream, err := c.js.Stream(ctx, name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
+	// Without sources it is one whose copying was being set up anew by a gateway that was killed.
+	if errors.Is(err, jetstream.ErrStreamNotFound) || err == nil && len(stream.CachedInfo().Config.Sources) == 0 {
 		stream, err = provision.Posts(ctx, c.js, c.opts.Subjects, 0, c.opts.Storage)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("stream %s: %w", name, err)
+		return nil, 0, fmt.Errorf("stream %s: %w", name, err)
 	}
+	posts := stream.CachedInfo()
 	c.mu.Lock()
 	made := c.made
 	c.mu.Unlock()
-	return c.watch.Lag(ctx, made, stream.CachedInfo())
+	_, lag, err := c.watch.Lag(ctx, made, posts)
+	return posts, lag, err
 }

@@ -173,7 +173,8 @@ func TestPostsAreCopiedBeforeHistoryIsThere(t *testing.T) {
 func TestAFullAccountLosesNoPostThatWasAcknowledged(t *testing.T) {
 	t.Parallel()
 	server := natstest.Run(t, natstest.WithOptions(func(o *embed.Options) { o.MaxStore = 4 << 20 }))
-	b := running(t, server)
+	var log lines
+	b, _ := started(t, server, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	s := newSpeaker(t, server)
 	payload := fmt.Appendf(nil, `["n",%q]`, make([]byte, 10_000)) // 40 KB
 	full := time.Time{}
@@ -191,6 +192,9 @@ func TestAFullAccountLosesNoPostThatWasAcknowledged(t *testing.T) {
 	}
 	// What a client says waits.
 	until(t, "the end of patience with what is not copied", b.copies.holding.Load)
+	if log.count("level=ERROR", "what clients post is held", "give JetStream room") != 1 || log.count("set up the copying anew") > 0 {
+		t.Errorf("the log does not say what to do:\n%s", &log)
+	}
 	stored := make(chan error, 1)
 	msg := nats.NewMsg("natter.post._.all")
 	msg.Data = []byte(`["held"]`)
@@ -292,11 +296,8 @@ func TestPostsAreKeptWhileTheirStreamIsAway(t *testing.T) {
 	since := time.Now()
 	until(t, "the end of patience, and of the age", func() bool {
 		_ = s.say("natter.post._.all", []byte(`["meanwhile"]`))
-		return b.copies.holding.Load() && time.Since(since) > 2*shortAge
+		return b.copies.holding.Load() && time.Since(since) > 2*shortAge && len(s.acked) >= 100
 	})
-	if len(s.acked) < 100 {
-		t.Errorf("%d were acknowledged", len(s.acked))
-	}
 
 	away.Restart()
 	s.wantAllCopied()

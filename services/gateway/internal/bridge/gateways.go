@@ -133,6 +133,7 @@ func (g *gateways) answered(id string, at time.Time, alive bool) {
 		g.heard[id] = time.Now()
 	default:
 		delete(g.heard, id)
+		g.opts.Log.Info("another gateway is taken for gone: it has not renewed its lease and does not answer; its clients come back to others", "gone", id, "silent", time.Since(at).Round(time.Millisecond))
 	}
 }
 
@@ -142,8 +143,11 @@ type lease struct {
 	Instance string    `json:"instance"`
 }
 
-// holdAgain is when a lease that could not be renewed is tried again: an election takes long enough.
-const holdAgain = 500 * time.Millisecond
+const (
+	// holdAgain is when a lease that could not be renewed is tried again: an election takes long enough.
+	holdAgain = 500 * time.Millisecond
+	holdWarn  = 30 * time.Second // that is said once in so long
+)
 
 // hold takes or renews this gateway's lease.
 func (g *gateways) hold(ctx context.Context, leases jetstream.KeyValue) error {
@@ -163,6 +167,13 @@ func (g *gateways) hold(ctx context.Context, leases jetstream.KeyValue) error {
 	}
 	g.held = began
 	return nil
+}
+
+// renewed is when this gateway's lease was taken or renewed last.
+func (g *gateways) renewed() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.held
 }
 
 // release gives the lease back, so that nobody waits for this gateway's answers.
@@ -185,6 +196,7 @@ func (g *gateways) follow(ctx context.Context, leases jetstream.KeyValue) {
 	renew := time.NewTicker(g.opts.Lease / 3)
 	defer renew.Stop()
 	updates := watch(ctx, leases, g.opts.Log)
+	lately := rate.Sometimes{Interval: holdWarn}
 	for {
 		select {
 		case <-ctx.Done():
@@ -192,7 +204,7 @@ func (g *gateways) follow(ctx context.Context, leases jetstream.KeyValue) {
 		case <-renew.C:
 			next := g.opts.Lease / 3
 			if err := g.hold(ctx, leases); err != nil && ctx.Err() == nil {
-				g.opts.Log.Warn("the gateway's lease was not renewed", "error", err)
+				lately.Do(func() { g.opts.Log.Warn("the gateway's lease was not renewed; trying on", "error", err) })
 				next = min(next, holdAgain)
 			}
 			renew.Reset(next)

@@ -256,30 +256,6 @@ func (b *Bridge) list(namespace string, target contract.Target) ([]contract.Sock
 	return all, err
 }
 
-// History asks an endpoint of the history service.
-func (b *Bridge) History(endpoint string, question any, done func([]byte, error)) {
-	request, err := json.Marshal(question)
-	if err == nil {
-		msg := &nats.Msg{Subject: b.opts.Subjects.Endpoint(contract.History, endpoint), Data: request, Header: nats.Header{}}
-		err = b.replies.request(msg, unavailableAfter, func(reply *nats.Msg, err error) {
-			if err == nil && !json.Valid(reply.Data) {
-				err = fmt.Errorf("the history service answered %.40q", reply.Data)
-			}
-			if err != nil {
-				done(nil, err)
-				return
-			}
-			done(reply.Data, nil)
-		})
-	}
-	if errors.Is(err, nats.ErrMaxPayload) {
-		err = fmt.Errorf("%w: %w", session.ErrTooLarge, err)
-	}
-	if err != nil {
-		done(nil, err)
-	}
-}
-
 // Login passes a sign-in on to the auth service and returns its reply, JSON.
 func (b *Bridge) Login(ctx context.Context, request []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, unavailableAfter)

@@ -33,6 +33,7 @@ type waiter struct {
 
 var (
 	errNoReply = errors.New("no answer in time")
+	errEnding  = errors.New("the gateway stops")
 	errNobody  = errors.New("nobody listens")
 	errBusy    = fmt.Errorf("%w: too many answers are awaited already", session.ErrUnavailable)
 )
@@ -134,6 +135,10 @@ func (r *replies) dispatch(msg *nats.Msg) {
 
 // expire gives up those whose time is over; all of them at the zero time.
 func (r *replies) expire(now time.Time) {
+	err := errNoReply
+	if now.IsZero() {
+		err = errEnding
+	}
 	r.mu.Lock()
 	var late []func(*nats.Msg, error)
 	for id, w := range r.waiting {
@@ -144,6 +149,6 @@ func (r *replies) expire(now time.Time) {
 	}
 	r.mu.Unlock()
 	for _, done := range late {
-		done(nil, errNoReply)
+		done(nil, err)
 	}
 }

@@ -56,7 +56,7 @@ func (e *event) history() *contract.Refusal {
 		return errTooManyReplies(e.name)
 	}
 	a := e.answer
-	e.socket.client.srv.backend.History(endpoint, request, func(reply []byte, err error) {
+	done := func(reply []byte, err error) {
 		a.socket.endReply()
 		switch {
 		case errors.Is(err, ErrTooLarge):
@@ -66,7 +66,13 @@ func (e *event) history() *contract.Refusal {
 		default:
 			a.ack(json.RawMessage(reply))
 		}
-	})
+	}
+	switch backend := e.socket.client.srv.backend; e.rule.Action {
+	case contract.ActionEdit, contract.ActionDelete:
+		backend.Change(e.socket, endpoint, request, done)
+	default:
+		backend.History(endpoint, request, done)
+	}
 	return nil
 }
 

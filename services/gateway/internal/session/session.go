@@ -103,6 +103,8 @@ type Backend interface {
 	// History asks an endpoint of the history service; done is called once with the JSON of its answer or of a refusal,
 	// or with an error, which is [ErrTooLarge] if the request never can be sent.
 	History(endpoint string, request any, done func(reply []byte, err error))
+	// Change is History for what changes a message. It is asked once all is over that was to be changed for the same socket before.
+	Change(s *Socket, endpoint string, request any, done func(reply []byte, err error))
 }
 
 // Options are the limits of sessions.

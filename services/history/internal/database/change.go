@@ -1,10 +1,12 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/history/internal/record"
@@ -12,9 +14,12 @@ import (
 
 // Change edits or deletes a message, keeps what it was in its trail, and notes that the clients in all its places
 // must be told. It returns the message as it is then. The errors are those of [record.Change.Apply], or
-// [record.ErrNotFound].
+// [record.ErrNotFound], or [record.ErrDeleted].
 func (s *Store) Change(ctx context.Context, c record.Change) (m record.Message, err error) {
 	err = s.inTx(ctx, s.Exclusive, func(tx *sql.Tx) error {
+		if err := s.exists(ctx, tx, c.By.User); err != nil {
+			return err
+		}
 		m, err = scan(tx.QueryRowContext(ctx, s.sql(`SELECT `+columns+` FROM places p JOIN messages m ON m.id = p.message
 			WHERE p.namespace = ? AND p.target = ? AND p.epoch = ? AND p.sequence = ?`), c.Place.Namespace, c.Place.Target, c.ID.Epoch, c.ID.Sequence))
 		if errors.Is(err, sql.ErrNoRows) {
@@ -27,6 +32,7 @@ func (s *Store) Change(ctx context.Context, c record.Change) (m record.Message, 
 			return err
 		}
 		was := m
+		c.Time = m.ChangeTime(time.Now())
 		if err = c.Apply(&m); err != nil || string(was.Event) == string(m.Event) && was.Deleted.Equal(m.Deleted) {
 			return err
 		}
@@ -74,9 +80,13 @@ func (s *Store) replace(ctx context.Context, tx *sql.Tx, c record.Change, was, i
 	if err != nil {
 		return 0, err
 	}
-	if _, err := tx.ExecContext(ctx, s.sql(`UPDATE messages SET payload = ?, lengths = ?, edited = ?, deleted = ? WHERE id = ?`),
-		contract.JoinPayload(is.Event, is.Attachments), contract.FormatAttachments(is.Attachments), nanoseconds(is.Edited), nanoseconds(is.Deleted), is.Row); err != nil {
+	updated, err := tx.ExecContext(ctx, s.sql(`UPDATE messages SET payload = ?, lengths = ?, edited = ?, deleted = ? WHERE id = ?`),
+		contract.JoinPayload(is.Event, is.Attachments), contract.FormatAttachments(is.Attachments), nanoseconds(is.Edited), nanoseconds(is.Deleted), is.Row)
+	if err != nil {
 		return 0, err
+	}
+	if n, err := updated.RowsAffected(); err != nil || n == 0 {
+		return 0, cmp.Or(err, record.ErrNotFound)
 	}
 	if _, err := tx.ExecContext(ctx, s.sql(s.DropWords), is.Row); err != nil {
 		return 0, err

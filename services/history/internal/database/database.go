@@ -28,8 +28,9 @@ type Dialect struct {
 	Dollar bool // parameters are $1, $2, … instead of ?
 
 	// Shared and Exclusive are said at the beginning of a transaction, if not "". Those that store messages share a
-	// lock; what must see every stored message, and be seen by those that store afterwards, has it alone. Sweep
-	// keeps instances from sweeping at once. Lock is for a session, while it changes the schema.
+	// lock, as those that sweep do; what must see every stored message, and be seen by those that store afterwards, has it
+	// alone. Sweep keeps instances from sweeping at once, and is taken before Shared. Lock is for a session, while it
+	// changes the schema.
 	Shared, Exclusive, Sweep, Lock string
 
 	// PutWords begins a statement that goes on with one WordsRow or more, whose parameters are message, places, words, and
@@ -52,6 +53,8 @@ type Store struct {
 	Dialect
 	write, read *sql.DB
 	id          string
+
+	OnClose func() error // called when the database is closed, if not nil
 }
 
 // Open brings the schema up to date and returns a store that writes by one pool and reads by another, which may be
@@ -125,6 +128,9 @@ func (s *Store) Close() error {
 		errs = append(errs, s.read.Close())
 	}
 	errs = append(errs, s.write.Close()) // last: SQLite checkpoints its WAL
+	if s.OnClose != nil {
+		errs = append(errs, s.OnClose())
+	}
 	return errors.Join(errs...)
 }
 

@@ -25,7 +25,8 @@ func TestMain(m *testing.M) {
 	os.Exit(pgtest.Run(m, func() error { return goleak.Find() }))
 }
 
-// both runs a test with an empty database of each kind; again opens the same one once more.
+// both runs a test with an empty database of each kind; again opens the same one once more, unless it is
+// an SQLite file, which is for one instance: then it is the same store.
 func both(t *testing.T, test func(t *testing.T, s *database.Store, again func() *database.Store)) {
 	t.Helper()
 	for kind, open := range map[string]func(t testing.TB) func() *database.Store{"sqlite": sqliteIn, "postgres": postgresIn} {
@@ -39,9 +40,9 @@ func both(t *testing.T, test func(t *testing.T, s *database.Store, again func() 
 
 func sqliteIn(t testing.TB) func() *database.Store {
 	path := filepath.Join(t.TempDir(), "a b%20?c#d", "history.db") // made, and escaped
-	return func() *database.Store {
+	return sync.OnceValue(func() *database.Store {
 		return opened(t)(sqlite.Open(context.Background(), path, sqlite.SyncNormal))
-	}
+	})
 }
 
 func postgresIn(t testing.TB) func() *database.Store {

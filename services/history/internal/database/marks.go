@@ -11,18 +11,28 @@ import (
 )
 
 // Read notes that the user has read a place up to a message; moved is false if that was known already. Marks move
-// forwards only.
+// forwards only. It fails with [record.ErrDeleted] for a deleted user.
 func (s *Store) Read(ctx context.Context, place record.Place, user string, id record.ID) (moved bool, err error) {
-	result, err := s.write.ExecContext(ctx, s.sql(`
-		INSERT INTO marks (author, namespace, target, epoch, sequence) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (author, namespace, target) DO UPDATE SET epoch = excluded.epoch, sequence = excluded.sequence
-		WHERE (excluded.epoch, excluded.sequence) > (marks.epoch, marks.sequence)`),
-		user, place.Namespace, place.Target, id.Epoch, id.Sequence)
+	err = s.inTx(ctx, s.Shared, func(tx *sql.Tx) error {
+		if err := s.exists(ctx, tx, user); err != nil {
+			return err
+		}
+		result, err := tx.ExecContext(ctx, s.sql(`
+			INSERT INTO marks (author, namespace, target, epoch, sequence) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (author, namespace, target) DO UPDATE SET epoch = excluded.epoch, sequence = excluded.sequence
+			WHERE (excluded.epoch, excluded.sequence) > (marks.epoch, marks.sequence)`),
+			user, place.Namespace, place.Target, id.Epoch, id.Sequence)
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		moved = n > 0
+		return err
+	})
 	if err != nil {
 		return false, fmt.Errorf("note what was read: %w", err)
 	}
-	n, err := result.RowsAffected()
-	return n > 0, err
+	return moved, nil
 }
 
 // UnreadQuery counts along a range of the primary key of places, from the newest message back to the mark, until it has
@@ -69,13 +79,4 @@ func (s *Store) Marks(ctx context.Context, user string, after record.Place, each
 		}
 	}
 	return rows.Err()
-}
-
-// Newest is the id of the newest message that is stored, in any place; the zero one if there is none.
-func (s *Store) Newest(ctx context.Context) (id record.ID, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT epoch, sequence FROM messages ORDER BY epoch DESC, sequence DESC LIMIT 1`).Scan(&id.Epoch, &id.Sequence)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return id, fmt.Errorf("look up the newest message: %w", err)
-	}
-	return id, nil
 }

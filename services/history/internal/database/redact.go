@@ -16,6 +16,20 @@ import (
 // redactChunk bounds a transaction, so that storing new messages never waits long for a redaction.
 const redactChunk = 500
 
+// forGood is until when what a deleted user said is erased.
+const forGood = math.MaxInt64
+
+// exists says [record.ErrDeleted] of a user who is deleted: a request of theirs may come late. The transaction holds a lock
+// against [Store.Redact].
+func (s *Store) exists(ctx context.Context, tx *sql.Tx, user string) error {
+	var deleted bool
+	err := tx.QueryRowContext(ctx, s.sql(`SELECT EXISTS (SELECT 1 FROM erased WHERE author = ? AND until = ?)`), user, int64(forGood)).Scan(&deleted)
+	if err == nil && deleted {
+		err = record.ErrDeleted
+	}
+	return err
+}
+
 // Redact remembers that what the user said until then is erased (for good if it is the zero time: the user is
 // deleted) and takes it out, in chunks: from the messages, from their trails, and from what can be searched. It says
 // how many messages that were. Once it has returned nil, doing it again changes nothing; what is cut off before that
@@ -52,9 +66,6 @@ func (s *Store) Resume(ctx context.Context) (redacted int, err error) {
 		}
 	}
 }
-
-// forGood is until when what a deleted user said is erased.
-const forGood = math.MaxInt64
 
 func (s *Store) redact(ctx context.Context, user string, last int64, tell bool) (redacted int, err error) {
 	var from record.ID
@@ -101,7 +112,7 @@ func (s *Store) forget(ctx context.Context, tx *sql.Tx, user string, until int64
 		args []any
 	}{
 		{`INSERT INTO erased (author, until, done) VALUES (?, ?, FALSE) ON CONFLICT (author) DO UPDATE SET until = excluded.until, done = FALSE`, []any{user, until}},
-		{`UPDATE changes SET name = '' WHERE author = ? AND name <> '' AND time <= ?`, []any{user, until}},
+		{`UPDATE changes SET name = '', socket = '' WHERE author = ? AND (name <> '' OR socket <> '') AND time <= ?`, []any{user, until}},
 		{`DELETE FROM marks WHERE author = ?`, []any{user}},
 	} {
 		if _, err := tx.ExecContext(ctx, s.sql(statement.text), statement.args...); err != nil {

@@ -33,6 +33,11 @@ func (s *Store) Sweep(ctx context.Context, place record.Place, before time.Time)
 	for {
 		var old []int64
 		err := s.inTx(ctx, s.Dialect.Sweep, func(tx *sql.Tx) (err error) {
+			if s.Shared != "" { // nobody changes or redacts what is taken out
+				if _, err := tx.ExecContext(ctx, s.Shared); err != nil {
+					return err
+				}
+			}
 			if old, err = s.old(ctx, tx, place, before); err != nil {
 				return err
 			}

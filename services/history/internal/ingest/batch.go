@@ -33,7 +33,7 @@ func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg) error {
 	release()
 	holder.Wait()
 	if err != nil {
-		in.giveBack(posts)
+		in.giveBack(held)
 	}
 	return err
 }
@@ -95,9 +95,9 @@ func (in *Ingester) acknowledge(posts []post, stored, redacted int) {
 }
 
 // giveBack lets others have what is not acknowledged.
-func (in *Ingester) giveBack(posts []post) {
-	for _, p := range posts {
-		if err := p.msg.Nak(); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
+func (in *Ingester) giveBack(msgs []jetstream.Msg) {
+	for _, msg := range msgs {
+		if err := msg.Nak(); err != nil && !errors.Is(err, jetstream.ErrMsgAlreadyAckd) {
 			in.Log.Debug("cannot give a message back; it is delivered again after its ack wait", "after", in.AckWait, "error", err)
 			break // the connection is gone; the rest would say the same
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -27,7 +28,8 @@ type epochs struct {
 	store   epochStore
 	log     *slog.Logger
 	known   map[string]int64
-	current int64 // the main stream's, when last looked at; 0 if it does not exist
+	current int64        // the main stream's, when last looked at; 0 if it does not exist
+	largest atomic.Int32 // message that the main stream takes, when last looked at; 0 or less: no limit
 }
 
 type epochStore interface {
@@ -84,6 +86,7 @@ func (e *epochs) look(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", e.stream, err)
 	}
+	e.largest.Store(stream.CachedInfo().Config.MaxMsgSize)
 	created := stream.CachedInfo().Created
 	name, epoch := hash(created), created.UnixMilli()
 	if epoch == e.current {

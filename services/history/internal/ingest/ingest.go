@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,6 +66,7 @@ const (
 	firstRetry  = 250 * time.Millisecond
 	lastRetry   = 5 * time.Second
 	askMain     = 10 * time.Second // how often the main stream is looked at, for its incarnation
+	askOwner    = time.Second      // how old the answer may be to whose queue it is
 	mainMissing = 250 * time.Millisecond
 	lagEvery    = 5 * time.Second
 	instances   = 8 // that may hold a full batch each at a time
@@ -94,7 +94,7 @@ func (in *Ingester) mayStore(ctx context.Context) bool {
 // errFacts is why nothing is stored at first.
 var errFacts = errors.New("the facts of what was taken out of history are not all known yet")
 
-// Ingester runs the loop. Make it with [New], call Run once.
+// Ingester runs the loop. Make it with [New], call Run, and WatchLag beside it. Once Run has returned it may be called again.
 type Ingester struct {
 	Options
 	nc    *nats.Conn
@@ -141,6 +141,9 @@ func (in *Ingester) Check(context.Context) error {
 // Lag is how many posts wait to be stored, those included that are not in the posts stream yet, as of a few seconds ago; -1 if that is not known.
 func (in *Ingester) Lag() int64 { return in.lag.Load() }
 
+// Largest is the size of the largest message that the main stream takes, as of a few seconds ago; 0 if it has no limit.
+func (in *Ingester) Largest() int { return max(0, int(in.epoch.largest.Load())) }
+
 // stands notes why nothing can be stored; nil if it can.
 func (in *Ingester) stands(err error) {
 	if err == nil {
@@ -150,12 +153,9 @@ func (in *Ingester) stands(err error) {
 	in.problem.Store(&err)
 }
 
-// Run ingests until ctx ends; a batch that it has then is still stored. Whatever fails is logged and tried
-// again, so it returns nil only.
+// Run ingests until ctx ends, or the queue is another database's ([queue.ErrOtherDatabase]); a batch that it has at the
+// end of ctx is still stored. Whatever else fails is logged and tried again.
 func (in *Ingester) Run(ctx context.Context) error {
-	var watching sync.WaitGroup
-	watching.Go(func() { in.watchLag(ctx) })
-	defer watching.Wait()
 	wait := newBackoff(firstRetry, lastRetry)
 	for ctx.Err() == nil {
 		err := in.session(ctx, wait)
@@ -163,6 +163,9 @@ func (in *Ingester) Run(ctx context.Context) error {
 			break
 		}
 		in.stands(err)
+		if errors.Is(err, queue.ErrOtherDatabase) {
+			return err
+		}
 		delay := wait.next()
 		in.Log.Error("history stands still; posts wait in their stream", "error", err, "retry", delay)
 		sleep(ctx, delay)
@@ -185,9 +188,17 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 	in.stands(nil)
 	names := in.Subjects.Names()
 	in.Log.Info("storing what is posted", "stream", names.Posts, "from", names.Stream, "waiting", consumer.CachedInfo().NumPending)
-	looked := time.Now()
+	looked, asked := time.Now(), time.Now()
 	for ctx.Err() == nil {
 		msgs, err := pull(ctx, consumer, in.Batch)
+		// Before the batch is taken: after a while without NATS the consumer may be another's of the same name.
+		if time.Since(asked) > askOwner && ctx.Err() == nil {
+			asked = time.Now()
+			if err := queue.Check(ctx, consumer, in.store.ID()); err != nil {
+				in.giveBack(msgs)
+				return err
+			}
+		}
 		if len(msgs) > 0 {
 			if err := in.batch(ctx, msgs); err != nil {
 				return err
@@ -201,9 +212,6 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 			looked = time.Now()
 			if err := in.epoch.look(ctx); err != nil && ctx.Err() == nil {
 				in.Log.Warn("cannot look at the main stream", "error", err)
-			}
-			if _, err := queue.Check(ctx, consumer, in.store.ID()); err != nil {
-				return fmt.Errorf("consumer %s: %w", in.Subjects.Names().HistoryPosts, err)
 			}
 		}
 	}

@@ -28,8 +28,8 @@ func (in *Ingester) Last(ctx context.Context) (record.ID, error) {
 	return record.ID{Epoch: info.Created.UnixMilli(), Sequence: int64(info.State.LastSeq)}, nil
 }
 
-// watchLag measures what is waiting, also while nothing can be stored.
-func (in *Ingester) watchLag(ctx context.Context) {
+// WatchLag measures what is waiting until ctx ends, also while nothing can be stored. It returns nil.
+func (in *Ingester) WatchLag(ctx context.Context) error {
 	names := in.Subjects.Names()
 	watch := copying.New(in.nc, in.Subjects)
 	late := false
@@ -46,23 +46,23 @@ func (in *Ingester) watchLag(ctx context.Context) {
 			in.Metrics.lag.Set(float64(in.Lag()))
 		}
 	}
+	return nil
 }
 
-// behind is how many posts are not copied into their stream, at least, and for how long the oldest has waited.
+// behind is how many posts are not copied into their stream, and for how long the oldest has waited. If that cannot be found out
+// JetStream's own figure has to do, which may be too low.
 func (in *Ingester) behind(ctx context.Context, watch *copying.Watch, posts *jetstream.StreamInfo) (uint64, time.Duration) {
-	behind := copying.Behind(posts)
+	known := copying.Behind(posts)
 	ctx, cancel := context.WithTimeout(ctx, directWait)
 	defer cancel()
 	main, err := in.js.Stream(ctx, in.Subjects.Names().Stream)
 	if err != nil {
-		return behind, 0
+		return known, 0
 	}
-	lag, err := watch.Lag(ctx, main.CachedInfo().Created, posts)
+	behind, lag, err := watch.Lag(ctx, main.CachedInfo().Created, posts)
 	if err != nil {
 		in.Log.Debug("cannot tell for how long posts have waited for their copy", "error", err)
-	}
-	if lag > 0 {
-		behind = max(behind, 1)
+		return known, 0
 	}
 	return behind, lag
 }
@@ -72,7 +72,7 @@ func (in *Ingester) copied(late bool, behind uint64, lag time.Duration) bool {
 	in.Metrics.copyLag.Set(float64(behind))
 	switch {
 	case lag > copyLate && !late:
-		in.Log.Warn("posts are not copied into their stream, so history does not hear of them: give JetStream room (the limit of its account or disk)",
+		in.Log.Warn("posts are not copied into their stream, so history does not hear of them: the log of the gateways says what to do",
 			"stream", in.Subjects.Names().Posts, "waiting", behind, "for", lag.Round(time.Millisecond))
 		return true
 	case lag == 0 && late:

@@ -16,6 +16,8 @@ const (
 	arrivalPause = 50 * time.Millisecond
 	// changeOverhead is left for what clients hear of a change besides the event: names of 128 bytes, in JSON.
 	changeOverhead = 4 << 10
+	// heardOverhead is left for the header Nats-Msg-Id, which has a room's name.
+	heardOverhead = 512
 )
 
 // change answers a [contract.ChangeRequest] with [contract.Done].
@@ -37,7 +39,7 @@ func (s *Service) change(action record.Action) answerer {
 				return nil, err
 			}
 		}
-		c := record.Change{Place: place, ID: id, Action: action, Value: r.Value, Most: s.maxSize() - changeOverhead, Time: time.Now().UTC(),
+		c := record.Change{Place: place, ID: id, Action: action, Value: r.Value, Most: s.maxSize() - changeOverhead, Heard: s.maxHeard(),
 			By: record.By{User: r.User, Socket: record.Text(r.Socket), Name: record.Text(r.Name), Admin: r.Admin}}
 		if err := s.arrived(ctx, c); err != nil {
 			return nil, changeRefusal(err)
@@ -47,23 +49,38 @@ func (s *Service) change(action record.Action) answerer {
 	}
 }
 
-// arrived makes the change, and waits a while for a message that is not there yet. Few may wait at a time: whoever asks
-// for what does not exist must not hold up the others.
+// maxHeard is how large what clients hear of an edit may be, since the main stream must take it; 0: as large as an edit.
+func (s *Service) maxHeard() int {
+	if largest := s.Largest(); largest > 0 {
+		return max(1, largest-heardOverhead)
+	}
+	return 0
+}
+
+// arrived makes the change, and waits a while for a message that is expected. Few may wait at a time, so that they do not
+// hold up the others.
 func (s *Service) arrived(ctx context.Context, c record.Change) error {
 	_, err := s.store.Change(ctx, c)
 	if !errors.Is(err, record.ErrNotFound) {
+		return err
+	}
+	if !s.Expects(ctx, c.Place, c.ID) {
+		_, err = s.store.Change(ctx, c) // it may have come meanwhile
 		return err
 	}
 	select {
 	case s.arrival <- struct{}{}:
 		defer func() { <-s.arrival }()
 	default:
-		return err
+		return errNotYet
 	}
-	for end := time.Now().Add(arrivalWait); errors.Is(err, record.ErrNotFound) && time.Now().Before(end); {
+	for end := time.Now().Add(arrivalWait); errors.Is(err, record.ErrNotFound); {
+		if time.Now().After(end) {
+			return errNotYet
+		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return errNotYet
 		case <-time.After(arrivalPause):
 		}
 		_, err = s.store.Change(ctx, c)
@@ -71,7 +88,10 @@ func (s *Service) arrived(ctx context.Context, c record.Change) error {
 	return err
 }
 
-// changeRefusal is what the asker hears of why a message cannot be changed.
+// errNotYet is no final refusal.
+var errNotYet = refusal{contract.CodeUnavailable, "the message is not in history yet, try again"}
+
+// changeRefusal is what the asker hears of why a message cannot be changed, or a mark be set.
 func changeRefusal(err error) error {
 	for _, known := range []struct {
 		err  error
@@ -81,6 +101,7 @@ func changeRefusal(err error) error {
 		{record.ErrNotYours, contract.CodeForbidden},
 		{record.ErrGone, contract.CodeConflict},
 		{record.ErrUnfitting, contract.CodeInvalid},
+		{record.ErrDeleted, contract.CodeConflict},
 	} {
 		if errors.Is(err, known.err) {
 			return refusal{known.code, why(err, known.err)}

@@ -27,7 +27,7 @@ func (s *Service) read(ctx context.Context, data []byte) ([]byte, error) {
 	if id != (record.ID{}) {
 		moved, err := s.store.Read(ctx, place, r.User, id)
 		if err != nil {
-			return nil, err
+			return nil, changeRefusal(err)
 		}
 		if r.ID = id.String(); moved {
 			s.tellRead(r)
@@ -39,7 +39,7 @@ func (s *Service) read(ctx context.Context, data []byte) ([]byte, error) {
 // stored bounds an id by the newest message there is: in the database, or still on its way there. Nobody can have read
 // further, and a mark in the future would hide all that is said until then. The zero id is before the first message.
 func (s *Service) stored(ctx context.Context, id record.ID) (record.ID, error) {
-	newest, err := s.store.Newest(ctx)
+	newest, err := s.store.Last(ctx)
 	if err != nil || id.Compare(newest) <= 0 {
 		return id, err
 	}

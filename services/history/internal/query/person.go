@@ -16,14 +16,18 @@ func (s *Service) erase(ctx context.Context, data []byte) ([]byte, error) {
 	if err := user(r.User); err != nil {
 		return nil, err
 	}
+	known, err := s.store.Known(ctx, r.User)
+	if err != nil {
+		return nil, err
+	}
 	erased, err := s.store.Erase(ctx, r.User, time.Now())
 	if err != nil {
 		s.Cut()
 		return nil, err
 	}
 	s.Changed()
-	s.Log.Info("erased what a user has said", "user", r.User, "messages", erased)
-	return reply(contract.EraseReply{OK: true, Erased: erased})
+	s.Log.Info("erased what a user has said", "user", r.User, "messages", erased, "known", known)
+	return reply(contract.EraseReply{OK: true, Erased: erased, Known: known})
 }
 
 // stats answers with a [contract.StatsReply].

@@ -38,7 +38,8 @@ type Store interface {
 	Read(ctx context.Context, place record.Place, user string, id record.ID) (moved bool, err error)
 	Unread(ctx context.Context, place record.Place, user string, most int) (count int, mark record.ID, err error)
 	Marks(ctx context.Context, user string, after record.Place, each func(record.Mark) bool) error
-	Newest(ctx context.Context) (record.ID, error)
+	Last(ctx context.Context) (record.ID, error)
+	Known(ctx context.Context, user string) (known bool, err error)
 	Erase(ctx context.Context, user string, until time.Time) (redacted int, err error)
 	Ping(ctx context.Context) error
 	Kind() string
@@ -54,8 +55,9 @@ const (
 	maxWaiting = 256
 	// maxSearches bounds the searches that wait for one.
 	maxSearches = 32
-	// answerWait bounds an answer, from when it was asked for; askers have given up by then. An erasure goes on for as long as eraseWait.
-	answerWait = 5 * time.Second
+	// answerWait bounds an answer, from when it was asked for: askers have given up by then, and what they want after a change
+	// must not be overtaken by it. An erasure goes on for as long as eraseWait.
+	answerWait = contract.ChangeWait
 	eraseWait  = 10 * time.Minute
 	// maxReply bounds a reply even where NATS would take more, so that a page stays a page.
 	maxReply = 8 << 20
@@ -76,6 +78,10 @@ type Options struct {
 	Lag func() int64
 	// Last is the id of what the main stream stored last, the zero one if there is none.
 	Last func(context.Context) (record.ID, error)
+	// Expects says whether a message that is not there may still come.
+	Expects func(ctx context.Context, place record.Place, id record.ID) bool
+	// Largest is the size of the largest message that the main stream takes; 0 if it has no limit but NATS's.
+	Largest func() int
 	// Problem says why nothing can be stored now; nil if it can.
 	Problem func(context.Context) error
 	// Settled says up to which id all posts are stored, so that none comes in front of these any more. It may be nil.
@@ -186,6 +192,8 @@ func (s *Service) listen(service micro.Service) error {
 	return nil
 }
 
+const tooMuch = "history has too much to do at the moment, try again"
+
 // take is the endpoints' handler: it only hands over.
 func (s *Service) take(q question) {
 	queue := s.queue
@@ -203,7 +211,7 @@ func (s *Service) take(q question) {
 	}
 	s.mu.Unlock()
 	if !taken {
-		s.refuse(q, contract.CodeUnavailable, "history has too much to do at the moment, try again")
+		s.refuse(q, contract.CodeUnavailable, tooMuch)
 	}
 }
 
@@ -215,6 +223,10 @@ func (s *Service) answer(ctx context.Context, q question) {
 	}
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
+	if ctx.Err() != nil {
+		s.refuse(q, contract.CodeUnavailable, tooMuch)
+		return
+	}
 	reply, err := q.answer(ctx, q.Data())
 	var no refusal
 	switch {

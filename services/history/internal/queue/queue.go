@@ -2,7 +2,8 @@
 //
 // What is acknowledged on a durable consumer never comes again. Instances with a database each would share a queue and
 // keep a part of the messages each; a database that was lost or replaced would begin with what is said from now on. So
-// the consumer's metadata names the database whose queue it is, and instances with another one do not touch it.
+// the consumer's metadata names the database whose queue it is, and instances with another one do not touch it, nor
+// answer for history, which they do not have.
 package queue
 
 import (
@@ -11,6 +12,8 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/pkg/kit/provision"
 )
 
 // metadata is the key in the consumer's metadata.
@@ -32,18 +35,39 @@ func Consumer(ctx context.Context, stream jetstream.Stream, cfg jetstream.Consum
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("consumer %s of %s: %w", cfg.Durable, stream.CachedInfo().Config.Name, err)
+		return nil, of(err, stream.CachedInfo().Config.Name, cfg.Durable)
 	}
 	return c, nil
 }
 
 // Check asks whether the consumer is still there and this database's.
-func Check(ctx context.Context, c jetstream.Consumer, database string) (*jetstream.ConsumerInfo, error) {
+func Check(ctx context.Context, c jetstream.Consumer, database string) error {
 	info, err := c.Info(ctx)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = owned(info, database)
 	}
-	return info, owned(info, database)
+	return of(err, c.CachedInfo().Stream, c.CachedInfo().Name)
+}
+
+// Free asks whether a stream's durable consumer is this database's or nobody's yet.
+func Free(ctx context.Context, js jetstream.JetStream, stream, durable, database string) error {
+	c, err := js.Consumer(ctx, stream, durable)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
+		return nil
+	case err == nil:
+		err = owned(c.CachedInfo(), database)
+	default:
+		err = provision.Explain(js, err)
+	}
+	return of(err, stream, durable)
+}
+
+func of(err error, stream, durable string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("consumer %s of %s: %w", durable, stream, err)
 }
 
 func owned(info *jetstream.ConsumerInfo, database string) error {

@@ -9,15 +9,19 @@ import (
 	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/socketio"
 )
 
-// Why a change is refused. The texts are for the one who wants it.
+// Why a change, or a mark, is refused. The texts are for the one who wants it.
 var (
 	ErrNotFound  = errors.New("there is no such message here")
 	ErrNotYours  = errors.New("the message is another's: only its author and administrators may change it")
 	ErrGone      = errors.New("the message is deleted")
 	ErrUnfitting = errors.New("the message cannot be edited so")
+	ErrDeleted   = errors.New("the user is deleted")
 )
+
+var errTooLarge = fmt.Errorf("%w: it would be larger than a message may be", ErrUnfitting)
 
 // Action is what a change does.
 type Action string
@@ -44,7 +48,8 @@ type Change struct {
 	Action Action
 	Value  json.RawMessage // Edit: the event's new last argument
 	Most   int             // bytes that an edited event may have; 0: any number
-	Time   time.Time
+	Heard  int             // bytes that what clients hear of an edit may have; 0: any number
+	Time   time.Time       // [Message.ChangeTime], in the transaction that makes it
 }
 
 // Trace is a change that was made.
@@ -70,6 +75,17 @@ func (m Message) mine(by By) bool {
 	return m.Socket != "" && m.Socket == by.Socket
 }
 
+// ChangeTime is the time of a change that is made now. Each change of a message is later than the one before it, whatever
+// the clocks of several instances say, by what JavaScript can tell apart: by their times clients know what is the last.
+func (m Message) ChangeTime(now time.Time) time.Time {
+	const tick = time.Millisecond
+	now = now.UTC().Truncate(tick)
+	if last := m.Edited.Truncate(tick); !now.After(last) {
+		return last.Add(tick)
+	}
+	return now
+}
+
 // Apply changes the message, or says why not: [ErrNotYours], [ErrGone] or [ErrUnfitting].
 func (c Change) Apply(m *Message) error {
 	switch {
@@ -88,7 +104,7 @@ func (c Change) Apply(m *Message) error {
 		return err
 	}
 	if c.Most > 0 && len(event) > c.Most {
-		return fmt.Errorf("%w: it would be larger than a message may be", ErrUnfitting)
+		return errTooLarge
 	}
 	if !bytes.Equal(event, m.Event) {
 		m.Event, m.Edited = event, c.Time
@@ -106,7 +122,11 @@ func replaceLast(event []byte, value json.RawMessage) ([]byte, error) {
 		return nil, fmt.Errorf("%w: the new argument is not JSON", ErrUnfitting)
 	}
 	elements[len(elements)-1] = value
-	return slices.Concat([]byte{'['}, bytes.Join(slices.Collect(rawBytes(elements)), []byte{','}), []byte{']'}), nil
+	changed := slices.Concat([]byte{'['}, bytes.Join(slices.Collect(rawBytes(elements)), []byte{','}), []byte{']'})
+	if err := socketio.ValidArgs(changed, 0); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnfitting, err)
+	}
+	return changed, nil
 }
 
 func rawBytes(elements []json.RawMessage) func(func([]byte) bool) {
@@ -121,6 +141,7 @@ func rawBytes(elements []json.RawMessage) func(func([]byte) bool) {
 
 // Announce is the event by which clients in one of the message's places hear of the change:
 // ["message edited",{…}] or ["message deleted",{…}], see [contract.HistoryChanged].
+// It fails with [ErrUnfitting] if an edit makes it too large.
 func (c Change) Announce(m Message, target string) ([]byte, error) {
 	room, err := Place{m.Namespace, target}.Room()
 	if err != nil {
@@ -140,6 +161,9 @@ func (c Change) Announce(m Message, target string) ([]byte, error) {
 	out := bytes.TrimSpace(b.Bytes())
 	if c.Action == Edit {
 		out = slices.Concat(bytes.TrimSuffix(out, []byte(`0}]`)), m.Event, []byte(`}]`))
+		if c.Heard > 0 && len(out) > c.Heard {
+			return nil, errTooLarge
+		}
 	}
 	return out, nil
 }

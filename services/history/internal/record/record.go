@@ -12,9 +12,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/socketio"
 )
 
 // ErrUnstorable says that a message can never be kept, however often it is delivered: it is none of the
@@ -114,8 +114,8 @@ func Decode(subjects contract.Subjects, subject string, h contract.Header, paylo
 	if m.Event, m.Attachments, err = contract.SplitPayload(h, payload); err != nil {
 		return Message{}, fmt.Errorf("%w: %w", ErrUnstorable, err)
 	}
-	if !json.Valid(m.Event) || !utf8.Valid(m.Event) {
-		return Message{}, fmt.Errorf("%w: the payload is not JSON", ErrUnstorable)
+	if err := socketio.ValidArgs(m.Event, 0); err != nil { // what no gateway hands on, in a page neither
+		return Message{}, fmt.Errorf("%w: %w", ErrUnstorable, err)
 	}
 	if _, err := eventName(m.Event); err != nil {
 		return Message{}, fmt.Errorf("%w: %w", ErrUnstorable, err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/socketio"
 )
 
 func TestDecode(t *testing.T) {
@@ -37,6 +38,27 @@ func TestRedact(t *testing.T) {
 		m.Redact()
 		if string(m.Event) != want || m.Name != "" || m.Socket != "" || m.Attachments != nil || !m.Redacted || m.User != "u" || m.Time.IsZero() {
 			t.Errorf("%s redacted is %+v; want %s", event, m, want)
+		}
+	}
+}
+
+func TestEditsToWhatClientsCannotTake(t *testing.T) {
+	nested := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for _, c := range []struct {
+		value string
+		want  error
+	}{
+		{`"fine"`, nil},
+		{nested(socketio.MaxDepth - 1), nil},
+		{nested(socketio.MaxDepth), ErrUnfitting},
+		{"\"a\xff\xfeb\"", ErrUnfitting},
+		{"{\"\xc3\x28\":1}", ErrUnfitting},
+		{`1,2`, ErrUnfitting},
+	} {
+		m := Message{User: "u", Event: []byte(`["m","x"]`)}
+		err := Change{By: By{User: "u"}, Action: Edit, Value: []byte(c.value)}.Apply(&m)
+		if !errors.Is(err, c.want) || (err == nil) != (string(m.Event) == `["m",`+c.value+`]`) {
+			t.Errorf("an edit to %.50q: %v, %.50q; want %v", c.value, err, m.Event, c.want)
 		}
 	}
 }

@@ -24,11 +24,17 @@ const (
 	atOnce = 256
 )
 
-// session prepares stream and consumer and hears facts until something fails.
-func (r *Redactor) session(ctx context.Context) error {
+// Claim makes the queue of facts if it is not there; whose that is answers for history. The error wraps
+// [queue.ErrOtherDatabase] if it is another database's.
+func (r *Redactor) Claim(ctx context.Context) error {
+	_, _, err := r.consumer(ctx)
+	return err
+}
+
+func (r *Redactor) consumer(ctx context.Context) (jetstream.Stream, jetstream.Consumer, error) {
 	stream, err := provision.Events(ctx, r.js, r.Subjects, r.Posts, r.Storage)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	consumer, err := queue.Consumer(ctx, stream, jetstream.ConsumerConfig{
 		Durable:     r.Subjects.Names().HistoryEvents,
@@ -42,6 +48,12 @@ func (r *Redactor) session(ctx context.Context) error {
 		MaxDeliver:    -1,
 		MaxAckPending: 2 * atOnce,
 	}, r.store.ID())
+	return stream, consumer, err
+}
+
+// session prepares stream and consumer and hears facts until something fails.
+func (r *Redactor) session(ctx context.Context) error {
+	stream, consumer, err := r.consumer(ctx)
 	if err != nil {
 		return err
 	}
@@ -57,7 +69,10 @@ func (r *Redactor) session(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("pull: %w", err)
 		}
-		if err := r.hear(ctx, msgs); err != nil {
+		if err = queue.Check(ctx, consumer, r.store.ID()); err == nil {
+			err = r.hear(ctx, msgs)
+		}
+		if err != nil {
 			for _, msg := range msgs {
 				if nerr := msg.NakWithDelay(retry); nerr != nil && !errors.Is(nerr, jetstream.ErrMsgAlreadyAckd) {
 					return errors.Join(err, nerr)
@@ -133,10 +148,14 @@ func (r *Redactor) hear(ctx context.Context, msgs []jetstream.Msg) error {
 		}
 		known = append(known, msg)
 	}
-	if err := r.store.Deletions(ctx, deletions); err != nil {
-		return err
+	if len(deletions) > 0 {
+		if err := r.store.Deletions(ctx, deletions); err != nil {
+			return err
+		}
 	}
-	r.Poke()
+	if len(known) > 0 {
+		r.Poke() // what clients must be told stands in the database, so the facts are done
+	}
 	return acknowledge(ctx, known)
 }
 

@@ -26,6 +26,7 @@ import (
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/provision"
+	"github.com/natter-io/natter/services/history/internal/queue"
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
@@ -59,7 +60,7 @@ const (
 	sayWait = 10 * time.Second
 )
 
-// Redactor runs the loop. Make it with [New], call Run once.
+// Redactor runs the loop. Make it with [New], call Run; once that has returned it may be called again.
 type Redactor struct {
 	Options
 	js    jetstream.JetStream
@@ -97,18 +98,25 @@ func signal(c chan struct{}) {
 // be there for a while although they had been erased.
 func (r *Redactor) Caught() <-chan struct{} { return r.caught }
 
-// Run works until ctx ends. Whatever fails is logged and tried again, so it returns nil only.
+// Run works until ctx ends, or the queue is another database's ([queue.ErrOtherDatabase]); whatever else fails is logged
+// and tried again.
 func (r *Redactor) Run(ctx context.Context) error {
+	besides, stop := context.WithCancel(ctx)
 	var beside sync.WaitGroup
-	beside.Go(func() { r.sayAlways(ctx) })
-	beside.Go(func() { r.resumeAlways(ctx) })
+	beside.Go(func() { r.sayAlways(besides) })
+	beside.Go(func() { r.resumeAlways(besides) })
+	defer beside.Wait()
+	defer stop()
 	for ctx.Err() == nil {
-		if err := r.session(ctx); err != nil && ctx.Err() == nil {
+		err := r.session(ctx)
+		if errors.Is(err, queue.ErrOtherDatabase) {
+			return err
+		}
+		if err != nil && ctx.Err() == nil {
 			r.Log.Error("redaction stands still; deletions wait in their stream", "error", err, "retry", retry)
 			sleep(ctx, retry)
 		}
 	}
-	beside.Wait()
 	return nil
 }
 
@@ -117,7 +125,7 @@ func (r *Redactor) sayAlways(ctx context.Context) {
 	for {
 		delay := time.Hour
 		if err := r.say(ctx); err != nil && ctx.Err() == nil {
-			r.Log.Warn("cannot tell clients of a redaction yet", "error", err, "retry", retry)
+			r.Log.Warn("cannot tell clients of a change yet", "error", err, "retry", retry)
 			delay = retry
 		}
 		timer := time.NewTimer(delay)
@@ -132,19 +140,23 @@ func (r *Redactor) sayAlways(ctx context.Context) {
 	}
 }
 
-// say tells clients what is noted and forgets it. It may run twice at once: JetStream stores a Nats-Msg-Id
-// once.
+// say tells clients what is noted and forgets it. What cannot be told now does not hold up the rest. Several instances may
+// say the same at once: JetStream stores a Nats-Msg-Id once.
 func (r *Redactor) say(ctx context.Context) error {
 	announcements, err := r.store.Announcements(ctx)
 	if err != nil {
 		return err
 	}
+	var failed error // the first: others are likely to be the same
 	for _, a := range announcements {
-		if err := r.sayOne(ctx, a); err != nil {
-			return err
+		if err := r.sayOne(ctx, a); err != nil && failed == nil {
+			failed = err
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return nil
+	return failed
 }
 
 func (r *Redactor) sayOne(ctx context.Context, a record.Announcement) error {
@@ -156,8 +168,8 @@ func (r *Redactor) sayOne(ctx context.Context, a record.Announcement) error {
 	defer cancel()
 	id := url.QueryEscape(a.Topic) + ":" + a.Version.String()
 	_, err = r.js.Publish(ctx, subject, a.Event, jetstream.WithMsgID(id))
-	if errors.Is(err, nats.ErrMaxPayload) { // max_payload was lowered; the others must not wait for it
-		r.Log.Error("clients are not told of a change, which is larger than a NATS message may be; history has it", "subject", subject, "topic", a.Topic)
+	if neverFits(err) { // a limit was lowered
+		r.Log.Error("clients are not told of a change, which is larger than a message may be; history has it", "subject", subject, "topic", a.Topic, "error", err)
 		err = nil
 	}
 	if err != nil {
@@ -210,6 +222,12 @@ func (r *Redactor) resumeAlways(ctx context.Context) {
 		case <-r.cut:
 		}
 	}
+}
+
+// neverFits says whether NATS or the stream takes no message of this size.
+func neverFits(err error) bool {
+	var refused *jetstream.APIError
+	return errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamMessageExceedsMaximum
 }
 
 func sleep(ctx context.Context, d time.Duration) {

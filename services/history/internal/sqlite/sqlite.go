@@ -58,11 +58,33 @@ var dialect = database.Dialect{
 }
 
 // Open opens the file, makes it and its directory if they are missing, and brings the schema up to date. It
-// fails at once if another process holds the lock for longer than a few seconds; try again then.
+// fails if another instance has it open ([ErrInUse]), or if something else holds a lock for longer than a few seconds
+// ([IsBusy]); try again then.
 func Open(ctx context.Context, path string, sync Sync) (*database.Store, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+	store, err := openAlone(ctx, path, sync)
+	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
+	return store, nil
+}
+
+func openAlone(ctx context.Context, path string, sync Sync) (*database.Store, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, err
+	}
+	release, err := hold(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	store, err := openFile(ctx, path, sync)
+	if err != nil {
+		return nil, errors.Join(err, release())
+	}
+	store.OnClose = release
+	return store, nil
+}
+
+func openFile(ctx context.Context, path string, sync Sync) (*database.Store, error) {
 	// secure_delete overwrites what is redacted instead of leaving it in free pages.
 	write, err := open(path, 1, "journal_mode(WAL)", "synchronous("+string(sync)+")", "secure_delete(ON)", "foreign_keys(ON)")
 	if err != nil {
@@ -72,11 +94,7 @@ func Open(ctx context.Context, path string, sync Sync) (*database.Store, error) 
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	store, err := database.Open(ctx, dialect, write, read, migrations)
-	if err != nil {
-		return nil, fmt.Errorf("database %s: %w", path, err)
-	}
-	return store, nil
+	return database.Open(ctx, dialect, write, read, migrations)
 }
 
 func open(path string, connections int, pragmas ...string) (*sql.DB, error) {
@@ -84,7 +102,7 @@ func open(path string, connections int, pragmas ...string) (*sql.DB, error) {
 	q["_pragma"] = append(q["_pragma"], pragmas...)
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()+"?"+q.Encode())
 	if err != nil {
-		return nil, fmt.Errorf("database %s: %w", path, err)
+		return nil, err
 	}
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)

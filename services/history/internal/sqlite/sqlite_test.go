@@ -7,13 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/natter-io/natter/services/history/internal/database"
 	"github.com/natter-io/natter/services/history/internal/record"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open1(t *testing.T, path string) *database.Store {
 	t.Helper()
@@ -30,9 +26,9 @@ func open1(t *testing.T, path string) *database.Store {
 }
 
 func TestBusy(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "history.db")
-	open1(t, path)
-	second := open1(t, path)
+	s := open1(t, path)
 	other, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
@@ -43,8 +39,11 @@ func TestBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	message := []record.Message{{ID: record.ID{Epoch: 1, Sequence: 1}, Namespace: "_", Time: time.Unix(1, 0), Event: []byte(`["m"]`)}}
-	if _, _, err := second.Append(t.Context(), message); !IsBusy(err) {
+	if _, _, err := s.Append(t.Context(), message); !IsBusy(err) {
 		t.Errorf("Append = %v; want a busy error", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 	if _, err := Open(t.Context(), path, SyncNormal); !IsBusy(err) {
 		t.Errorf("Open = %v; want a busy error", err)
@@ -55,7 +54,7 @@ func TestBusy(t *testing.T) {
 	if _, err := other.Exec("ROLLBACK"); err != nil {
 		t.Fatal(err)
 	}
-	if stored, _, err := second.Append(t.Context(), message); err != nil || stored != 1 {
+	if stored, _, err := open1(t, path).Append(t.Context(), message); err != nil || stored != 1 {
 		t.Errorf("stored %d, %v", stored, err)
 	}
 }

@@ -1,0 +1,83 @@
+package database_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/natter-io/natter/services/history/internal/database"
+	"github.com/natter-io/natter/services/history/internal/record"
+)
+
+// TestSweepWaitsForWhatIsUnderWay sweeps a message by one instance of PostgreSQL's while another one is in the midst of changing
+// it, since somebody holds its row. SQLite has one writer.
+func TestSweepWaitsForWhatIsUnderWay(t *testing.T) {
+	for what, do := range map[string]func(*testing.T, *database.Store) error{
+		"edit": func(t *testing.T, s *database.Store) error {
+			return change(t, s, 1, record.By{User: "ann"}, `"edited secret"`)
+		},
+		"redaction": func(t *testing.T, s *database.Store) error {
+			_, err := s.Redact(t.Context(), "ann", time.Time{})
+			return err
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			open := postgresIn(t)
+			s, other := open(), open()
+			m := said(1, "ann", "secret", "room.red")
+			m.Time = noon
+			appendAll(t, s, m)
+			if err := change(t, s, 1, record.By{User: "ann"}, `"another secret"`); err != nil {
+				t.Fatal(err)
+			}
+			held, err := s.DB().BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := held.ExecContext(t.Context(), "SELECT 1 FROM messages FOR UPDATE"); err != nil {
+				t.Fatal(err)
+			}
+			waiting := func(n int) {
+				t.Helper()
+				for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+					var now int
+					if err := s.DB().QueryRowContext(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&now); err != nil {
+						t.Fatal(err)
+					}
+					if now == n {
+						return
+					}
+					if time.Now().After(end) {
+						t.Fatalf("%d transactions wait; want %d", now, n)
+					}
+				}
+			}
+			done := make(chan error, 2)
+			go func() { done <- do(t, s) }()
+			waiting(1)
+			go func() {
+				n, err := other.Sweep(t.Context(), red, noon.Add(time.Hour))
+				if err == nil && n != 1 {
+					err = fmt.Errorf("swept %d messages", n)
+				}
+				done <- err
+			}()
+			waiting(2)
+			if err := held.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			}
+			for _, table := range []string{"messages", "places", "changes", "words"} {
+				var left int
+				if err := s.DB().QueryRowContext(t.Context(), "SELECT count(*) FROM "+table).Scan(&left); err != nil || left != 0 {
+					t.Errorf("%d rows left in %s, %v", left, table, err)
+				}
+			}
+		})
+	}
+}
