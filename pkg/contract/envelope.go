@@ -147,3 +147,23 @@ type UserDeleted struct {
 	By   string    `json:"by"` // user id of the admin who did it, or "" if a service did
 	Time time.Time `json:"time"`
 }
+
+// UserErased is the fact on natter.event.user.erased: what the user said until then was taken out of history.
+type UserErased struct {
+	User string    `json:"user"`
+	Time time.Time `json:"time"`
+}
+
+// MessageDeleted is the fact on natter.event.message.deleted. It says nothing of what the message was.
+type MessageDeleted struct {
+	ID   string    `json:"id"`
+	User string    `json:"user,omitempty"` // user id of who deleted it, if verified
+	Time time.Time `json:"time"`
+}
+
+// Facts between services, as the tokens behind natter.event.
+const (
+	FactUserDeleted    = "user.deleted"    // [UserDeleted]
+	FactUserErased     = "user.erased"     // [UserErased]
+	FactMessageDeleted = "message.deleted" // [MessageDeleted]
+)

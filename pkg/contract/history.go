@@ -53,7 +53,7 @@ type HistoryPage struct {
 
 // HistoryMessage is one posted message.
 type HistoryMessage struct {
-	Event       json.RawMessage `json:"event"`                 // the event array as it was posted, or last edited; the name alone when redacted or deleted
+	Event       json.RawMessage `json:"event,omitempty"`       // the event array as it was posted, or last edited; the name alone when redacted or deleted; missing where an export only goes on with the trail
 	Attachments [][]byte        `json:"attachments,omitempty"` // base64 in JSON
 	Stamp       Stamp           `json:"stamp"`                 // as clients heard it live
 	Namespace   string          `json:"namespace,omitempty"`   // in an export
@@ -71,7 +71,7 @@ type HistoryChange struct {
 	Name   string          `json:"name,omitempty"`
 	Socket string          `json:"socket,omitempty"`
 	Time   time.Time       `json:"time"`
-	Event  json.RawMessage `json:"event"` // before the change
+	Event  json.RawMessage `json:"event,omitempty"` // before the change; missing if it is larger than a NATS message may be
 }
 
 // SearchRequest asks for messages that have all words of Text, newest pages first. A word that ends with * stands for
@@ -111,12 +111,14 @@ type TrailRequest struct {
 	Namespace string  `json:"namespace"`
 	Room      *string `json:"room"`
 	ID        string  `json:"id"`
+	After     string  `json:"after,omitempty"` // Next of the reply before
 }
 
 // TrailReply has the changes, oldest first.
 type TrailReply struct {
 	OK      bool            `json:"ok"`
 	Changes []HistoryChange `json:"changes"`
+	Next    string          `json:"next,omitempty"` // there are more: ask for those after it
 }
 
 // ReadRequest says that a user has read a room up to a message.
@@ -150,16 +152,19 @@ type Unread struct {
 // ExportRequest asks for what a user said, oldest first.
 type ExportRequest struct {
 	User  string `json:"user"`
-	After string `json:"after,omitempty"` // id of the last message of the page before
+	After string `json:"after,omitempty"` // Next of the page before, or the id of a message
 	Limit int    `json:"limit,omitempty"`
 }
 
-// ExportReply is a page of it. The last one has the user's marks.
+// ExportReply is a page of it. The user's marks come behind the messages. A message whose trail does not fit is on the next
+// page, too, with the rest of the trail and without its event.
 type ExportReply struct {
 	OK       bool             `json:"ok"`
 	Messages []HistoryMessage `json:"messages"`
 	More     bool             `json:"more"`
+	Next     string           `json:"next,omitempty"` // where the next page begins, if there are more
 	Reads    []ExportMark     `json:"reads,omitempty"`
+	Omitted  []string         `json:"omitted,omitempty"` // ids of messages that, or a change of which, exceed a NATS message
 }
 
 // ExportMark says how far a user has read a room.

@@ -145,6 +145,45 @@ describe("changed messages on the chat page", () => {
     await bob.sees("This message was deleted.");
   });
 
+  test("what is deleted before it was read counts no more", async () => {
+    const [room, other] = [fresh("here"), fresh("there")];
+    const signed = await signedIn(room);
+    await signed.join(other);
+    await signed.room(room).click();
+    await signed.isIn(room);
+    const guest = await site.chat("Ann", other);
+    await guest.join(room);
+    const bob = await site.client("Bob", other);
+    const say = async (text) => {
+      const { ok, id } = await bob.timeout(10_000).emitWithAck("room message", other, text);
+      assert.equal(ok, true);
+      return id;
+    };
+    const remove = async (id) => {
+      const request = { room: other, id };
+      await until(async () => (await bob.timeout(10_000).emitWithAck("delete message", request)).ok === true, "the message to be deleted");
+    };
+    const counts = (people, count) =>
+      Promise.all(people.map((person) => until(async () => (await person.room(other).locator(".count").textContent()) === count, `${count || "nothing"} unread`)));
+    const ids = [];
+    for (const text of ["one", "two", "three"]) ids.push(await say(text));
+    await counts([signed, guest], "3");
+    await remove(ids[1]);
+    await counts([signed, guest], "2");
+    await shoot(signed.page, "chat-deleted-unread");
+    // Counted by the server, before the page has the messages.
+    await signed.page.goto("about:blank");
+    await signed.page.goto(`${site.url}/#${new URLSearchParams({ room })}`);
+    await signed.isIn(room);
+    await counts([signed], "2");
+    await remove(ids[0]);
+    await counts([signed, guest], "1");
+    await remove(ids[2]);
+    await counts([signed, guest], "");
+    await say("four");
+    await counts([signed, guest], "1");
+  });
+
   test("what a signed-in person has not read is counted over visits and devices", async () => {
     const [room, other] = [fresh("here"), fresh("there")];
     const admin = await signedIn(room);

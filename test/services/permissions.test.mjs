@@ -158,10 +158,10 @@ describe("deploy", () => {
 
   test("gateways, auth and history do nothing that is another's", async (t) => {
     const gateway = await as(t, "gateway");
-    for (const subject of ["natter.live._.all", "natter.do._.all", "natter.auth.create", "natter.auth.delete", "natter.event.user.deleted", "natter.history.export", "natter.history.erase", "natter.history.trail", "$JS.API.STREAM.DELETE.NATTER", "$JS.API.STREAM.PURGE.NATTER"]) await gateway.publish(subject);
+    for (const subject of ["natter.live._.all", "natter.do._.all", "natter.auth.create", "natter.auth.delete", "natter.event.user.deleted", "natter.event.message.deleted", "natter.history.export", "natter.history.erase", "natter.history.trail", "$JS.API.STREAM.DELETE.NATTER", "$JS.API.STREAM.PURGE.NATTER"]) await gateway.publish(subject);
     await gateway.subscribe("_INBOX.>");
     const auth = await as(t, "auth");
-    for (const subject of ["natter.live._.all", "natter.on._.x.g1.abc", "natter.post._.all", "natter.emit._.all", "natter.do._.all"]) await auth.publish(subject);
+    for (const subject of ["natter.live._.all", "natter.on._.x.g1.abc", "natter.post._.all", "natter.emit._.all", "natter.do._.all", "natter.event.user.erased"]) await auth.publish(subject);
     await auth.subscribe("natter.on._.>");
     const history = await as(t, "history");
     for (const subject of ["natter.live._.all", "natter.on._.x.g1.abc", "natter.do._.all", "natter.post._.all", "natter.emit._.socket.g1.AAAAAAAAAAAAAAAAAAAA", "natter.volatile._.all", "natter.event.user.deleted"]) await history.publish(subject);

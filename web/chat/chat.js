@@ -349,10 +349,31 @@ export class Chat extends EventTarget {
   #changed({ id, room: name, time, event }) {
     for (const room of this.rooms.values()) {
       if (name !== null && name !== room.name) continue;
-      if (!room.timeline.change(String(id), String(time), event && textOf(event))) continue;
+      const here = this.#less(room, () => room.timeline.change(String(id), String(time), event && textOf(event)));
+      if (!here && !event) this.marks.recount(room, String(id));
+      if (!here) continue;
       if (this.editing?.item.id === id && !event) this.edit(undefined);
       this.#tell("room", { room });
     }
+  }
+
+  /**
+   * Makes a change that may take unread messages away, which count no more then.
+   *
+   * @param {Room} room
+   * @param {() => boolean} change says whether it concerns the room
+   */
+  #less(room, change) {
+    const news = () => room.news(room === this.active).length;
+    const before = news();
+    if (!change()) return false;
+    const unread = Math.max(0, room.unread - (before - news()));
+    if (unread !== room.unread) {
+      room.unread = unread;
+      if (unread === 0) room.mark = undefined;
+      this.#tell("rooms");
+    }
+    return true;
   }
 
   /** @param {{room?: string, id?: string}} fact */
@@ -365,7 +386,7 @@ export class Chat extends EventTarget {
   #redacted(fact) {
     const user = fact?.user;
     if (!user) return;
-    for (const room of this.rooms.values()) if (room.timeline.redact(user)) this.#tell("room", { room });
+    for (const room of this.rooms.values()) if (this.#less(room, () => room.timeline.redact(user))) this.#tell("room", { room });
   }
 
   /**

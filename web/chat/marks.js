@@ -49,6 +49,26 @@ export class Marks {
     this.changed(room);
   }
 
+  /**
+   * A message that is not here was deleted: the server knows whether it had been read.
+   *
+   * @param {Room} room
+   * @param {string} id
+   */
+  async recount(room, id) {
+    const { unread, read } = room;
+    if (!this.identity.session || unread === 0 || (read && compareIds(id, read) <= 0)) return;
+    try {
+      const { rooms } = await this.connection.request("unread", { rooms: [room.name] });
+      const now = Number(rooms?.[0]?.unread);
+      if (room.unread !== unread || !(now < unread)) return; // something was said or read meanwhile
+      room.unread = now;
+      this.changed(room);
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error; // the count is right with the next visit
+    }
+  }
+
   /** @param {Room} room the person has seen all of it */
   seen(room) {
     if (!this.identity.session || this.#telling.has(room)) return;
@@ -80,7 +100,7 @@ export class Marks {
   heard(room, id) {
     room.read = later(room.read, id);
     const { read } = room;
-    room.unread = Math.min(room.unread, room.timeline.items.filter((item) => !item.own && item.id && read && compareIds(item.id, read) > 0).length);
+    room.unread = Math.min(room.unread, room.timeline.items.filter((item) => !item.own && !item.deleted && !item.redacted && item.id && read && compareIds(item.id, read) > 0).length);
     this.changed(room);
   }
 }

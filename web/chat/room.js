@@ -2,7 +2,7 @@
  * A room that the person has open: what it is called, whether the server has let us in, and what is known
  * of it.
  */
-import { Timeline } from "./timeline.js";
+import { compareIds, Timeline } from "./timeline.js";
 
 /**
  * @typedef {import("../shared/types.js").Stamp} Stamp
@@ -86,6 +86,21 @@ export class Room {
     this.reach = "";
     this.more = true;
     this.settled = undefined;
+  }
+
+  /**
+   * What others said and the person has not read, as far as it is here.
+   *
+   * @param {boolean} toAll whether what was said to everyone counts
+   */
+  news(toAll) {
+    const { read } = this;
+    const { items } = this.timeline;
+    const from = items.findIndex((item) => item.key === this.mark);
+    return items.filter((item, at) => {
+      if (item.own || item.deleted || item.redacted || (item.toAll && !toAll)) return false;
+      return from >= 0 ? at >= from : !read || !item.id || compareIds(item.id, read) > 0;
+    });
   }
 
   /** @param {Stamp} stamp */

@@ -102,17 +102,21 @@ func posts(s contract.Subjects, age time.Duration, st Storage) jetstream.StreamC
 	}
 }
 
-// eventsAge is how long a service may be down and still hear the facts it missed.
-const eventsAge = 90 * 24 * time.Hour
+const (
+	// eventsAge is how long a service may be down and still hear the facts it missed.
+	eventsAge = 90 * 24 * time.Hour
+	// factsLonger is how much longer facts stay than posts, some of which may come after the fact that concerns them.
+	factsLonger = 24 * time.Hour
+)
 
-// Events makes the stream of facts between services, so that one that was down hears them later. When it is full, who
-// states a fact is told so.
-func Events(ctx context.Context, js jetstream.JetStream, s contract.Subjects, st Storage) (jetstream.Stream, error) {
+// Events makes the stream of facts between services, so that one that was down hears them later. Facts of what was
+// taken out of history outlive the posts concerned, which stay for posts. When it is full, who states a fact is told so.
+func Events(ctx context.Context, js jetstream.JetStream, s contract.Subjects, posts time.Duration, st Storage) (jetstream.Stream, error) {
 	return Stream(ctx, js, st, jetstream.StreamConfig{
 		Name:        s.Names().Events,
 		Description: "Facts between services, such as a deleted user.",
 		Subjects:    []string{s.AllOf(contract.Event)},
-		MaxAge:      eventsAge,
+		MaxAge:      max(eventsAge, posts+factsLonger),
 		Replicas:    st.Replicas,
 		MaxBytes:    st.MaxBytes,
 		Discard:     jetstream.DiscardNew,

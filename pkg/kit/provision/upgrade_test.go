@@ -118,7 +118,7 @@ func TestWhatOperatorsChangeStays(t *testing.T) {
 		if _, err := Main(ctx, js, s, time.Minute, time.Minute, j.storage(1)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Events(ctx, js, s, j.storage(1)); err != nil {
+		if _, err := Events(ctx, js, s, 0, j.storage(1)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := Gateways(ctx, js, s, time.Minute, j.storage(1)); err != nil {

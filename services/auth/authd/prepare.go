@@ -54,7 +54,7 @@ func (s *Service) prepareOnce(ctx context.Context, nc *nats.Conn) (api.Parts, er
 		return api.Parts{}, fmt.Errorf("using JetStream: %w", err)
 	}
 	storage := provision.Storage{Replicas: s.cfg.Replicas, Log: s.log}
-	if _, err := provision.Events(ctx, js, s.subjects, storage); err != nil {
+	if _, err := provision.Events(ctx, js, s.subjects, 0, storage); err != nil {
 		return api.Parts{}, err
 	}
 	names := s.subjects.Names()

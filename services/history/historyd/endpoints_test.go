@@ -214,7 +214,7 @@ func TestExportAndErasure(t *testing.T) {
 	f.settled()
 	f.request("edit", `{"namespace":"/","room":"red","id":"`+one+`","user":"u1","value":"won"}`, `{"ok":true}`)
 	f.request("read", `{"namespace":"/","room":"red","user":"u1","id":"`+one+`"}`, `{"ok":true}`)
-	page := f.request("export", `{"user":"u1","limit":2}`, `"event":["m","won"]`, `"namespace":"/","rooms":["red"]`, `"trail":[{"action":"edit","user":"u1"`, `"event":["m","one"]}]`, `"rooms":[null]`, `"more":true}`)
+	page := f.request("export", `{"user":"u1","limit":2}`, `"event":["m","won"]`, `"namespace":"/","rooms":["red"]`, `"trail":[{"action":"edit","user":"u1"`, `"event":["m","one"]}]`, `"rooms":[null]`, `"more":true,"next":"`+f.id(3)+`"}`)
 	if strings.Contains(page, "reads") {
 		t.Errorf("the first page has the marks: %s", page)
 	}

@@ -114,13 +114,13 @@ func (s *Service) serve(ctx context.Context) (err error) {
 	storage := provision.Storage{Replicas: s.cfg.Replicas, Log: s.log}
 	posts := storage
 	posts.MaxBytes = int64(s.cfg.PostsMaxBytes)
-	redactor, err := redact.New(nc, store, redact.Options{Subjects: subjects, Storage: storage, Log: s.log, Metrics: s.redact})
+	redactor, err := redact.New(nc, store, redact.Options{Subjects: subjects, Storage: storage, Posts: s.cfg.PostsAge, Log: s.log, Metrics: s.redact})
 	if err != nil {
 		return err
 	}
 	ingester, err := ingest.New(nc, store, ingest.Options{
 		Subjects: subjects, Batch: s.cfg.Batch, Age: s.cfg.PostsAge, Storage: posts,
-		Log: s.log, Metrics: s.ingest, Redacted: redactor.Poke,
+		Log: s.log, Metrics: s.ingest, Redacted: redactor.Poke, After: redactor.Caught(),
 		StoreWait: s.storeWait,
 	})
 	if err != nil {
@@ -136,7 +136,7 @@ func (s *Service) serve(ctx context.Context) (err error) {
 	work := func(ctx context.Context) error {
 		answers := query.New(nc, store, query.Options{
 			Subjects: subjects, Log: s.log, Metrics: s.query,
-			Changed: redactor.Poke, Lag: ingester.Lag, Problem: ingester.Check, Settled: ingester.Settled,
+			Changed: redactor.Poke, Cut: redactor.Cut, Lag: ingester.Lag, Last: ingester.Last, Problem: ingester.Check, Settled: ingester.Settled,
 			Largest: ingester.Largest, Expects: ingester.Expects,
 		})
 		g := run.Group{Log: s.log}

@@ -3,6 +3,7 @@ package historyd
 import (
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/provision"
@@ -18,7 +20,7 @@ import (
 // remove publishes the fact that a user was deleted.
 func (f *fixture) remove(user string) {
 	f.t.Helper()
-	if _, err := provision.Events(f.ctx(), f.js, subjects, one); err != nil {
+	if _, err := provision.Events(f.ctx(), f.js, subjects, 0, one); err != nil {
 		f.t.Fatal(err)
 	}
 	fact, err := json.Marshal(contract.UserDeleted{User: user, Name: "x", Time: time.Now()})
@@ -45,16 +47,21 @@ func (f *fixture) factsDone() {
 		if err != nil {
 			return err
 		}
-		last, err := events.GetLastMsgForSubject(f.ctx(), "natter.event.user.deleted")
-		if err != nil {
-			return err
+		last := uint64(0)
+		for _, fact := range []string{"user.deleted", "user.erased", "message.deleted"} {
+			msg, err := events.GetLastMsgForSubject(f.ctx(), "natter.event."+fact)
+			if err == nil {
+				last = max(last, msg.Sequence)
+			} else if !errors.Is(err, jetstream.ErrMsgNotFound) {
+				return err
+			}
 		}
 		c, err := events.Consumer(f.ctx(), "history")
 		if err != nil {
 			return err
 		}
-		if floor := c.CachedInfo().AckFloor.Stream; floor < last.Sequence {
-			return fmt.Errorf("%d of %d acknowledged", floor, last.Sequence)
+		if floor := c.CachedInfo().AckFloor.Stream; floor < last {
+			return fmt.Errorf("%d of %d acknowledged", floor, last)
 		}
 		return nil
 	})
@@ -153,7 +160,7 @@ func (f *fixture) contents() map[string]string {
 		f.t.Fatal(err)
 	}
 	defer db.Close()
-	for _, table := range []string{"messages", "places", "changes", "words", "outbox", "marks", "erased"} {
+	for _, table := range []string{"messages", "places", "changes", "words", "outbox", "marks", "erased", "gone"} {
 		var text sql.NullString
 		column := "CAST(t AS text)"
 		switch table {

@@ -41,7 +41,7 @@ func newWorld(t *testing.T) world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := provision.Events(t.Context(), js, subjects, provision.Storage{Replicas: 1, MaxBytes: -1}); err != nil {
+	if _, err := provision.Events(t.Context(), js, subjects, 0, provision.Storage{Replicas: 1, MaxBytes: -1}); err != nil {
 		t.Fatal(err)
 	}
 	store := accounts.NewStore(kv)

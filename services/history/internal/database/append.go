@@ -86,7 +86,7 @@ type appender struct {
 
 // append stores messages of different ids that are not there.
 func (a *appender) append(ctx context.Context, messages []record.Message) error {
-	gone := make(map[record.ID]bool) // those that are redacted on arrival
+	erased := make(map[record.ID]bool) // those that are redacted on arrival
 	said := rows{head: `INSERT INTO messages (epoch, sequence, namespace, socket, author, name, time, payload, lengths, redacted, copied) VALUES `,
 		row: `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, tail: ` ON CONFLICT DO NOTHING RETURNING id, epoch, sequence`}
 	for i := range messages {
@@ -97,7 +97,7 @@ func (a *appender) append(ctx context.Context, messages []record.Message) error 
 		}
 		if m.Time.UnixNano() <= until {
 			m.Redact()
-			gone[m.ID] = true
+			erased[m.ID] = true
 		}
 		said.add(m.ID.Epoch, m.ID.Sequence, m.Namespace, m.Socket, m.User, m.Name, m.Time.UnixNano(),
 			contract.JoinPayload(m.Event, m.Attachments), contract.FormatAttachments(m.Attachments), m.Redacted, nanoseconds(m.Copied))
@@ -121,7 +121,7 @@ func (a *appender) append(ctx context.Context, messages []record.Message) error 
 		for _, target := range targets {
 			places.add(m.Namespace, target, m.ID.Epoch, m.ID.Sequence, row)
 		}
-		if gone[m.ID] {
+		if erased[m.ID] {
 			a.redacted++
 			if err := a.announceRedaction(ctx, a.tx, m.Namespace, m.User, m.ID); err != nil {
 				return err
@@ -130,7 +130,10 @@ func (a *appender) append(ctx context.Context, messages []record.Message) error 
 			words.add(row, a.tokens(m, targets), text)
 		}
 	}
-	return errors.Join(places.exec(ctx, a.Store, a.tx), words.exec(ctx, a.Store, a.tx))
+	if err := errors.Join(places.exec(ctx, a.Store, a.tx), words.exec(ctx, a.Store, a.tx)); err != nil {
+		return err
+	}
+	return a.gone(ctx, messages, fresh)
 }
 
 // insert returns the database's numbers of the messages that are new.

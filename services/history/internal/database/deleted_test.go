@@ -34,7 +34,7 @@ func TestADeletedUserLeavesNothingBehind(t *testing.T) {
 				t.Fatal(err)
 			}
 			for sequence := range int64(2) {
-				_, trail, err := s.Trail(t.Context(), red, record.ID{Epoch: 1, Sequence: sequence + 1})
+				_, trail, err := trailOf(t, s, record.ID{Epoch: 1, Sequence: sequence + 1})
 				if err != nil || len(trail) == 0 {
 					t.Fatal(trail, err)
 				}
@@ -51,7 +51,7 @@ func TestADeletedUserLeavesNothingBehind(t *testing.T) {
 				t.Errorf("an edit: %v; want %v", err, erasure.want)
 			}
 		}
-		if marks, err := s.Marks(t.Context(), "ann"); err != nil || len(marks) != 0 {
+		if marks, err := marksOf(t, s, "ann"); err != nil || len(marks) != 0 {
 			t.Errorf("marks of a deleted user: %+v, %v", marks, err)
 		}
 	})

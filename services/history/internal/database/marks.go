@@ -36,17 +36,17 @@ func (s *Store) Read(ctx context.Context, place record.Place, user string, id re
 }
 
 // UnreadQuery counts along a range of the primary key of places, from the newest message back to the mark, until it has
-// enough. It passes over what the user said itself and what is deleted, and looks at so many messages at most: a user who
+// enough. It passes over what the user said itself and what is deleted or redacted, and looks at so many messages at most: a user who
 // has said all of them would have it look at the whole place otherwise.
 var UnreadQuery = fmt.Sprintf(`
 	SELECT count(*) FROM (
 		SELECT 1 FROM (
-			SELECT m.author, m.deleted FROM places p JOIN messages m ON m.id = p.message
+			SELECT m.author, m.deleted, m.redacted FROM places p JOIN messages m ON m.id = p.message
 			WHERE p.namespace = ? AND p.target = ? AND (p.epoch, p.sequence) > (?, ?)
 			ORDER BY p.epoch DESC, p.sequence DESC LIMIT %d) AS newest
-		WHERE author <> ? AND deleted = 0 LIMIT ?) AS unread`, contract.MaxUnreadLook)
+		WHERE author <> ? AND deleted = 0 AND NOT redacted LIMIT ?) AS unread`, contract.MaxUnreadLook)
 
-// Unread counts what the user has not read in a place, at most most: what others said and is not deleted, of the newest
+// Unread counts what the user has not read in a place, at most most: what others said and is neither deleted nor redacted, of the newest
 // [contract.MaxUnreadLook] messages.
 func (s *Store) Unread(ctx context.Context, place record.Place, user string, most int) (count int, mark record.ID, err error) {
 	err = s.read.QueryRowContext(ctx, s.sql(`SELECT epoch, sequence FROM marks WHERE author = ? AND namespace = ? AND target = ?`),
@@ -61,19 +61,22 @@ func (s *Store) Unread(ctx context.Context, place record.Place, user string, mos
 	return count, mark, nil
 }
 
-// Marks lists how far a user has read.
-func (s *Store) Marks(ctx context.Context, user string) (marks []record.Mark, err error) {
-	rows, err := s.read.QueryContext(ctx, s.sql(`SELECT namespace, target, epoch, sequence FROM marks WHERE author = ? ORDER BY namespace, target`), user)
+// Marks hands to each how far a user has read, in an order of places, from behind one on, until each returns false.
+func (s *Store) Marks(ctx context.Context, user string, after record.Place, each func(record.Mark) bool) error {
+	rows, err := s.read.QueryContext(ctx, s.sql(`SELECT namespace, target, epoch, sequence FROM marks WHERE author = ? AND (namespace, target) > (?, ?) ORDER BY namespace, target`),
+		user, after.Namespace, after.Target)
 	if err != nil {
-		return nil, fmt.Errorf("list what was read: %w", err)
+		return fmt.Errorf("list what was read: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var m record.Mark
 		if err := rows.Scan(&m.Place.Namespace, &m.Place.Target, &m.ID.Epoch, &m.ID.Sequence); err != nil {
-			return nil, fmt.Errorf("list what was read: %w", err)
+			return fmt.Errorf("list what was read: %w", err)
 		}
-		marks = append(marks, m)
+		if !each(m) {
+			return nil
+		}
 	}
-	return marks, rows.Err()
+	return rows.Err()
 }

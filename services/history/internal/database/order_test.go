@@ -41,7 +41,7 @@ func TestTheLastChangeHasTheLatestTime(t *testing.T) {
 			})
 		}
 		changing.Wait()
-		m, trail, err := s.Trail(t.Context(), red, record.ID{Epoch: 1, Sequence: 1})
+		m, trail, err := trailOf(t, s, record.ID{Epoch: 1, Sequence: 1})
 		if err != nil || len(trail) != 41 {
 			t.Fatalf("%d changes, %v", len(trail), err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -31,31 +32,60 @@ func (s *Store) exists(ctx context.Context, tx *sql.Tx, user string) error {
 
 // Redact remembers that what the user said until then is erased (for good if it is the zero time: the user is
 // deleted) and takes it out, in chunks: from the messages, from their trails, and from what can be searched. It says
-// how many messages that were. Once it has returned nil, doing it again changes nothing.
+// how many messages that were. Once it has returned nil, doing it again changes nothing; what is cut off before that
+// [Store.Resume] ends.
 func (s *Store) Redact(ctx context.Context, user string, until time.Time) (redacted int, err error) {
 	last := int64(forGood)
 	if !until.IsZero() {
 		last = until.UnixNano()
 	}
-	var from record.ID
+	return s.redact(ctx, user, last, false)
+}
+
+// Erase is Redact by order of somebody here, of which other services must be told.
+func (s *Store) Erase(ctx context.Context, user string, until time.Time) (redacted int, err error) {
+	return s.redact(ctx, user, until.UnixNano(), true)
+}
+
+// Resume ends what was cut off when the service was killed, or the database failed.
+func (s *Store) Resume(ctx context.Context) (redacted int, err error) {
 	for {
+		var user string
+		var until int64
+		err := s.read.QueryRowContext(ctx, `SELECT author, until FROM erased WHERE NOT done LIMIT 1`).Scan(&user, &until)
+		if errors.Is(err, sql.ErrNoRows) {
+			return redacted, nil
+		}
 		n := 0
-		err := s.inTx(ctx, s.Exclusive, func(tx *sql.Tx) error {
+		if err == nil {
+			n, err = s.redact(ctx, user, until, until != forGood)
+			redacted += n
+		}
+		if err != nil {
+			return redacted, fmt.Errorf("resume an erasure: %w", err)
+		}
+	}
+}
+
+func (s *Store) redact(ctx context.Context, user string, last int64, tell bool) (redacted int, err error) {
+	var from record.ID
+	for done := false; !done; {
+		n := 0
+		err := s.inTx(ctx, s.Exclusive, func(tx *sql.Tx) (err error) {
 			// With the first chunk: from then on Append redacts what comes.
-			if err := s.forget(ctx, tx, user, last); err != nil {
+			if done, err = s.forget(ctx, tx, user, last); err != nil || done {
 				return err
 			}
-			var err error
-			n, from, err = s.redactSome(ctx, tx, user, last, from)
-			return err
+			if n, from, err = s.redactSome(ctx, tx, user, last, from); err != nil || n == redactChunk {
+				return err
+			}
+			done = true
+			return s.redacted(ctx, tx, user, last, tell)
 		})
 		if err != nil {
 			return redacted, fmt.Errorf("redact the messages of user %s: %w", user, err)
 		}
 		redacted += n
-		if n < redactChunk {
-			break
-		}
 	}
 	if redacted > 0 && s.Erased != "" {
 		// A reader may hold this up; the next one does it then.
@@ -66,21 +96,46 @@ func (s *Store) Redact(ctx context.Context, user string, until time.Time) (redac
 	return redacted, nil
 }
 
-// forget notes the erasure, and takes out what else is known of the user.
-func (s *Store) forget(ctx context.Context, tx *sql.Tx, user string, until int64) error {
+// forget notes the erasure, and takes out what else is known of the user; done is true if there is nothing left to do. What
+// the user did since an erasure that was noted before stays.
+func (s *Store) forget(ctx context.Context, tx *sql.Tx, user string, until int64) (done bool, err error) {
+	var noted int64
+	err = tx.QueryRowContext(ctx, s.sql(`SELECT until, done FROM erased WHERE author = ?`), user).Scan(&noted, &done)
+	if err == nil && noted >= until {
+		return done, nil
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return false, err
+	}
 	for _, statement := range []struct {
 		text string
 		args []any
 	}{
-		{`INSERT INTO erased (author, until) VALUES (?, ?) ON CONFLICT (author) DO UPDATE SET until = excluded.until WHERE excluded.until > erased.until`, []any{user, until}},
-		{`UPDATE changes SET name = '', socket = '' WHERE author = ? AND (name <> '' OR socket <> '')`, []any{user}},
+		{`INSERT INTO erased (author, until, done) VALUES (?, ?, FALSE) ON CONFLICT (author) DO UPDATE SET until = excluded.until, done = FALSE`, []any{user, until}},
+		{`UPDATE changes SET name = '', socket = '' WHERE author = ? AND (name <> '' OR socket <> '') AND time <= ?`, []any{user, until}},
 		{`DELETE FROM marks WHERE author = ?`, []any{user}},
 	} {
 		if _, err := tx.ExecContext(ctx, s.sql(statement.text), statement.args...); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return false, nil
+}
+
+// redacted notes that all of an erasure is done, unless it has been extended meanwhile.
+func (s *Store) redacted(ctx context.Context, tx *sql.Tx, user string, until int64, tell bool) error {
+	result, err := tx.ExecContext(ctx, s.sql(`UPDATE erased SET done = TRUE WHERE author = ? AND until = ? AND NOT done`), user, until)
+	if err != nil || !tell {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	fact, err := record.ErasureFact(user, time.Unix(0, until).UTC())
+	if err != nil {
+		return err
+	}
+	return s.announce(ctx, tx, fact)
 }
 
 func (s *Store) redactSome(ctx context.Context, tx *sql.Tx, user string, until int64, from record.ID) (int, record.ID, error) {

@@ -53,6 +53,8 @@ type Options struct {
 	Metrics   *Metrics
 	// Redacted is called when posts of users who are deleted already were stored. It must not block.
 	Redacted func()
+	// After is closed once posts may be stored; nil if they may at once.
+	After <-chan struct{}
 }
 
 const (
@@ -70,6 +72,28 @@ const (
 	renewTries  = 4 // of a batch that has several sequences which others have
 	instances   = 8 // that may hold a full batch each at a time
 )
+
+// mayStore waits until the facts are known; it says false if ctx ended first.
+func (in *Ingester) mayStore(ctx context.Context) bool {
+	if in.After == nil {
+		return true
+	}
+	select {
+	case <-in.After:
+		return true
+	default:
+	}
+	in.stands(errFacts)
+	select {
+	case <-in.After:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// errFacts is why nothing is stored at first.
+var errFacts = errors.New("the facts of what was taken out of history are not all known yet")
 
 // Ingester runs the loop. Make it with [New], call Run, and WatchLag beside it. Once Run has returned it may be called again.
 type Ingester struct {
@@ -159,6 +183,9 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 	consumer, err := in.consumer(ctx)
 	if err != nil {
 		return err
+	}
+	if !in.mayStore(ctx) {
+		return ctx.Err()
 	}
 	if err := in.epoch.look(ctx, true); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		in.Log.Warn("cannot look at the main stream", "error", err)

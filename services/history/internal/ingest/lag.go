@@ -2,16 +2,33 @@ package ingest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/kit/copying"
 	"github.com/natter-io/natter/services/history/internal/queue"
+	"github.com/natter-io/natter/services/history/internal/record"
 )
 
 // copyLate is from when on it is said that posts are not copied into their stream.
 const copyLate = 10 * time.Second
+
+// Last is the id of what the main stream stored last, whatever that is; the zero one if there is no stream.
+func (in *Ingester) Last(ctx context.Context) (record.ID, error) {
+	stream, err := in.js.Stream(ctx, in.Subjects.Names().Stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return record.ID{}, nil
+	}
+	if err != nil {
+		return record.ID{}, fmt.Errorf("stream %s: %w", in.Subjects.Names().Stream, err)
+	}
+	info := stream.CachedInfo()
+	return record.ParseID(contract.MessageID(contract.IncarnationOf(info.Created, info.Config.Metadata).Epoch, info.State.LastSeq))
+}
 
 // WatchLag measures what is waiting until ctx ends, also while nothing can be stored. It returns nil.
 func (in *Ingester) WatchLag(ctx context.Context) error {

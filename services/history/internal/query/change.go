@@ -115,24 +115,3 @@ func why(err, known error) string {
 	_, rest, _ := strings.Cut(err.Error(), known.Error())
 	return known.Error() + rest
 }
-
-// trail answers a [contract.TrailRequest] with a [contract.TrailReply].
-func (s *Service) trail(ctx context.Context, data []byte) ([]byte, error) {
-	var r contract.TrailRequest
-	if err := decode(data, maxRequest, `{"namespace","room","id"}`, &r); err != nil {
-		return nil, err
-	}
-	place, id, err := message(r.Namespace, r.Room, r.ID)
-	if err != nil {
-		return nil, err
-	}
-	_, traces, err := s.store.Trail(ctx, place, id)
-	if err != nil {
-		return nil, changeRefusal(err)
-	}
-	answer, err := reply(contract.TrailReply{OK: true, Changes: changes(traces)})
-	if err == nil && len(answer) > s.maxSize() {
-		return nil, refusal{contract.CodeInvalid, "the trail is larger than a NATS message may be: raise max_payload"}
-	}
-	return answer, err
-}

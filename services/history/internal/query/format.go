@@ -82,10 +82,10 @@ func (l *list) reverse() *list {
 
 // format writes a [contract.HistoryMessage]. The event goes in byte for byte: encoding/json would escape
 // <, > and & in it and take out white space.
-func format(m record.Message) ([]byte, error) { return formatWith(m, "", nil, nil) }
+func format(m record.Message) ([]byte, error) { return formatWith(m, "", nil) }
 
-// formatWith adds the namespace, the rooms and the trail, if there are any.
-func formatWith(m record.Message, namespace string, rooms []*string, trail []record.Trace) ([]byte, error) {
+// formatWith adds the namespace and the rooms, if there are any.
+func formatWith(m record.Message, namespace string, rooms []*string) ([]byte, error) {
 	type field struct {
 		name  string
 		value any
@@ -93,13 +93,12 @@ func formatWith(m record.Message, namespace string, rooms []*string, trail []rec
 	}
 	fields := []field{
 		{"attachments", m.Attachments, len(m.Attachments) > 0},
-		{"stamp", contract.Stamp{ID: m.ID.String(), Socket: m.Socket, User: m.User, Name: m.Name, Time: m.Time}, true},
+		{"stamp", stamp(m), true},
 		{"namespace", namespace, namespace != ""},
 		{"rooms", rooms, len(rooms) > 0},
 		{"redacted", true, m.Redacted},
 		{"edited", m.Edited, !m.Edited.IsZero()},
 		{"deleted", m.Deleted, !m.Deleted.IsZero()},
-		{"trail", changes(trail), len(trail) > 0},
 	}
 	b := append(append(make([]byte, 0, len(m.Event)+256), `{"event":`...), m.Event...)
 	for _, f := range fields {
@@ -115,13 +114,8 @@ func formatWith(m record.Message, namespace string, rooms []*string, trail []rec
 	return append(b, '}'), nil
 }
 
-// changes are a trail as the contract has it.
-func changes(trail []record.Trace) []contract.HistoryChange {
-	all := make([]contract.HistoryChange, len(trail))
-	for i, t := range trail {
-		all[i] = contract.HistoryChange{Action: string(t.Action), User: t.By.User, Name: t.By.Name, Socket: t.By.Socket, Time: t.Time, Event: t.Event}
-	}
-	return all
+func stamp(m record.Message) contract.Stamp {
+	return contract.Stamp{ID: m.ID.String(), Socket: m.Socket, User: m.User, Name: m.Name, Time: m.Time}
 }
 
 // rooms are the names of a message's rooms, nil for all; only those among which, if there are any.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/history/internal/record"
 )
 
 // read answers a [contract.ReadRequest] with [contract.Done], and tells the user's devices.
@@ -20,14 +21,39 @@ func (s *Service) read(ctx context.Context, data []byte) ([]byte, error) {
 	if err := user(r.User); err != nil {
 		return nil, err
 	}
-	moved, err := s.store.Read(ctx, place, r.User, id)
-	if err != nil {
-		return nil, changeRefusal(err)
+	if id, err = s.stored(ctx, id); err != nil {
+		return nil, err
 	}
-	if moved {
-		s.tellRead(r)
+	if id != (record.ID{}) {
+		moved, err := s.store.Read(ctx, place, r.User, id)
+		if err != nil {
+			return nil, changeRefusal(err)
+		}
+		if r.ID = id.String(); moved {
+			s.tellRead(r)
+		}
 	}
 	return reply(contract.Done{OK: true})
+}
+
+// stored bounds an id by the newest message there is: in the database, or still on its way there. Nobody can have read
+// further, and a mark in the future would hide all that is said until then. The zero id is before the first message.
+func (s *Service) stored(ctx context.Context, id record.ID) (record.ID, error) {
+	newest, err := s.store.Last(ctx)
+	if err != nil || id.Compare(newest) <= 0 {
+		return id, err
+	}
+	last, err := s.Last(ctx)
+	if err != nil {
+		return id, err
+	}
+	if last.Compare(newest) > 0 {
+		newest = last
+	}
+	if id.Compare(newest) > 0 {
+		id = newest
+	}
+	return id, nil
 }
 
 // tellRead does not wait until it is stored: a device that misses it asks when it connects again.

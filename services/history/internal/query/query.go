@@ -33,13 +33,14 @@ type Store interface {
 	Search(ctx context.Context, namespace string, targets []string, words []record.Word, before record.ID, n int, each func(record.Message) bool) error
 	Said(ctx context.Context, user string, after record.ID, n int, each func(record.Message) bool) error
 	Change(ctx context.Context, c record.Change) (record.Message, error)
-	Trail(ctx context.Context, place record.Place, id record.ID) (record.Message, []record.Trace, error)
-	Traces(ctx context.Context, row int64) ([]record.Trace, error)
+	Get(ctx context.Context, place record.Place, id record.ID) (record.Message, error)
+	Traces(ctx context.Context, row, after int64, each func(record.Trace) bool) error
 	Read(ctx context.Context, place record.Place, user string, id record.ID) (moved bool, err error)
 	Unread(ctx context.Context, place record.Place, user string, most int) (count int, mark record.ID, err error)
-	Marks(ctx context.Context, user string) ([]record.Mark, error)
+	Marks(ctx context.Context, user string, after record.Place, each func(record.Mark) bool) error
+	Last(ctx context.Context) (record.ID, error)
 	Known(ctx context.Context, user string) (known bool, err error)
-	Redact(ctx context.Context, user string, until time.Time) (redacted int, err error)
+	Erase(ctx context.Context, user string, until time.Time) (redacted int, err error)
 	Ping(ctx context.Context) error
 	Kind() string
 }
@@ -71,8 +72,12 @@ type Options struct {
 	Metrics  *Metrics
 	// Changed is called when clients must be told of a change. It must not block.
 	Changed func()
+	// Cut is called when an erasure has failed on its way. It must not block.
+	Cut func()
 	// Lag says how many posts wait to be stored; -1 if that is not known.
 	Lag func() int64
+	// Last is the id of what the main stream stored last, the zero one if there is none.
+	Last func(context.Context) (record.ID, error)
 	// Expects says whether a message that is not there may still come.
 	Expects func(ctx context.Context, place record.Place, id record.ID) bool
 	// Largest is the size of the largest message that the main stream takes; 0 if it has no limit but NATS's.

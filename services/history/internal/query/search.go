@@ -54,7 +54,7 @@ func (s *Service) search(ctx context.Context, data []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return formatWith(m, "", names, nil)
+		return formatWith(m, "", names)
 	})
 	if err := l.fill(s.store.Search(ctx, all.Namespace, targets, words, before, n+1, l.add)); err != nil {
 		return nil, err

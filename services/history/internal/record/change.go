@@ -54,6 +54,7 @@ type Change struct {
 
 // Trace is a change that was made.
 type Trace struct {
+	Number int64 // grows along the trail
 	Action Action
 	By     By
 	Time   time.Time

@@ -3,6 +3,9 @@
 //
 // It does not know accounts, nor which clients show what.
 //
+// What history itself erases and deletes it states as facts, too (natter.event.user.erased, natter.event.message.deleted),
+// and hears them like the others: a database that is filled anew from the streams learns by them what had been taken out.
+//
 // What is to be said of a redaction, an edit or a deletion is noted in the transaction that does it, and forgotten once
 // JetStream has it, so that it is said even if the service is killed in between. Posts of deleted users that arrive
 // later are redacted when they are stored, and said in the same way.
@@ -10,11 +13,11 @@ package redact
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -32,7 +35,11 @@ type Store interface {
 	queue.Database
 	// Redact redacts what the user said until then, or for good if it is the zero time. Repeating it changes nothing.
 	Redact(ctx context.Context, user string, until time.Time) (redacted int, err error)
-	// Announcements and Announced list and forget what clients must still be told.
+	// Resume ends erasures that were cut off.
+	Resume(ctx context.Context) (redacted int, err error)
+	// Deletions makes deletions of messages, those too that come later. Repeating it changes nothing.
+	Deletions(ctx context.Context, told []record.Deletion) error
+	// Announcements and Announced list and forget what clients and services must still be told.
 	Announcements(ctx context.Context) ([]record.Announcement, error)
 	Announced(ctx context.Context, a record.Announcement) error
 }
@@ -41,16 +48,13 @@ type Store interface {
 type Options struct {
 	Subjects contract.Subjects
 	Storage  provision.Storage
+	Posts    time.Duration // how long posts wait in their stream
 	Log      *slog.Logger
 	Metrics  *Metrics
 }
 
 const (
-	pullWait = 2 * time.Second
-	// ackWait is after how long JetStream delivers a fact again: the service was killed. Redacting a user
-	// who said a great deal may take longer; then it is done twice, the second time in vain.
-	ackWait = 30 * time.Second
-	retry   = 2 * time.Second
+	retry = 2 * time.Second
 	// sayWait bounds one publish; a cluster takes seconds to elect a leader.
 	sayWait = 10 * time.Second
 )
@@ -61,6 +65,10 @@ type Redactor struct {
 	js    jetstream.JetStream
 	store Store
 	poke  chan struct{}
+	cut   chan struct{} // an erasure was cut off
+
+	caught   chan struct{} // closed once all facts of before the start are known
+	isCaught bool
 }
 
 // New returns a Redactor that works through nc.
@@ -69,30 +77,35 @@ func New(nc *nats.Conn, store Store, o Options) (*Redactor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redact: %w", err)
 	}
-	return &Redactor{Options: o, js: js, store: store, poke: make(chan struct{}, 1)}, nil
+	return &Redactor{Options: o, js: js, store: store, poke: make(chan struct{}, 1), cut: make(chan struct{}, 1), caught: make(chan struct{})}, nil
 }
 
 // Poke says that there is something new to announce. It does not block.
-func (r *Redactor) Poke() {
+func (r *Redactor) Poke() { signal(r.poke) }
+
+// Cut says that an erasure has failed on its way. It does not block.
+func (r *Redactor) Cut() { signal(r.cut) }
+
+func signal(c chan struct{}) {
 	select {
-	case r.poke <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
+// Caught is closed once the database knows all facts that were in the stream at the start. Posts stored earlier would
+// be there for a while although they had been erased.
+func (r *Redactor) Caught() <-chan struct{} { return r.caught }
+
 // Run works until ctx ends, or the queue is another database's ([queue.ErrOtherDatabase]); whatever else fails is logged
 // and tried again.
 func (r *Redactor) Run(ctx context.Context) error {
-	saying, stop := context.WithCancel(ctx)
-	said := make(chan struct{})
-	go func() {
-		defer close(said)
-		r.sayAlways(saying)
-	}()
-	defer func() {
-		stop()
-		<-said
-	}()
+	besides, stop := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	beside.Go(func() { r.sayAlways(besides) })
+	beside.Go(func() { r.resumeAlways(besides) })
+	defer beside.Wait()
+	defer stop()
 	for ctx.Err() == nil {
 		err := r.session(ctx)
 		if errors.Is(err, queue.ErrOtherDatabase) {
@@ -104,105 +117,6 @@ func (r *Redactor) Run(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// Claim makes the queue of facts if it is not there; whose that is answers for history. The error wraps
-// [queue.ErrOtherDatabase] if it is another database's.
-func (r *Redactor) Claim(ctx context.Context) error {
-	_, _, err := r.queue(ctx)
-	return err
-}
-
-func (r *Redactor) queue(ctx context.Context) (jetstream.Stream, jetstream.Consumer, error) {
-	stream, err := provision.Events(ctx, r.js, r.Subjects, r.Storage)
-	if err != nil {
-		return nil, nil, err
-	}
-	consumer, err := queue.Consumer(ctx, r.js, stream, jetstream.ConsumerConfig{
-		Durable:       r.Subjects.Names().HistoryEvents,
-		Description:   "Deleted users whose messages are not redacted yet.",
-		FilterSubject: r.Subjects.Endpoint(contract.Event, "user", "deleted"),
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       ackWait,
-		MaxDeliver:    -1,
-		MaxAckPending: 1, // one after the other
-	}, r.store, r.Log)
-	return stream, consumer, err
-}
-
-// session prepares stream and consumer and hears facts until something fails.
-func (r *Redactor) session(ctx context.Context) error {
-	stream, consumer, err := r.queue(ctx)
-	if err != nil {
-		return err
-	}
-	for ctx.Err() == nil {
-		msg, err := next(ctx, consumer)
-		if err != nil {
-			return fmt.Errorf("pull: %w", err)
-		}
-		err = queue.Check(ctx, consumer, r.store.ID())
-		if msg == nil {
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		if err == nil {
-			err = r.hear(ctx, msg)
-		}
-		if err != nil {
-			if nerr := msg.NakWithDelay(retry); nerr != nil {
-				err = errors.Join(err, nerr)
-			}
-			return err
-		}
-		if meta, err := msg.Metadata(); err == nil {
-			if err := queue.Note(ctx, r.store, stream.CachedInfo(), meta.Consumer, meta.Sequence.Stream); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// next waits a while for a message; nil if none came.
-func next(ctx context.Context, c jetstream.Consumer) (jetstream.Msg, error) {
-	waiting, cancel := context.WithTimeout(ctx, pullWait)
-	defer cancel()
-	batch, err := c.Fetch(1, jetstream.FetchContext(waiting))
-	if err != nil {
-		return nil, err
-	}
-	if msg, ok := <-batch.Messages(); ok {
-		return msg, nil
-	}
-	if waiting.Err() != nil {
-		return nil, nil
-	}
-	return nil, batch.Error()
-}
-
-// hear redacts what one fact demands, and acknowledges.
-func (r *Redactor) hear(ctx context.Context, msg jetstream.Msg) error {
-	var fact contract.UserDeleted
-	err := json.Unmarshal(msg.Data(), &fact)
-	if err == nil {
-		err = contract.CheckUser(fact.User) // what no post can have, no database has to take as a key
-	}
-	if err != nil {
-		reason := fmt.Sprintf("not a fact %s: %v", msg.Subject(), err)
-		r.Log.Warn("skipped a fact that cannot be read", "reason", reason)
-		return msg.TermWithReason(reason)
-	}
-	redacted, err := r.store.Redact(ctx, fact.User, time.Time{})
-	r.Metrics.redacted.Add(float64(redacted))
-	if err != nil {
-		return err
-	}
-	r.Log.Info("redacted the messages of a deleted user", "user", fact.User, "messages", redacted)
-	r.Poke() // what clients must be told stands in the database, so the fact is done
-	return msg.Ack()
 }
 
 // sayAlways says what is noted: at the start, when poked, and again after a failure.
@@ -245,19 +159,7 @@ func (r *Redactor) say(ctx context.Context) error {
 }
 
 func (r *Redactor) sayOne(ctx context.Context, a record.Announcement) error {
-	namespace, err := contract.DecodeNamespace(a.Namespace)
-	if err != nil {
-		return err
-	}
-	target := contract.All()
-	room, err := record.Place{Namespace: a.Namespace, Target: a.Target}.Room()
-	if err != nil {
-		return err
-	}
-	if room != nil {
-		target = contract.To(*room)
-	}
-	subject, err := r.Subjects.To(contract.Emit, namespace, target)
+	subject, err := r.subject(a)
 	if err != nil {
 		return err
 	}
@@ -273,6 +175,52 @@ func (r *Redactor) sayOne(ctx context.Context, a record.Announcement) error {
 		return fmt.Errorf("publish on %s: %w", subject, err)
 	}
 	return r.store.Announced(ctx, a)
+}
+
+// subject is where an announcement is said.
+func (r *Redactor) subject(a record.Announcement) (string, error) {
+	if a.Namespace == "" {
+		return r.Subjects.Endpoint(contract.Event, a.Target), nil
+	}
+	namespace, err := contract.DecodeNamespace(a.Namespace)
+	if err != nil {
+		return "", err
+	}
+	target := contract.All()
+	room, err := record.Place{Namespace: a.Namespace, Target: a.Target}.Room()
+	if err != nil {
+		return "", err
+	}
+	if room != nil {
+		target = contract.To(*room)
+	}
+	return r.Subjects.To(contract.Emit, namespace, target)
+}
+
+// resumeAlways ends erasures that were cut off: at the start, when one has failed, and again after a failure.
+func (r *Redactor) resumeAlways(ctx context.Context) {
+	for {
+		redacted, err := r.store.Resume(ctx)
+		r.Metrics.redacted.Add(float64(redacted))
+		if redacted > 0 {
+			r.Log.Info("went on with an erasure that had been cut off", "messages", redacted)
+			r.Poke()
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			r.Log.Warn("cannot go on with an erasure that was cut off", "error", err, "retry", retry)
+			sleep(ctx, retry)
+			continue
+		}
+		r.Poke() // the fact of it
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.cut:
+		}
+	}
 }
 
 // neverFits says whether NATS or the stream takes no message of this size.

@@ -1,0 +1,150 @@
+package historyd
+
+import (
+	"database/sql"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/natter-io/natter/pkg/contract"
+)
+
+// TestWhatWasTakenOutStaysOutOfADatabaseFilledAnew loses the database, and does what the README says of that.
+func TestWhatWasTakenOutStaysOutOfADatabaseFilledAnew(t *testing.T) {
+	f := newFixture(t)
+	f.start()
+	var deleted []string
+	for i := range 300 { // more facts than are heard at a time
+		deleted = append(deleted, f.id(f.say(contract.To("red"), fmt.Sprintf(`["m","red","%s %d"]`, gone, i), by("u2")...).Sequence))
+	}
+	f.say(contract.To("red"), `["m","red","`+gone+` of the erased"]`, by("u1")...)
+	f.say(contract.To("red"), `["m","red","`+gone+` of the deleted"]`, by("u3")...)
+	kept := f.id(f.say(contract.To("red"), `["m","red","kept"]`, by("u2")...).Sequence)
+	f.settled()
+	f.request("erase", `{"user":"u1"}`, `{"ok":true,"erased":1,"known":true}`)
+	f.remove("u3")
+	for _, id := range deleted {
+		f.request("delete", `{"namespace":"/","room":"red","id":"`+id+`","user":"u2"}`, `{"ok":true}`)
+	}
+	f.awaitFacts(302)
+	f.say(contract.To("red"), `["m","red","kept, since it was said later"]`, by("u1")...)
+	f.factsDone()
+	f.settled()
+	f.stop()
+
+	f.cfg.Database = newDatabase(t)
+	for _, stream := range []string{"NATTER_POSTS", "NATTER_EVENTS"} {
+		if err := f.js.DeleteConsumer(f.ctx(), stream, "history"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.start()
+	f.page("red", "", 1) // it answers
+	f.until("all messages", func() error {
+		answer := f.request("page", `{"namespace":"/","room":"red","limit":200}`)
+		if strings.Contains(answer, gone) {
+			t.Fatalf("what had been taken out is back: %s", answer)
+		}
+		page := f.page("red", "", 1)
+		if len(page.Messages) != 1 || !strings.Contains(string(page.Messages[0].Event), "later") {
+			return fmt.Errorf("%+v", page)
+		}
+		return nil
+	})
+	f.settled()
+	f.factsDone()
+	for _, id := range deleted {
+		f.request("trail", `{"namespace":"/","room":"red","id":"`+id+`"}`, `"action":"delete","user":"u2"`, gone)
+	}
+	for _, user := range []string{"u1", "u3"} {
+		if export := f.request("export", `{"user":"`+user+`"}`, `"redacted":true`); strings.Contains(export, gone) {
+			t.Errorf("of %s: %s", user, export)
+		}
+	}
+	f.request("page", `{"namespace":"/","room":"red","after":"`+deleted[len(deleted)-1]+`"}`, `"kept"`, kept, "kept, since it was said later")
+	f.awaitFacts(302)
+}
+
+// awaitFacts waits until so many facts were stated.
+func (f *fixture) awaitFacts(n uint64) {
+	f.t.Helper()
+	f.until("the facts", func() error {
+		events, err := f.js.Stream(f.ctx(), "NATTER_EVENTS")
+		if err == nil && events.CachedInfo().State.Msgs != n {
+			err = fmt.Errorf("there are %d; want %d", events.CachedInfo().State.Msgs, n)
+		}
+		return err
+	})
+}
+
+// TestTheFactsOfAnEarlierVersionAreHeardOn has a consumer that hears of deleted users only.
+func TestTheFactsOfAnEarlierVersionAreHeardOn(t *testing.T) {
+	f := newFixture(t)
+	f.start()
+	id := f.id(f.say(contract.To("red"), `["m","red","`+gone+`"]`, by("u1")...).Sequence)
+	f.settled()
+	f.factsDone()
+	f.stop()
+	c, err := f.js.Consumer(f.ctx(), "NATTER_EVENTS", "history")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := c.CachedInfo().Config
+	old.FilterSubjects, old.FilterSubject, old.MaxAckPending = nil, "natter.event.user.deleted", 1
+	if _, err := f.js.UpdateConsumer(f.ctx(), "NATTER_EVENTS", old); err != nil {
+		t.Fatal(err)
+	}
+	f.remove("u2")
+	f.start()
+	f.publish("natter.event.message.deleted", `{"id":"`+id+`","time":"`+time.Now().Format(time.RFC3339Nano)+`"}`)
+	for _, nothing := range []string{`{}`, `{"id":"1-1"}`, `{"id":"x","time":"2026-01-01T00:00:00Z"}`, `{"id":"1-1","user":"a\u0000b","time":"2026-01-01T00:00:00Z"}`, `{"id":"1-1","time":"9026-01-01T00:00:00Z"}`} {
+		f.publish("natter.event.message.deleted", nothing)
+	}
+	f.publish("natter.event.user.erased", `{"user":"u1"}`)
+	f.until("the deletion", func() error {
+		if page := f.page("red", "", 1); len(page.Messages) != 1 || page.Messages[0].Deleted.IsZero() || page.Messages[0].Redacted {
+			return fmt.Errorf("%+v", page)
+		}
+		return nil
+	})
+	f.factsDone()
+	if n := strings.Count(f.log.String(), "skipped a fact"); n != 6 {
+		t.Errorf("%d facts skipped; want 6", n)
+	}
+}
+
+// TestAnErasureThatFailsGoesOn has the database fail at a message of the second transaction, and mends it while the service runs.
+func TestAnErasureThatFailsGoesOn(t *testing.T) {
+	f := newFixture(t)
+	f.start()
+	for range 510 { // in more than one transaction
+		f.say(contract.To("red"), `["m","red","`+gone+`"]`, by("u1")...)
+	}
+	f.settled()
+	f.execute("UPDATE messages SET lengths = 'what?' WHERE sequence = 510")
+	f.request("erase", `{"user":"u1"}`, `"unavailable"`)
+	f.execute("UPDATE messages SET lengths = '' WHERE sequence = 510")
+	f.until("the rest", func() error {
+		if page := f.page("red", "", 1); !page.Messages[0].Redacted {
+			return fmt.Errorf("%+v", page)
+		}
+		return nil
+	})
+	f.awaitFacts(1)
+}
+
+// execute changes the database behind the service's back.
+func (f *fixture) execute(statement string) {
+	f.t.Helper()
+	driver := "sqlite"
+	if kind == "postgres" {
+		driver = "pgx"
+	}
+	db, err := sql.Open(driver, f.cfg.Database)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer db.Close()
+	f.until(statement, func() error { _, err := db.ExecContext(f.ctx(), statement); return err }) // the file may be locked
+}
