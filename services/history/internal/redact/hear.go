@@ -247,8 +247,10 @@ func (r *Redactor) redact(ctx context.Context, subject, user string, until time.
 	if err != nil {
 		return err
 	}
-	if redacted > 0 || until.IsZero() {
-		r.Log.Info("redacted the messages of a user", "user", user, "messages", redacted, "deleted", until.IsZero())
+	if until.IsZero() {
+		r.Log.Info("redacted the messages of a deleted user", "user", user, "messages", redacted)
+	} else if redacted > 0 {
+		r.Log.Info("redacted what a user had said before an erasure", "user", user, "messages", redacted)
 	}
 	return nil
 }
