@@ -63,6 +63,9 @@ func Renew(ctx context.Context, js jetstream.JetStream, s contract.Subjects, was
 			return now, err
 		}
 		err = amend(ctx, js, s, st, func(have jetstream.StreamConfig) []change {
+			if contract.IncarnationOf(info.Created, have.Metadata) != was { // somebody else was quicker
+				return nil
+			}
 			return []change{{contract.MetadataEpoch, was.Epoch, next.Epoch, true, func(c *jetstream.StreamConfig) {
 				c.Metadata = maps.Clone(c.Metadata)
 				if c.Metadata == nil {
@@ -99,6 +102,8 @@ func hasLost(ctx context.Context, js jetstream.JetStream, s contract.Subjects, l
 	return err == nil && !at.IsZero() && !lost.Stored.IsZero() && !at.Equal(lost.Stored), err
 }
 
+var errBehind = errors.New("the copy on one of its servers is behind")
+
 // firstAfter is the first message that was stored after a time; if there is none, the one that is next.
 func firstAfter(ctx context.Context, nc *nats.Conn, info *jetstream.StreamInfo, after time.Time) (uint64, time.Time, error) {
 	request, err := json.Marshal(struct {
@@ -116,6 +121,9 @@ func firstAfter(ctx context.Context, nc *nats.Conn, info *jetstream.StreamInfo, 
 		if err != nil || stored.Time.After(after) {
 			return stored.Sequence, stored.Time, err
 		}
+	}
+	if info.State.LastTime.After(after) {
+		return 0, time.Time{}, errBehind
 	}
 	return info.State.LastSeq + 1, info.TimeStamp, nil
 }

@@ -67,7 +67,16 @@ func sourceAgain(ctx context.Context, js jetstream.JetStream, cfg jetstream.Stre
 	}
 	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), repeatMost*repeatAfter)
 	defer cancel()
-	return set(back, cfg)
+	stream, err := js.Stream(back, cfg.Name)
+	if err != nil {
+		return err
+	}
+	now := stream.CachedInfo().Config // somebody may have changed it meanwhile
+	if len(now.Sources) > 0 {
+		return nil
+	}
+	now.Sources, now.Subjects = cfg.Sources, cfg.Subjects // without sources it was given a subject
+	return set(back, now)
 }
 
 // spreadWait bounds the wait for the new copies of a stream; if they need longer it gets another leader anyway.

@@ -69,12 +69,20 @@ func (b *Bridge) hasPeers(ctx context.Context, leases jetstream.KeyValue) (bool,
 	return false, nil
 }
 
-// meetPeers finds out which gateways hold leases.
+// meetPeers finds out which gateways hold leases, and takes note of them.
 func (b *Bridge) meetPeers(ctx context.Context, leases jetstream.KeyValue) ([]string, error) {
+	ids, err := holders(ctx, leases)
+	if err == nil {
+		b.gateways.meet(ids)
+	}
+	return ids, err
+}
+
+// holders are the gateways that hold leases.
+func holders(ctx context.Context, leases jetstream.KeyValue) ([]string, error) {
 	ids, err := provision.Repeat(ctx, func(ctx context.Context) ([]string, error) { return leases.Keys(ctx) })
 	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
 		return nil, fmt.Errorf("leases: %w", err)
 	}
-	b.gateways.meet(ids)
 	return ids, nil
 }

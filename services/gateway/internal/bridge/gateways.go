@@ -176,6 +176,19 @@ func (g *gateways) renewed() time.Time {
 	return g.held
 }
 
+// holds says whether a gateway holds a lease, though nothing is heard of it and it does not answer: this one may be what is cut off.
+// It says so too if that cannot be found out.
+func (g *gateways) holds(ctx context.Context, id string) bool {
+	g.mu.Lock()
+	leases := g.leases
+	g.mu.Unlock()
+	if leases == nil {
+		return true
+	}
+	ids, err := holders(ctx, leases)
+	return err != nil || slices.Contains(ids, id)
+}
+
 // release gives the lease back, so that nobody waits for this gateway's answers.
 func (g *gateways) release() {
 	g.mu.Lock()

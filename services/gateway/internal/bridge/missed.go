@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -33,8 +34,12 @@ func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from, at uint64,
 		if b.sessions.superseded(s.ID(), s.Claimed()) {
 			return session.Missed{}, session.ErrClaimed
 		}
-		if from > last { // the client lies, or the stream was restored from an older copy
-			return session.Missed{Ended: true}, nil
+		if from > last { // the client lies; or whoever answered the fence leads the stream no more, which is for the client to try again
+			certain, err := b.reached(ctx)
+			if err == nil && certain > from {
+				err = fmt.Errorf("%w: a server that leads the stream no more has answered", session.ErrUnavailable)
+			}
+			return session.Missed{Ended: err == nil}, err
 		}
 		wants, err := b.wantsOf(s, from, read)
 		if err != nil {

@@ -188,15 +188,17 @@ func (s *sessions) rememberMoved(r *record) {
 // gone returns what says whether a gateway is gone. One whose lease was not heard of may live, while the bucket of leases
 // has no leader or whoever delivers from it was killed: it is asked.
 func (s *sessions) gone(ctx context.Context) func(gateway string) (gone, sure bool) {
-	asked := make(map[string]life)
-	return func(gateway string) (bool, bool) {
+	known := make(map[string]bool)
+	return func(gateway string) (gone, sure bool) {
 		if gateway == s.bridge.opts.Gateway || s.bridge.gateways.alive(gateway) {
 			return false, true
 		}
-		if _, ok := asked[gateway]; !ok {
-			asked[gateway] = s.bridge.inquire(ctx, gateway)
+		gone, ok := known[gateway]
+		if !ok {
+			gone = s.bridge.inquire(ctx, gateway) != living && !s.bridge.gateways.holds(ctx, gateway)
+			known[gateway] = gone
 		}
-		return asked[gateway] != living, asked[gateway] != living
+		return gone, gone
 	}
 }
 

@@ -3,12 +3,14 @@ package bridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
 // The stream is the truth, live delivery its echo: JetStream republishes at most once. What was stored but not heard is
@@ -157,13 +159,23 @@ func (b *Bridge) readBack(ctx context.Context, epoch string, wants []want, upTo 
 	}
 	done = b.persist(ctx, epoch, func(ctx context.Context) (err error) {
 		if missed, err = b.tail.read(ctx, wants, upTo); err != nil {
-			if last, err := b.fence.wait(ctx); err == nil {
+			if last, err := b.reached(ctx); err == nil {
 				upTo = min(upTo, last)
 			}
 		}
 		return err
 	})
 	return missed, upTo, done
+}
+
+// reached is how far the stream is for certain: a server that leads it no more, and does not know that yet, answers fences, but stores
+// nothing. It costs a message that means nothing to anybody.
+func (b *Bridge) reached(ctx context.Context) (uint64, error) {
+	ack, err := b.js.Publish(ctx, b.opts.Subjects.Fence(), nil)
+	if err != nil {
+		return 0, fmt.Errorf("%w: how far the stream is: %w", session.ErrUnavailable, err)
+	}
+	return ack.Sequence, nil
 }
 
 // persist tries until it works, and says so; or until NATS is away or another stream is there: then all is looked at anew. An attempt

@@ -23,6 +23,7 @@ type replies struct {
 
 	mu      sync.Mutex
 	next    uint64
+	ended   bool // nobody awaits answers any more
 	waiting map[uint64]waiter
 }
 
@@ -35,6 +36,7 @@ var (
 	errNoReply = errors.New("no answer in time")
 	errEnding  = errors.New("the gateway stops")
 	errNobody  = errors.New("nobody listens")
+	errEnded   = fmt.Errorf("%w: the gateway stops", session.ErrUnavailable)
 	errBusy    = fmt.Errorf("%w: too many answers are awaited already", session.ErrUnavailable)
 )
 
@@ -46,6 +48,10 @@ func newReplies(nc *nats.Conn, opts Options) *replies {
 // must not block, and is not called if request fails.
 func (r *replies) request(msg *nats.Msg, timeout time.Duration, done func(*nats.Msg, error)) error {
 	r.mu.Lock()
+	if r.ended {
+		r.mu.Unlock()
+		return errEnded
+	}
 	if len(r.waiting) >= r.opts.MaxPending {
 		r.mu.Unlock()
 		r.opts.Metrics.Dropped("pending replies")
@@ -76,6 +82,14 @@ func (r *replies) take(id uint64) func(*nats.Msg, error) {
 
 func (r *replies) run(ctx context.Context) {
 	r.serve(ctx)
+	r.end()
+}
+
+// end gives up all that is awaited, and refuses what comes.
+func (r *replies) end() {
+	r.mu.Lock()
+	r.ended = true
+	r.mu.Unlock()
 	r.expire(time.Time{})
 }
 
@@ -100,6 +114,7 @@ const lastReplies = 2 * time.Second
 // runOn is run, but when the context ends it waits for what is under way.
 func (r *replies) runOn(ctx context.Context) {
 	r.serve(ctx)
+	defer r.end()
 	end := time.After(lastReplies)
 	for r.pending() > 0 {
 		select {

@@ -47,6 +47,10 @@ func (c *copies) resume(ctx context.Context, posts *jetstream.StreamInfo, lag ti
 	} else if !dead || patient { // JetStream itself tries anew what has been silent for 10 s
 		return
 	}
+	// Whatever makes the main stream say nothing, it is not the copying if that has no leader.
+	if _, err := c.js.Stream(ctx, c.opts.Subjects.Names().Stream); err != nil {
+		return
+	}
 	c.still.resumed = time.Now()
 	args := []any{"stream", posts.Config.Name, "for", stood.Round(time.Millisecond)}
 	err := provision.Resume(ctx, c.js, posts.Config.Name)

@@ -91,7 +91,7 @@ type kept struct {
 // saved describes the socket; mu is held.
 func (s *Socket) saved() Saved {
 	if s.state == connected {
-		s.kept.at = max(s.kept.at, s.orders.upTo, s.client.srv.backend.Position())
+		s.kept.at = max(s.kept.at, s.orders.obeyed, s.client.srv.backend.Position())
 	}
 	return Saved{
 		ID: s.id, Namespace: s.namespace, User: s.user, Name: s.name,

@@ -8,7 +8,8 @@ import "context"
 type orders struct {
 	replaying bool   // what comes now must be replayed, too
 	latest    uint64 // the last one that came meanwhile
-	upTo      uint64 // the stream's sequence up to which orders have taken effect
+	upTo      uint64 // the stream's sequence up to which orders were replayed
+	obeyed    uint64 // the highest one that has taken effect since
 }
 
 // Obeys says whether an order at a sequence of the stream is to take effect on the socket now, by who reads them in turn. Else
@@ -20,7 +21,8 @@ func (s *Socket) Obeys(sequence uint64) bool {
 		s.orders.latest = max(s.orders.latest, sequence)
 		return false
 	}
-	return sequence > s.orders.upTo
+	// One with a lower sequence than others is late, since it was lost at first, and takes effect all the same.
+	return sequence > s.orders.upTo && sequence != s.orders.obeyed
 }
 
 // Obeyed notes that an order has taken effect on the socket, so that it is not repeated if what the client does next is all
@@ -28,7 +30,7 @@ func (s *Socket) Obeys(sequence uint64) bool {
 func (s *Socket) Obeyed(sequence uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.orders.upTo = max(s.orders.upTo, sequence)
+	s.orders.obeyed = max(s.orders.obeyed, sequence)
 }
 
 // replayed takes over what was ordered while the client was away, and says whether that is all: else more was ordered meanwhile.

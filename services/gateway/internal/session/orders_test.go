@@ -29,4 +29,7 @@ func TestAnOrderUnderWayIsNotRepeatedOnWhomItHasReached(t *testing.T) {
 		}
 		s.Obeyed(7)
 	}
+	if !s.Obeys(5) {
+		t.Error("an order that was lost at first, and is found now, does not take effect")
+	}
 }

@@ -237,7 +237,7 @@ func (s *Socket) finish(reason string, byServer bool) map[uint64]Asker {
 	s.mu.Lock()
 	was := s.state
 	if was == connected {
-		s.kept.at = max(s.kept.at, s.client.srv.backend.Position()) // orders after this may not find the socket
+		s.kept.at = max(s.kept.at, s.orders.obeyed, s.client.srv.backend.Position()) // orders after this may not find the socket
 	}
 	s.state = closed
 	asked := s.asked
