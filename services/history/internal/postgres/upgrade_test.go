@@ -59,4 +59,16 @@ func TestADatabaseOfTheFirstVersionIsBroughtUpToDate(t *testing.T) {
 	if err := s.DB().QueryRow(`SELECT count(*) FROM facts WHERE name = 'unindexed'`).Scan(&left); err != nil || left != 0 {
 		t.Errorf("%d facts are left, %v", left, err)
 	}
+
+	// An instance of the first version has stored words since they were taken out.
+	if _, err := s.DB().Exec(`INSERT INTO facts (name, value) SELECT 'unindexed', CAST(max(id) AS TEXT) FROM messages`); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(t.Context(), url, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
 }
