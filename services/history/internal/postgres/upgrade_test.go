@@ -8,6 +8,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/natter-io/natter/services/history/internal/database"
 	"github.com/natter-io/natter/services/history/internal/pgtest"
 	"github.com/natter-io/natter/services/history/internal/record"
 )
@@ -49,6 +50,7 @@ func TestADatabaseOfTheFirstVersionIsBroughtUpToDate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	index(t, s)
 	for text, want := range map[string]int{"σίσυφος": 2499, "σίσυφος 1": 1, "7": 0} {
 		found := 0
 		if err := s.Search(t.Context(), "_", []string{"room.red"}, record.ParseWords(text), record.Newest, 100, func(record.Message) bool { found++; return true }); err != nil || found != want {
@@ -68,7 +70,18 @@ func TestADatabaseOfTheFirstVersionIsBroughtUpToDate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	index(t, again)
 	if err := again.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+func index(t *testing.T, s *database.Store) {
+	t.Helper()
+	for left := int64(1); left > 0; {
+		var err error
+		if left, err = s.Index(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
