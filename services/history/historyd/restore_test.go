@@ -48,15 +48,9 @@ func (f *fixture) backup() string {
 	return u.String()
 }
 
-// TestDatabaseIsPutBack has a backup take the place of the database: what came since waits in the streams still, though it was
-// acknowledged.
-func TestDatabaseIsPutBack(t *testing.T) {
-	f := newFixture(t)
-	f.start()
-	f.say(contract.To("red"), `["m",0]`)
-	f.say(contract.To("red"), `["m",1]`, contract.HeaderUser, "ann")
-	f.awaitRoom("red", 2)
-	f.settled()
+// noted waits until the database has noted how far the queue of posts is.
+func (f *fixture) noted(sequence int) {
+	f.t.Helper()
 	f.until("a note of how far the queue is", func() error {
 		db, err := sql.Open(driver, f.cfg.Database)
 		if err != nil {
@@ -67,11 +61,23 @@ func TestDatabaseIsPutBack(t *testing.T) {
 		if err := db.QueryRowContext(f.ctx(), `SELECT value FROM facts WHERE name = 'floor NATTER_POSTS history'`).Scan(&value); err != nil {
 			return err
 		}
-		if !strings.HasSuffix(value, " 2") {
+		if !strings.HasSuffix(value, fmt.Sprint(" ", sequence)) {
 			return fmt.Errorf("it is %s", value)
 		}
 		return nil
 	})
+}
+
+// TestDatabaseIsPutBack has a backup take the place of the database: what came since waits in the streams still, though it was
+// acknowledged.
+func TestDatabaseIsPutBack(t *testing.T) {
+	f := newFixture(t)
+	f.start()
+	f.say(contract.To("red"), `["m",0]`)
+	f.say(contract.To("red"), `["m",1]`, contract.HeaderUser, "ann")
+	f.awaitRoom("red", 2)
+	f.settled()
+	f.noted(2)
 	f.publish("natter.event.user.deleted", fmt.Sprintf(`{"user":%q}`, "zoe"))
 	f.until("the deletion", func() error { return f.log.has("deleted user", "zoe") })
 	f.stop()
@@ -102,5 +108,24 @@ func TestDatabaseIsPutBack(t *testing.T) {
 	})
 	if err := f.log.has("delivered again", "NATTER_POSTS"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNothingIsDeliveredAgainAfterAStop has the service stop right after it stored something: none of it is delivered again.
+func TestNothingIsDeliveredAgainAfterAStop(t *testing.T) {
+	f := newFixture(t)
+	f.start()
+	f.say(contract.To("red"), `["m",0]`)
+	f.noted(1)
+	for i := 1; i < 20; i++ {
+		f.say(contract.To("red"), fmt.Sprintf(`["m",%d]`, i))
+	}
+	f.awaitRoom("red", 20)
+	f.stop()
+	f.start()
+	f.say(contract.To("red"), `["m",20]`)
+	f.awaitRoom("red", 21)
+	if err := f.log.has("delivered again", "NATTER_POSTS"); err == nil {
+		t.Error("the queue went back")
 	}
 }

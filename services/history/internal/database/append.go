@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -24,7 +25,7 @@ const rowsAtOnce = 256
 func (s *Store) Append(ctx context.Context, messages []record.Message) (stored, redacted int, err error) {
 	for range raceTries {
 		err = s.inTx(ctx, s.Shared, func(tx *sql.Tx) error {
-			a := &appender{Store: s, tx: tx, erased: make(map[string]int64)}
+			a := &appender{Store: s, tx: tx, erased: make(map[string]int64), newest: make(map[[2]string]record.ID)}
 			fresh, err := a.place(ctx, messages)
 			if err != nil {
 				return err
@@ -35,6 +36,9 @@ func (s *Store) Append(ctx context.Context, messages []record.Message) (stored, 
 				if err := a.append(ctx, chunk); err != nil {
 					return err
 				}
+			}
+			if err := a.tell(ctx); err != nil {
+				return err
 			}
 			stored, redacted = a.stored, a.redacted
 			return nil
@@ -65,7 +69,7 @@ func (s *Store) probe(ctx context.Context) error {
 	harmless := record.Message{ID: record.ID{Epoch: math.MinInt64}, Namespace: "_", Targets: []string{contract.TargetAll},
 		User: "probe", Time: time.Now(), Event: []byte(`["probe","word"]`)}
 	err := s.inTx(ctx, s.Shared, func(tx *sql.Tx) error {
-		a := &appender{Store: s, tx: tx, erased: make(map[string]int64)}
+		a := &appender{Store: s, tx: tx, erased: make(map[string]int64), newest: make(map[[2]string]record.ID)}
 		if err := a.append(ctx, []record.Message{harmless}); err != nil {
 			return err
 		}
@@ -80,8 +84,19 @@ func (s *Store) probe(ctx context.Context) error {
 type appender struct {
 	*Store
 	tx               *sql.Tx
-	erased           map[string]int64 // users looked up: until when what they said is erased
+	erased           map[string]int64        // users looked up: until when what they said is erased
+	newest           map[[2]string]record.ID // of the messages redacted, by namespace and user
 	stored, redacted int
+}
+
+// tell notes that clients must be told of what was redacted: last and in one order, so that instances do not wait for each other.
+func (a *appender) tell(ctx context.Context) error {
+	for _, key := range slices.SortedFunc(maps.Keys(a.newest), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+		if err := a.announceRedaction(ctx, a.tx, key[0], key[1], a.newest[key]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // append stores messages of different ids that are not there.
@@ -123,9 +138,7 @@ func (a *appender) append(ctx context.Context, messages []record.Message) error 
 		}
 		if erased[m.ID] {
 			a.redacted++
-			if err := a.announceRedaction(ctx, a.tx, m.Namespace, m.User, m.ID); err != nil {
-				return err
-			}
+			a.newest[[2]string{m.Namespace, m.User}] = m.ID
 		} else if text := record.Words(m.Event); text != "" {
 			words.add(row, a.tokens(m, targets), text)
 		}

@@ -57,7 +57,7 @@ type Store struct {
 	OnClose func() error // called when the database is closed, if not nil
 }
 
-// Open brings the schema up to date and returns a store that writes by one pool and reads by another, which may be
+// Open brings the schema up to date, but for what [Store.Index] does, and returns a store that writes by one pool and reads by another, which may be
 // the same one. It closes them if it fails.
 func Open(ctx context.Context, d Dialect, write, read *sql.DB, migrations fs.FS) (*Store, error) {
 	s := &Store{Dialect: d, write: write, read: read}
@@ -100,10 +100,8 @@ func (s *Store) migrate(ctx context.Context, files fs.FS) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, err = p.Up(ctx); err != nil {
-		return err
-	}
-	return s.index(ctx)
+	_, err = p.Up(ctx)
+	return err
 }
 
 // ID names the database for as long as it lives: made at random with it.

@@ -35,7 +35,7 @@ next:
 			epochs = []int64{m.ID.Epoch}
 		}
 		for _, epoch := range epochs {
-			if other, ok := there[record.ID{Epoch: epoch, Sequence: m.ID.Sequence}]; ok && same(other, m) {
+			if other, ok := there[record.ID{Epoch: epoch, Sequence: m.ID.Sequence}]; ok && same(other, m, epoch == m.ID.Epoch) {
 				continue next
 			}
 		}
@@ -95,12 +95,12 @@ func (a *appender) find(ctx context.Context, messages []record.Message, there ma
 
 // same says whether a message is the one that is there, under an id that it may have, and not another that has the sequence too. Times tell,
 // in nanoseconds: of the main stream, or of the copy. Where they cannot, since the copy was made anew and the main stream has dropped
-// the message, its contents do.
-func same(there, m record.Message) bool {
+// the message, its contents do, if that is its own id.
+func same(there, m record.Message, own bool) bool {
 	switch {
 	case there.Time.Equal(m.Time), there.Time.Equal(m.Copied), !there.Copied.IsZero() && there.Copied.Equal(m.Copied):
 		return true
-	case m.Exact && there.Exact:
+	case m.Exact && there.Exact, !own:
 		return false
 	case there.Namespace != m.Namespace || there.User != m.User:
 		return false

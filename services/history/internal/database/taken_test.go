@@ -62,4 +62,18 @@ func TestSequenceRepeats(t *testing.T) {
 			}
 		})
 	})
+	t.Run("one that was deleted", func(t *testing.T) {
+		both(t, func(t *testing.T, s *database.Store, _ func() *database.Store) {
+			first := said(5, "ok", 1, 2)
+			appendAll(t, s, first)
+			if err := s.Deletions(t.Context(), []record.Deletion{{ID: first.ID, Time: at(3)}}); err != nil {
+				t.Fatal(err)
+			}
+			other := said(9, "no", 9, 9, 5, 9)
+			other.Targets, other.Socket = []string{"room.red"}, "s2"
+			if stored, _, err := s.Append(t.Context(), []record.Message{other}); err != nil || stored != 1 {
+				t.Errorf("stored %d, %v", stored, err)
+			}
+		})
+	})
 }

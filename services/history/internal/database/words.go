@@ -51,28 +51,29 @@ func (s *Store) tokens(m record.Message, targets []string) string {
 // indexChunk bounds a transaction.
 const indexChunk = 2000
 
-// index puts the messages into the index of words that were there before it, newest first. What is done stays done if it
-// is cut off.
-func (s *Store) index(ctx context.Context) error {
-	for {
-		var last int64
-		err := s.read.QueryRowContext(ctx, `SELECT CAST(value AS BIGINT) FROM facts WHERE name = 'unindexed'`).Scan(&last)
+// Index puts some of the messages into the index of words that were there before it, newest first, and says how many are left, at most.
+// Call it until none are. What is done stays done; instances that do it at once share the work.
+func (s *Store) Index(ctx context.Context) (left int64, err error) {
+	err = s.inTx(ctx, s.Exclusive, func(tx *sql.Tx) error {
+		err := tx.QueryRowContext(ctx, `SELECT CAST(value AS BIGINT) FROM facts WHERE name = 'unindexed'`).Scan(&left)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
 		if err == nil {
-			err = s.inTx(ctx, s.Exclusive, func(tx *sql.Tx) error { return s.indexSome(ctx, tx, last) })
+			left, err = s.indexSome(ctx, tx, left)
 		}
-		if err != nil {
-			return fmt.Errorf("index the words of messages: %w", err)
-		}
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("index the words of messages: %w", err)
 	}
+	return left, nil
 }
 
-func (s *Store) indexSome(ctx context.Context, tx *sql.Tx, last int64) error {
+func (s *Store) indexSome(ctx context.Context, tx *sql.Tx, last int64) (left int64, err error) {
 	rows, err := tx.QueryContext(ctx, s.sql(`SELECT `+columns+`, `+targetsColumn+` FROM messages m WHERE m.id <= ? ORDER BY m.id DESC LIMIT ?`), last, indexChunk)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	words := s.words()
 	count, _, err := handPlaced(rows, func(m record.Message) bool {
@@ -83,18 +84,19 @@ func (s *Store) indexSome(ctx context.Context, tx *sql.Tx, last int64) error {
 		return true
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	slices.Reverse(words.args) // FTS5 begins a new part of the index at each key that is not greater than the one before
 	if err := words.exec(ctx, s, tx); err != nil {
-		return err
+		return 0, err
 	}
-	if count < indexChunk {
+	if count < indexChunk || last == 0 {
+		last = 0
 		_, err = tx.ExecContext(ctx, `DELETE FROM facts WHERE name = 'unindexed'`)
 	} else {
 		_, err = tx.ExecContext(ctx, s.sql(`UPDATE facts SET value = CAST(CAST(? AS BIGINT) AS TEXT) WHERE name = 'unindexed'`), last)
 	}
-	return err
+	return last, err
 }
 
 // words is an insertion of words.

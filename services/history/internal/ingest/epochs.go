@@ -231,16 +231,20 @@ func (e *epochs) renew(ctx context.Context, p post) error {
 		limited, cancel := context.WithTimeout(ctx, renewWait)
 		defer cancel()
 		if err := e.begin(limited, provision.Seen{}, newest.Time); err != nil {
-			e.log.Warn("ids of messages differ in history from those heard live", "error", err)
-		} else if len(e.known[identity]) > max(known, 1) {
+			return err
+		}
+		if len(e.known[identity]) > max(known, 1) {
 			return nil
 		}
+		if identity == e.identity { // an id that nobody hears would have what is said later come before it
+			return errors.New("the main stream went back to what it was earlier, and was told so in vain")
+		}
 	}
-	// That stream is no more, or cannot be told: the message is kept under an id that nobody hears.
+	// That stream is no more: the message is kept under an id that nobody hears.
 	now := time.Now().UnixMilli()
 	_, err := e.note(ctx, identity, identity+"/"+strconv.FormatInt(now, 36), record.Incarnation{Epoch: now, First: math.MaxInt64})
 	e.back()
-	e.log.Warn("the main stream had gone back before it was deleted, or cannot be told that it did: the ids of some messages differ in history from those heard live",
+	e.log.Warn("the main stream had gone back before it was deleted: the ids of some messages differ in history from those heard live",
 		"stream", e.subjects.Names().Stream, "incarnation", identity)
 	return err
 }
@@ -254,8 +258,8 @@ func (e *epochs) stored(posts []post) {
 	}
 }
 
-// renewWait bounds the attempt to tell the main stream that it went back.
-const renewWait = 10 * time.Second
+// renewWait bounds the attempt to tell the main stream that it went back: to less than the time there is to store a batch.
+const renewWait = 4 * time.Second
 
 // maxIdentity is far more than servers write.
 const maxIdentity = 64

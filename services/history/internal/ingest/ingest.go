@@ -192,6 +192,7 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 	}
 	in.stands(nil)
 	in.working.Store(true)
+	defer in.noteLast(context.WithoutCancel(ctx), consumer)
 	defer in.working.Store(false)
 	names := in.Subjects.Names()
 	in.Log.Info("storing what is posted", "stream", names.Posts, "from", names.Stream, "waiting", consumer.CachedInfo().NumPending)
@@ -229,6 +230,28 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 		}
 	}
 	return nil
+}
+
+// noteLast notes how far the queue is at the end of a session, so that it need not go back at the next start. The last acks
+// may be on their way.
+func (in *Ingester) noteLast(ctx context.Context, c jetstream.Consumer) {
+	limited, cancel := context.WithTimeout(ctx, directWait)
+	defer cancel()
+	stream, err := in.js.Stream(limited, in.Subjects.Names().Posts)
+	for range 5 {
+		if err == nil {
+			err = queue.Check(limited, c, in.store.ID())
+		}
+		if err != nil || c.CachedInfo().NumAckPending == 0 {
+			break
+		}
+		sleep(limited, directWait/20)
+	}
+	if err != nil {
+		in.Log.Debug("cannot note how far the queue is", "error", err)
+		return
+	}
+	in.note(ctx, stream.CachedInfo(), c.CachedInfo().Name, c.CachedInfo().AckFloor.Stream)
 }
 
 // awaitMain waits until the main stream exists. JetStream tries a source that is missing only every ten

@@ -48,13 +48,20 @@ func (in *Ingester) WatchLag(ctx context.Context) error {
 			in.Metrics.lag.Set(float64(in.Lag()))
 			if in.working.Load() && i.AckFloor.Stream != floor { // not before the queue has gone back to where the database is
 				floor = i.AckFloor.Stream
-				if err := queue.Note(ctx, in.store, stream.CachedInfo(), i.Name, floor); err != nil {
-					in.Log.Debug("cannot note how far the queue is", "error", err)
-				}
+				in.note(ctx, stream.CachedInfo(), i.Name, floor)
 			}
 		}
 	}
 	return nil
+}
+
+// note notes how far the queue is. It does not wait for a database that hangs.
+func (in *Ingester) note(ctx context.Context, posts *jetstream.StreamInfo, consumer string, floor uint64) {
+	ctx, cancel := context.WithTimeout(ctx, directWait)
+	defer cancel()
+	if err := queue.Note(ctx, in.store, posts, consumer, floor); err != nil {
+		in.Log.Debug("cannot note how far the queue is", "error", err)
+	}
 }
 
 // behind is how many posts are not copied into their stream, and for how long the oldest has waited. If that cannot be found out

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/natter-io/natter/services/history/internal/database"
 	"github.com/natter-io/natter/services/history/internal/pgtest"
 	"github.com/natter-io/natter/services/history/internal/record"
 )
@@ -49,6 +50,7 @@ func TestADatabaseOfTheFirstVersionIsBroughtUpToDate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	index(t, s)
 	for text, want := range map[string]int{"σίσυφος": 2499, "σίσυφος 1": 1, "7": 0} {
 		found := 0
 		if err := s.Search(t.Context(), "_", []string{"room.red"}, record.ParseWords(text), record.Newest, 100, func(record.Message) bool { found++; return true }); err != nil || found != want {
@@ -58,5 +60,28 @@ func TestADatabaseOfTheFirstVersionIsBroughtUpToDate(t *testing.T) {
 	var left int
 	if err := s.DB().QueryRow(`SELECT count(*) FROM facts WHERE name = 'unindexed'`).Scan(&left); err != nil || left != 0 {
 		t.Errorf("%d facts are left, %v", left, err)
+	}
+
+	// An instance of the first version has stored words since they were taken out.
+	if _, err := s.DB().Exec(`INSERT INTO facts (name, value) SELECT 'unindexed', CAST(max(id) AS TEXT) FROM messages`); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(t.Context(), url, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	index(t, again)
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func index(t *testing.T, s *database.Store) {
+	t.Helper()
+	for left := int64(1); left > 0; {
+		var err error
+		if left, err = s.Index(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

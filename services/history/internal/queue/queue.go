@@ -84,11 +84,11 @@ func rewind(ctx context.Context, js jetstream.JetStream, stream *jetstream.Strea
 	limited, cancel := context.WithTimeout(ctx, resetWait)
 	defer cancel()
 	if _, err := js.ResetConsumerToSequence(limited, stream.Config.Name, queue.Name, floor+1); err != nil {
-		log.Warn(fmt.Sprintf("the database may lack what was acknowledged, since a backup was put back or the service was killed, and the queue cannot go back by itself: run \"nats consumer rm %s %s\"",
+		log.Warn(fmt.Sprintf("the database may lack what was acknowledged, since a backup was put back, or an instance was killed or started, and the queue cannot go back by itself: run \"nats consumer rm %s %s\"",
 			stream.Config.Name, queue.Name), append(about, "error", err)...)
 		return nil
 	}
-	log.Info("the database may lack what was acknowledged last, since a backup was put back or the service was killed: it is delivered again", about...)
+	log.Info("the database may lack what was acknowledged last, since a backup was put back, or an instance was killed or started: it is delivered again", about...)
 	return nil
 }
 

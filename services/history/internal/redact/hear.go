@@ -95,6 +95,8 @@ func (r *Redactor) note(ctx context.Context, stream jetstream.Stream, consumer j
 	if err != nil {
 		return fmt.Errorf("consumer %s: %w", r.Subjects.Names().HistoryEvents, err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, sayWait)
+	defer cancel()
 	return queue.Note(ctx, r.store, stream.CachedInfo(), info.Name, info.AckFloor.Stream)
 }
 

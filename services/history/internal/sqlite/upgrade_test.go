@@ -11,6 +11,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/natter-io/natter/services/history/internal/database"
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
@@ -48,6 +49,7 @@ func TestAFileOfTheFirstVersionIsBroughtUpToDate(t *testing.T) {
 	}
 
 	s := open1(t, path)
+	index(t, s)
 	var found []string
 	err = s.Said(context.Background(), "u1", record.ID{}, 10, func(m record.Message) bool {
 		found = append(found, string(m.Event)+" "+m.Targets[0])
@@ -77,5 +79,15 @@ func TestAFileOfTheFirstVersionIsBroughtUpToDate(t *testing.T) {
 	if _, err := s.Change(t.Context(), record.Change{Place: record.Place{Namespace: "_", Target: "room.red"}, ID: record.ID{Epoch: 5, Sequence: 1},
 		By: record.By{User: "u1"}, Action: record.Edit, Value: []byte(`"won"`), Time: time.Now()}); err != nil {
 		t.Error(err)
+	}
+}
+
+func index(t *testing.T, s *database.Store) {
+	t.Helper()
+	for left := int64(1); left > 0; {
+		var err error
+		if left, err = s.Index(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
