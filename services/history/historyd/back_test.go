@@ -1,8 +1,10 @@
 package historyd
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
 )
@@ -11,7 +13,9 @@ import (
 func (f *fixture) connected() {
 	f.t.Helper()
 	f.until("the main stream", func() error {
-		_, err := f.main.Info(f.ctx())
+		ctx, cancel := context.WithTimeout(f.ctx(), 2*time.Second) // a question may be lost with the connection
+		defer cancel()
+		_, err := f.main.Info(ctx)
 		return err
 	})
 }
