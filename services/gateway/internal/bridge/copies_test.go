@@ -173,7 +173,7 @@ func TestPostsAreCopiedBeforeHistoryIsThere(t *testing.T) {
 func TestAFullAccountLosesNoPostThatWasAcknowledged(t *testing.T) {
 	t.Parallel()
 	server := natstest.Run(t, natstest.WithOptions(func(o *embed.Options) { o.MaxStore = 4 << 20 }))
-	var log lines
+	var log journal
 	b, _ := started(t, server, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	s := newSpeaker(t, server)
 	payload := fmt.Appendf(nil, `["n",%q]`, make([]byte, 10_000)) // 40 KB

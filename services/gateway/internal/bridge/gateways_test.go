@@ -11,7 +11,7 @@ import (
 func TestAGatewayThatIsGoneIsInTheLog(t *testing.T) {
 	t.Parallel()
 	server := natstest.Run(t)
-	var log lines
+	var log journal
 	b, _ := started(t, server, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	leases, err := newSpeaker(t, server).js.KeyValue(t.Context(), "NATTER_GATEWAYS")
 	if err != nil {

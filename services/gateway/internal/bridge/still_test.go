@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"slices"
@@ -16,27 +15,9 @@ import (
 	"github.com/natter-io/natter/pkg/natstest"
 )
 
-// lines is a log that is read while it is written.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // count is how many lines have all of the texts.
-func (l *lines) count(texts ...string) (n int) {
-	for line := range strings.Lines(l.String()) {
+func (j *journal) count(texts ...string) (n int) {
+	for line := range strings.Lines(j.String()) {
 		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
 			n++
 		}
@@ -49,7 +30,7 @@ func (l *lines) count(texts ...string) (n int) {
 func TestCopyingThatStandsStillIsSetUpAnew(t *testing.T) {
 	t.Parallel()
 	nodes := natstest.Cluster(t, 3)
-	var log lines
+	var log journal
 	started(t, nodes[0], func(o *Options) {
 		o.StreamAge, o.Duplicates = 2*shortAge, shortAge
 		o.Log = slog.New(slog.NewTextHandler(&log, nil))
