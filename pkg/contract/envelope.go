@@ -2,6 +2,8 @@ package contract
 
 import (
 	"encoding/json"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -139,6 +141,24 @@ type Refusal struct {
 
 // Refuse makes a [Refusal] with a message for the person who reads it.
 func Refuse(code, message string) Refusal { return Refusal{Code: code, Message: message} }
+
+// Header is what an answer that carries the refusal says in its headers: [HeaderError], and the two by which clients of NATS
+// micro services know an error (NATS ADR-32).
+func (r Refusal) Header() Header {
+	return Header{
+		HeaderError:      {r.Code},
+		HeaderMicroError: {strings.Map(oneLine, r.Message)},
+		HeaderMicroCode:  {strconv.Itoa(Status(r.Code))},
+	}
+}
+
+// oneLine keeps a message within its header.
+func oneLine(r rune) rune {
+	if r < ' ' {
+		return ' '
+	}
+	return r
+}
 
 // UserDeleted is the fact on natter.event.user.deleted.
 type UserDeleted struct {

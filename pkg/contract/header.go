@@ -65,6 +65,10 @@ const (
 	HeaderServer = "Natter-Server"
 	// HeaderError is an error's code in an answer that carries a [Refusal].
 	HeaderError = "Natter-Error"
+	// HeaderMicroError and HeaderMicroCode are the message and the code of an error in the answer of a NATS micro service
+	// (NATS ADR-32).
+	HeaderMicroError = "Nats-Service-Error"
+	HeaderMicroCode  = "Nats-Service-Error-Code"
 )
 
 // ErrBadHeader says that a header of the contract cannot be read.

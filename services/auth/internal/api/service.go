@@ -163,20 +163,22 @@ func (s *Service) fail(e endpoint, r micro.Request, err error) {
 		s.respond(e, r, []any{refusal})
 		return
 	}
-	data, err := json.Marshal(refusal)
-	if err == nil {
-		err = r.Error(reply.Status(refusal.Code), refusal.Message, data, micro.WithHeaders(micro.Headers{contract.HeaderError: {refusal.Code}}))
-	}
-	if err != nil {
-		s.complain(e, fmt.Errorf("answering: %w", err))
-	}
+	s.send(e, r, refusal, refusal.Header())
 }
 
-func (s *Service) respond(e endpoint, r micro.Request, answer any) {
+func (s *Service) respond(e endpoint, r micro.Request, answer any) { s.send(e, r, answer, nil) }
+
+// send publishes an answer by hand: the methods of [micro.Request] that answer may be used in its handler only, since micro
+// reads what they note as soon as that has returned.
+func (s *Service) send(e endpoint, r micro.Request, answer any, h contract.Header) {
 	if r.Reply() == "" {
 		return // the client wants no ack
 	}
-	if err := r.RespondJSON(answer); err != nil {
+	data, err := json.Marshal(answer)
+	if err == nil {
+		err = s.nc.PublishMsg(&nats.Msg{Subject: r.Reply(), Header: h, Data: data})
+	}
+	if err != nil {
 		s.complain(e, fmt.Errorf("answering: %w", err))
 	}
 }

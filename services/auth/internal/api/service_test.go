@@ -125,6 +125,27 @@ func TestErrorsAreTold(t *testing.T) {
 	}
 }
 
+// Workers answer while micro still notes that the handler has returned: they share nothing with it.
+func TestErrorsOfManyRequests(t *testing.T) {
+	server := natstest.Run(t)
+	const many = 3000
+	s := startTest(t, server, endpoint{name: "x", subject: "test.x", workers: 4, queue: 8, timeout: time.Minute,
+		answer: func(context.Context, micro.Request) (any, error) { return nil, login.ErrWrong }})
+	client := server.Connect(t)
+	for range many {
+		msg, err := client.Request("test.x", nil, 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h := msg.Header; h.Get("Nats-Service-Error-Code") != "401" || h.Get("Nats-Service-Error") != "wrong name or password" || codeOf(t, msg) != contract.CodeUnauthorized {
+			t.Fatalf("a refusal: %v %s", h, msg.Data)
+		}
+	}
+	if err := stopTest(t, s, 5*time.Second); err != nil {
+		t.Error(err)
+	}
+}
+
 // A stop that cannot wait longer says so, cancels what runs and leaves nothing behind.
 func TestStopHasAnEnd(t *testing.T) {
 	server := natstest.Run(t)

@@ -6,7 +6,6 @@ package reply
 
 import (
 	"errors"
-	"strconv"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/auth/internal/accounts"
@@ -54,6 +53,3 @@ func Refusal(err error) (r contract.Refusal, complete bool) {
 	}
 	return contract.Refuse(contract.CodeUnavailable, "this cannot be done at the moment: try again"), false
 }
-
-// Status is the code of a refusal as HTTP numbers it.
-func Status(code string) string { return strconv.Itoa(contract.Status(code)) }

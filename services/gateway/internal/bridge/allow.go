@@ -56,8 +56,8 @@ func (b *Bridge) allowOnce(ctx context.Context, subject string, request contract
 
 // allowance reads an answer. What is neither a yes nor a no is no answer.
 func allowance(reply *nats.Msg) (contract.Allowance, error) {
-	if code := reply.Header.Get("Nats-Service-Error-Code"); code != "" {
-		return contract.Allowance{}, fmt.Errorf("error %s: %s", code, reply.Header.Get("Nats-Service-Error"))
+	if code := reply.Header.Get(contract.HeaderMicroCode); code != "" {
+		return contract.Allowance{}, fmt.Errorf("error %s: %s", code, reply.Header.Get(contract.HeaderMicroError))
 	}
 	var a struct {
 		OK *bool `json:"ok"`

@@ -165,8 +165,8 @@ func (b *Bridge) askOnce(ctx context.Context, request *nats.Msg) (*nats.Msg, err
 	if err != nil {
 		return nil, err
 	}
-	if code := reply.Header.Get("Nats-Service-Error-Code"); code != "" {
-		return nil, fmt.Errorf("error %s: %s", code, reply.Header.Get("Nats-Service-Error"))
+	if code := reply.Header.Get(contract.HeaderMicroCode); code != "" {
+		return nil, fmt.Errorf("error %s: %s", code, reply.Header.Get(contract.HeaderMicroError))
 	}
 	return reply, nil
 }

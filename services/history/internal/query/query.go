@@ -12,8 +12,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -247,16 +245,13 @@ func (s *Service) maxSize() int { return min(maxReply, int(s.nc.MaxPayload())-re
 // refuse answers with a [contract.Refusal], and with the headers by which NATS micro clients know an error.
 func (s *Service) refuse(q question, code, message string) {
 	s.Metrics.requests.WithLabelValues(q.endpoint, code).Observe(0)
-	body, err := json.Marshal(contract.Refuse(code, message))
+	refusal := contract.Refuse(code, message)
+	body, err := json.Marshal(refusal)
 	if err != nil { // cannot be: it is two strings
 		s.Log.Error("cannot write a refusal", "error", err)
 		return
 	}
-	s.send(q, &nats.Msg{Data: body, Header: nats.Header{
-		micro.ErrorHeader:     {strings.Map(oneLine, message)},
-		micro.ErrorCodeHeader: {strconv.Itoa(contract.Status(code))},
-		contract.HeaderError:  {code},
-	}})
+	s.send(q, &nats.Msg{Data: body, Header: refusal.Header()})
 }
 
 // send publishes an answer by hand: the methods of micro.Request may be used in the handler only.
@@ -268,14 +263,6 @@ func (s *Service) send(q question, msg *nats.Msg) {
 	if err := s.nc.PublishMsg(msg); err != nil {
 		s.Log.Warn("cannot answer", "error", err)
 	}
-}
-
-// oneLine keeps a message within its header.
-func oneLine(r rune) rune {
-	if r < ' ' {
-		return ' '
-	}
-	return r
 }
 
 // Metrics of a [Service].
