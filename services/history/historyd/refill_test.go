@@ -124,6 +124,33 @@ func TestAnInstanceOfAnEarlierVersionRunsOn(t *testing.T) {
 	}
 }
 
+// TestDeletionsOfWhatNeverComesAreForgotten has facts of messages that are in no stream: one of before all that is there, and one that may be of
+// what is on its way.
+func TestDeletionsOfWhatNeverComesAreForgotten(t *testing.T) {
+	f := newFixture(t)
+	f.say(contract.To("red"), `["m","kept"]`)
+	f.remove("u9") // makes the stream
+	for i, ago := range []time.Duration{31 * 24 * time.Hour, time.Hour} {
+		f.publish("natter.event.message.deleted", fmt.Sprintf(`{"id":"mib8k3yz-%d","time":%q}`, i+1, time.Now().Add(-ago).Format(time.RFC3339Nano)))
+	}
+	f.start()
+	f.awaitRoom("red", 1)
+	f.factsDone()
+	db, err := sql.Open(driver, f.cfg.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	f.until("the deletion that is remembered", func() error {
+		var n, first int
+		err := db.QueryRowContext(f.ctx(), "SELECT count(*), min(sequence) FROM gone").Scan(&n, &first)
+		if err == nil && (n != 1 || first != 2) {
+			err = fmt.Errorf("%d are, from %d on; want the second one alone", n, first)
+		}
+		return err
+	})
+}
+
 // TestAnErasureThatFailsGoesOn has the database fail at a message of the second transaction, and mends it while the service runs.
 func TestAnErasureThatFailsGoesOn(t *testing.T) {
 	f := newFixture(t)

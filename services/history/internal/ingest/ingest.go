@@ -36,6 +36,8 @@ type Store interface {
 	Newest(ctx context.Context, epoch int64) (record.Message, error)
 	// Last is the newest message; the zero ID if there is none.
 	Last(ctx context.Context) (record.ID, error)
+	// Forget forgets the deletions from before then of messages that have not come.
+	Forget(ctx context.Context, before time.Time) (forgotten int, err error)
 }
 
 // Options of an [Ingester].
@@ -91,6 +93,8 @@ type Ingester struct {
 
 	queue jetstream.Consumer // of this session
 	asked time.Time          // when it was asked whose it is
+
+	forget time.Time // when deletions are to be forgotten
 }
 
 // New returns an Ingester that works through nc.
@@ -212,6 +216,11 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 		if !owned && len(msgs) < in.Batch {
 			if owned, err = in.takeOver(ctx, consumer); err != nil {
 				return err
+			}
+		}
+		if time.Now().After(in.forget) {
+			if err := in.forgetDeletions(ctx); err != nil && ctx.Err() == nil {
+				in.Log.Warn("cannot forget deletions of messages that never come yet", "error", err)
 			}
 		}
 		if time.Since(looked) > askMain {
