@@ -189,6 +189,7 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 	in.Log.Info("storing what is posted", "stream", names.Posts, "from", names.Stream, "waiting", consumer.CachedInfo().NumPending)
 	looked := time.Now()
 	in.queue, in.asked = consumer, time.Now()
+	reconnects := in.nc.Stats().Reconnects
 	owned := false
 	for ctx.Err() == nil {
 		select {
@@ -203,6 +204,14 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 				in.giveBack(msgs)
 				return err
 			}
+		}
+		// NATS may have lost power meanwhile, and what comes now have sequences that were there before.
+		if n := in.nc.Stats().Reconnects; n != reconnects && ctx.Err() == nil {
+			if err := in.epoch.look(ctx, true); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+				in.giveBack(msgs)
+				return err
+			}
+			reconnects = n
 		}
 		if len(msgs) > 0 {
 			if err := in.batch(ctx, msgs); err != nil {
