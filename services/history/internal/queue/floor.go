@@ -42,7 +42,7 @@ func (f *Floor) Note(ctx context.Context, db Database, stream *jetstream.StreamI
 	switch {
 	case f.known.created == is.created && (noted.created != is.created || noted.sequence < f.known.sequence):
 		return ErrWentBack
-	case noted.created == is.created && noted.sequence >= is.sequence: // what was there stays, also when the queue is made anew
+	case noted == is, noted.created == is.created && noted.sequence > is.sequence && noted != f.known: // another instance has just noted more
 		f.known = noted
 		return nil
 	}
