@@ -3,10 +3,12 @@ package bridge
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,7 +18,8 @@ import (
 	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
-// run hears of claims, renews this gateway's own sign of life, and looks after the sessions of gateways that are gone.
+// run hears of claims, renews this gateway's own sign of life, and looks after the sessions of gateways that are gone, and after
+// its own when it may have been taken for gone.
 func (s *sessions) run(ctx context.Context) {
 	if !s.bridge.opts.Recovery {
 		return
@@ -24,19 +27,19 @@ func (s *sessions) run(ctx context.Context) {
 	tick := time.NewTicker(s.bridge.opts.Lease / 3)
 	defer tick.Stop()
 	var known []string // gateways that were alive at the last look
-	var mourning sync.WaitGroup
-	defer mourning.Wait()
-	mourned := make(chan bool, 1)
-	due, busy := true, false
-	var again time.Time // when to look once more, as others may still be at it
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	looked := make(chan look, 1)
+	due, busy := look{others: true}, false
+	var again time.Time // when to look at the own once more, as others may still be at it
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case msg := <-s.claims:
 			s.claimed(msg)
-		case all := <-mourned:
-			busy, due = false, due || !all
+		case failed := <-looked:
+			busy, due = false, look{due.others || failed.others, due.own || failed.own}
 		case <-tick.C:
 			if s.bridge.Ready(ctx) != nil {
 				continue
@@ -45,18 +48,18 @@ func (s *sessions) run(ctx context.Context) {
 				s.bridge.opts.Log.Debug("the sign of life was not stored", "error", err)
 			}
 			alive := s.bridge.gateways.list()
-			due = due || lost(known, alive) || s.unheard.Swap(false)
+			due.others = due.others || lost(known, alive) || s.unheard.Swap(false)
 			known = alive
 			switch now := time.Now(); {
 			case s.bridge.gateways.lapsed.Swap(false):
-				due, again = true, now.Add(s.bridge.opts.Lease)
-				s.returned.Store(true)
+				due.own, again = true, now.Add(s.bridge.opts.Lease)
 			case !again.IsZero() && now.After(again):
-				due, again = true, time.Time{}
+				due.own, again = true, time.Time{}
 			}
-			if due && !busy {
-				due, busy = false, true
-				mourning.Go(func() { mourned <- s.mourn(ctx) })
+			if due != (look{}) && !busy {
+				now := due
+				due, busy = look{}, true
+				looking.Go(func() { looked <- look{now.others && !s.mourn(ctx), now.own && !s.storeAgain(ctx)} })
 			}
 			s.keepUnkept()
 			s.forget(time.Now())
@@ -65,28 +68,45 @@ func (s *sessions) run(ctx context.Context) {
 	}
 }
 
+// look is which sessions are to be looked after: those of gateways that are gone, those of sockets here.
+type look struct{ others, own bool }
+
 // lost says whether one of the gateways is not among those alive.
 func lost(known, alive []string) bool {
 	return slices.ContainsFunc(known, func(id string) bool { return !slices.Contains(alive, id) })
 }
 
+// storeAgain stores the sessions of all sockets here once more, as this gateway's lease had ended and others may have taken it for
+// gone. Where somebody has noted that the client is away, or that was so long ago that the session is gone, the write fails for
+// certain, and the connection is closed: services were told so. It returns whether it got through.
+func (s *sessions) storeAgain(ctx context.Context) (all bool) {
+	outage := s.bridge.gateways.outage()
+	var failed atomic.Bool
+	places := make(chan struct{}, burials)
+	for _, namespace := range s.bridge.hub.Namespaces() {
+		for _, socket := range s.bridge.hub.Select(hub.Selection{Namespace: namespace}) {
+			places <- struct{}{}
+			socket.StoreAgain(func(err error) {
+				if err != nil && !errors.Is(err, session.ErrClaimed) {
+					failed.Store(true)
+				}
+				<-places
+			})
+		}
+	}
+	for range cap(places) { // each write has its own deadline
+		places <- struct{}{}
+	}
+	if failed.Load() || ctx.Err() != nil {
+		return false
+	}
+	s.bridge.gateways.settle(outage)
+	return true
+}
+
 // mourn notes for all sessions of gateways that are gone that their clients are away, and tells services. Several
 // gateways may do so at a time: the first write counts. It returns whether it got through.
-//
-// If this gateway's own lease had ended it may be taken for gone, too. Then it closes the connections of sockets whose sessions are
-// not there any more, as they were kept for less than that; of others, see outlived.
 func (s *sessions) mourn(ctx context.Context) (all bool) {
-	returned := s.returned.Swap(false)
-	through := false
-	defer func() {
-		if returned && !through {
-			s.returned.Store(true)
-		}
-	}()
-	var unseen map[place]*session.Socket
-	if returned && !s.anew.Load() {
-		unseen = s.stored()
-	}
 	kv := *s.bucket.Load()
 	watcher, err := kv.WatchFiltered(ctx, []string{"session.*"}, jetstream.IgnoreDeletes())
 	if err != nil {
@@ -111,35 +131,14 @@ func (s *sessions) mourn(ctx context.Context) (all bool) {
 				return false
 			}
 			if entry == nil { // those were all
-				through = true
-				for _, socket := range unseen {
-					socket.MovedOn()
-				}
 				return all
 			}
 			var r record
 			if json.Unmarshal(entry.Value(), &r) == nil {
-				delete(unseen, place{r.Namespace, r.ID})
 				all = s.bury(ctx, entry, r, gone, places) && all
 			}
 		}
 	}
-}
-
-// place is where a socket is.
-type place struct{ namespace, id string }
-
-// stored are the sockets here whose sessions this gateway has stored.
-func (s *sessions) stored() map[place]*session.Socket {
-	all := make(map[place]*session.Socket)
-	for _, namespace := range s.bridge.hub.Namespaces() {
-		for _, socket := range s.bridge.hub.Select(hub.Selection{Namespace: namespace}) {
-			if socket.Stored() {
-				all[place{namespace, socket.ID()}] = socket
-			}
-		}
-	}
-	return all
 }
 
 // lookForOwn finds out, once, which sockets with ids of a gateway that had this one's id before have gone on at others: those
@@ -209,16 +208,11 @@ func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, r re
 	if r.Ended {
 		return true
 	}
-	own := s.bridge.opts.Gateway
 	s.rememberMoved(&r)
-	stale := s.stale(&r, entry.Revision())
 	if !r.Left.IsZero() {
-		if r.Gateway == own && !stale {
-			s.outlived(&r)
-		}
 		return true
 	}
-	if !stale {
+	if !s.stale(&r, entry.Revision()) {
 		if gone, sure := isGone(r.Gateway); !gone {
 			return sure
 		}
@@ -236,14 +230,4 @@ func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, r re
 		<-places
 	})
 	return true
-}
-
-// outlived closes the connection of a socket whose client another gateway took to be away, as this one's lease had ended:
-// services were told so. The client comes back, and goes on.
-func (s *sessions) outlived(r *record) {
-	for _, socket := range s.bridge.hub.Select(hub.Selection{Namespace: r.Namespace, Rooms: []string{r.ID}}) {
-		if socket.Claimed() == r.Claim {
-			socket.MovedOn()
-		}
-	}
 }
