@@ -44,7 +44,7 @@ func (s *sessions) run(ctx context.Context) {
 			if s.bridge.Ready(ctx) != nil {
 				continue
 			}
-			if err := s.beat(ctx); err != nil {
+			if _, err := s.beat(ctx); err != nil {
 				s.bridge.opts.Log.Debug("the sign of life was not stored", "error", err)
 			}
 			alive := s.bridge.gateways.list()
@@ -107,13 +107,6 @@ func (s *sessions) storeAgain(ctx context.Context) (all bool) {
 // mourn notes for all sessions of gateways that are gone that their clients are away, and tells services. Several
 // gateways may do so at a time: the first write counts. It returns whether it got through.
 func (s *sessions) mourn(ctx context.Context) (all bool) {
-	kv := *s.bucket.Load()
-	watcher, err := kv.WatchFiltered(ctx, []string{"session.*"}, jetstream.IgnoreDeletes())
-	if err != nil {
-		s.bridge.opts.Log.Debug("reading the sessions of gateways that are gone", "error", err)
-		return false
-	}
-	defer watcher.Stop() //nolint:errcheck // fails only on a closed connection
 	gone := s.gone(ctx)
 	all = true
 	places := make(chan struct{}, burials)
@@ -122,20 +115,47 @@ func (s *sessions) mourn(ctx context.Context) (all bool) {
 			places <- struct{}{}
 		}
 	}()
+	err := s.each(ctx, func(entry jetstream.KeyValueEntry, r record) {
+		all = s.bury(ctx, entry, r, gone, places) && all
+	})
+	if err != nil {
+		s.bridge.opts.Log.Debug("looking for sessions of gateways that are gone", "error", err)
+	}
+	return all && err == nil
+}
+
+// each reads all sessions that were stored before it began, but for those that change meanwhile. A copy that is behind shows by this
+// gateway's sign of life, which is stored first: then it fails with [errBehind].
+func (s *sessions) each(ctx context.Context, take func(jetstream.KeyValueEntry, record)) error {
+	beat, err := s.beat(ctx)
+	if err != nil {
+		return fmt.Errorf("a sign of life: %w", err)
+	}
+	own, whole := beatKey(s.bridge.opts.Gateway), false
+	watcher, err := (*s.bucket.Load()).WatchFiltered(ctx, []string{"session.*", own}, jetstream.IgnoreDeletes())
+	if err != nil {
+		return fmt.Errorf("reading sessions: %w", err)
+	}
+	defer watcher.Stop() //nolint:errcheck // fails only on a closed connection
 	for {
 		select {
 		case <-ctx.Done():
-			return false
+			return fmt.Errorf("reading sessions: %w", context.Cause(ctx))
 		case entry, ok := <-watcher.Updates():
-			if !ok {
-				return false
-			}
-			if entry == nil { // those were all
-				return all
+			switch {
+			case !ok:
+				return fmt.Errorf("reading sessions: %w", nats.ErrConnectionClosed)
+			case entry == nil && !whole:
+				return errBehind
+			case entry == nil: // those were all
+				return nil
+			case entry.Key() == own:
+				whole = entry.Revision() >= beat
+				continue
 			}
 			var r record
 			if json.Unmarshal(entry.Value(), &r) == nil {
-				all = s.bury(ctx, entry, r, gone, places) && all
+				take(entry, r)
 			}
 		}
 	}
@@ -147,33 +167,17 @@ func (s *sessions) lookForOwn(ctx context.Context) error {
 	if s.looked.Load() {
 		return nil
 	}
-	if s.bridge.opts.FreshID {
-		s.looked.Store(true)
-		return nil
-	}
-	watcher, err := (*s.bucket.Load()).WatchFiltered(ctx, []string{"session.*"}, jetstream.IgnoreDeletes())
-	if err != nil {
-		return fmt.Errorf("reading sessions: %w", err)
-	}
-	defer watcher.Stop() //nolint:errcheck // fails only on a closed connection
-	for {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("reading sessions: %w", context.Cause(ctx))
-		case entry, ok := <-watcher.Updates():
-			if !ok {
-				return fmt.Errorf("reading sessions: %w", nats.ErrConnectionClosed)
-			}
-			if entry == nil { // those were all
-				s.looked.Store(true)
-				return nil
-			}
-			var r record
-			if json.Unmarshal(entry.Value(), &r) == nil && !r.Ended {
+	if !s.bridge.opts.FreshID {
+		if err := s.each(ctx, func(_ jetstream.KeyValueEntry, r record) {
+			if !r.Ended {
 				s.rememberMoved(&r)
 			}
+		}); err != nil {
+			return err
 		}
 	}
+	s.looked.Store(true)
+	return nil
 }
 
 // rememberMoved remembers a socket that has gone on at another gateway if its id is of this one's.
