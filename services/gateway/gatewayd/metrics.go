@@ -82,6 +82,7 @@ func (m *metrics) LateReply()            { m.lateReplies.Inc() }
 func (m *metrics) Missed()               { m.missed.Inc() }
 func (m *metrics) Rooms(n int)           { m.rooms.Set(float64(n)) }
 func (m *metrics) Gateways(n int)        { m.gateways.Set(float64(n)) }
+func (m *metrics) Overridden(n int)      { m.overridden.Set(float64(n)) }
 func (m *metrics) Copies(lag time.Duration, held bool) {
 	m.copyLag.Set(lag.Seconds())
 	m.copyHold.Set(0)

@@ -65,6 +65,7 @@ type Metrics interface {
 	LateReply()                   // a reply for which nobody waits any more
 	Rooms(n int)                  // rooms subscribed to
 	Gateways(n int)               // gateways alive
+	Overridden(n int)             // namespaces that the gateway's settings have otherwise than they are
 	// Copies says for how long the oldest post that is not copied for history has waited, and whether clients' posts are held.
 	Copies(lag time.Duration, held bool)
 }

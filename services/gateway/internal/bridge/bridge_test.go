@@ -41,6 +41,7 @@ func (c *counters) Missed()                  {}
 func (c *counters) LateReply()               { c.late++ }
 func (*counters) Rooms(int)                  {}
 func (*counters) Gateways(int)               {}
+func (*counters) Overridden(int)             {}
 func (*counters) Copies(time.Duration, bool) {}
 
 func options(m Metrics) Options {

@@ -34,10 +34,12 @@ type namespaces struct {
 	declared bool      // once, since this process has started
 	made     time.Time // when the bucket was
 	latest   map[string]jetstream.KeyValueEntry
+
+	overridden map[string]bool // namespaces that this gateway's settings have otherwise
 }
 
 func newNamespaces(opts Options, p *patterns) *namespaces {
-	return &namespaces{opts: opts, patterns: p, known: make(map[string]contract.Namespace), latest: make(map[string]jetstream.KeyValueEntry), claims: make(map[string]*claim)}
+	return &namespaces{opts: opts, patterns: p, known: make(map[string]contract.Namespace), latest: make(map[string]jetstream.KeyValueEntry), overridden: make(map[string]bool), claims: make(map[string]*claim)}
 }
 
 // find looks up a namespace's configuration and the name under which it stands: its own, else that of the first
@@ -240,6 +242,7 @@ func (n *namespaces) apply(entry jetstream.KeyValueEntry) {
 		n.opts.Log.Error("a namespace's configuration is not valid; what was known of it stays in force", "key", entry.Key(), "error", err)
 		return
 	}
+	n.compare(name, ns)
 	n.set(name, &ns)
 }
 
