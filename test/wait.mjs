@@ -1,7 +1,7 @@
 // Waiting for conditions and events, never for a fixed time: with a deadline that
 // fails the test and says what was awaited.
 
-export const timeout = 10_000;
+export const timeout = 20_000; // on a busy machine everything takes long
 
 // until waits for a condition to become true and returns what it gave; an error
 // counts as false. It looks again after a pause, which grows while it waits.

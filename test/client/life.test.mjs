@@ -15,12 +15,12 @@ async function ends(backend) {
 describe("heartbeat", { concurrency: true }, () => {
   for (const transport of ["websocket", "polling"]) {
     test(`keeps a quiet connection over ${transport} alive`, async (t) => {
-      const natter = await start(t, "--ping-interval", "300ms", "--ping-timeout", "3s");
+      const natter = await start(t, ...fastHeartbeat);
       const socket = natter.client("/", { transports: [transport] });
       const pings = collect(socket.io, "ping");
       const end = collect(socket, "disconnect");
       await connected(socket);
-      await pings.of(12); // for longer than the connection lasts without
+      await pings.of(10); // for longer than the connection lasts without
       assert.equal(socket.connected, true);
       assert.deepEqual(end.all, []);
     });
