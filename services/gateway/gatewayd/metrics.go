@@ -14,9 +14,9 @@ import (
 
 // metrics are what the gateway counts, for sessions and bridge.
 type metrics struct {
-	received, refused, malformed, delivered, skipped, dropped, carried, doubted *prometheus.CounterVec
-	lateAcks, lateReplies, duplicates, repaired, missed, storedAgain            prometheus.Counter
-	rooms, gateways, carriedOut, carriedIn, tunnels, copyLag, copyHold          prometheus.Gauge
+	received, refused, malformed, delivered, skipped, dropped, carried, doubted    *prometheus.CounterVec
+	lateAcks, lateReplies, duplicates, repaired, missed, storedAgain               prometheus.Counter
+	rooms, gateways, overridden, carriedOut, carriedIn, tunnels, copyLag, copyHold prometheus.Gauge
 }
 
 var (
@@ -55,6 +55,7 @@ func newMetrics(registry prometheus.Registerer, connections func() float64, sock
 		duplicates:  counter("duplicates_total", "Stored messages that were heard already."),
 		rooms:       f.NewGauge(gauge("rooms_subscribed", "Rooms and namespaces subscribed to at NATS.")),
 		gateways:    f.NewGauge(gauge("gateways", "Gateways alive, this one included.")),
+		overridden:  f.NewGauge(gauge("namespaces_overridden", "Namespaces whose rules are others than this gateway's settings have.")),
 		copyLag:     f.NewGauge(gauge("posts_lag_seconds", "For how long the oldest post that is not copied for history has waited, as of some seconds ago.")),
 		copyHold:    f.NewGauge(gauge("posts_held", "1 while what clients post is held, since posts are not copied for history.")),
 		carriedOut:  f.NewGauge(gauge("carried_out", "Requests, WebSockets and WebTransport streams of other gateways' sessions that are being carried there.")),

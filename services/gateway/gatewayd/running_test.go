@@ -97,14 +97,15 @@ func TestBuiltInNamespacesYieldToThoseOfRunningGateways(t *testing.T) {
 	first.stop()
 	second.stop()
 	// With nobody else there, the chat is what it was before.
-	_, log = start()
+	running, log := start()
 	if got := d.configuration("_"); !strings.Contains(got, "chat message") {
 		t.Fatalf("the configuration of / is %s", got)
 	}
 	if log.has("level=WARN", "namespace=/") {
 		t.Fatalf("it warns of gateways that have stopped: %s", log)
 	}
-	// What somebody has stated replaces it, and says so.
+	// What somebody has stated replaces it, and says so; so do those that run.
+	chat := log
 	_, log = start("--no-chat")
 	if got := d.configuration("_"); got != "{}" {
 		t.Fatalf("the configuration of / is %s", got)
@@ -112,6 +113,18 @@ func TestBuiltInNamespacesYieldToThoseOfRunningGateways(t *testing.T) {
 	if !log.has("level=WARN", "replaced", "namespace=/") {
 		t.Fatalf("nothing warns of it: %s", log)
 	}
+	wait(t, "the gateway that runs to notice", func() bool {
+		return running.metric("natter_gateway_namespaces_overridden") == 1 && chat.has("level=WARN", "were replaced", "namespace=/")
+	})
+	// By hand it is as before.
+	entries, err := d.namespacesBucket().History(t.Context(), "_")
+	if err != nil || len(entries) < 2 {
+		t.Fatalf("%d entries, %v", len(entries), err)
+	}
+	if _, err := d.namespacesBucket().Put(t.Context(), "_", entries[len(entries)-2].Value()); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the gateway that runs to go by its own rules", func() bool { return running.metric("natter_gateway_namespaces_overridden") == 0 })
 }
 
 // Two gateways of one id would answer for each other's sockets.
