@@ -41,7 +41,7 @@ func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from, at uint64,
 			}
 			return session.Missed{Ended: err == nil}, err
 		}
-		wants, err := b.wantsOf(s, from, read)
+		wants, err := b.wantsOf(s, from, at, read)
 		if err != nil {
 			return session.Missed{}, err
 		}
@@ -73,8 +73,9 @@ func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from, at uint64,
 	}
 }
 
-// wantsOf are the parts of the stream that are for a socket.
-func (b *Bridge) wantsOf(s *session.Socket, from uint64, rooms map[string]uint64) ([]want, error) {
+// wantsOf are the parts of the stream that are for a socket: what was said after a sequence, and what was ordered after another. The client
+// may have heard what came after an order whose effect was not stored.
+func (b *Bridge) wantsOf(s *session.Socket, from, at uint64, rooms map[string]uint64) ([]want, error) {
 	names := []string{s.Namespace()}
 	if pattern := b.spaces.pattern(s.Namespace()); pattern != "" {
 		names = append(names, pattern)
@@ -86,14 +87,15 @@ func (b *Bridge) wantsOf(s *session.Socket, from uint64, rooms map[string]uint64
 			if err != nil {
 				return nil, err
 			}
-			wants = append(wants, everything(path, from))
+			wants = append(wants, want{path, [3]uint64{from, from, at}})
 		}
 		for room, joined := range rooms {
 			path, err := b.rooms.path(name, contract.To(room))
 			if err != nil {
 				return nil, err
 			}
-			wants = append(wants, everything(path, max(from, joined)))
+			from, at := max(from, joined), max(at, joined)
+			wants = append(wants, want{path, [3]uint64{from, from, at}})
 		}
 	}
 	return wants, nil
