@@ -44,7 +44,7 @@ func (b *Bridge) ClaimSession(ctx context.Context, f *session.Found) (session.Cl
 			return session.Claim{}, err
 		}
 		// Its holder may have written since; or the copy that was read was old.
-		now, at, err := b.sessions.read(ctx, f.PID)
+		now, at, err := b.sessions.readLatest(ctx, f.PID)
 		if err != nil {
 			return session.Claim{}, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 		}
