@@ -39,7 +39,7 @@ func (b *Bridge) ClaimSession(ctx context.Context, f *session.Found) (session.Cl
 			return session.Claim{PID: f.PID, Number: number + 1, Revision: claim}, nil
 		}
 		if !errors.Is(err, session.ErrClaimed) {
-			r.Left = time.Now().UTC() // if it was stored all the same
+			r.Left = b.sessions.clock.now().UTC() // if it was stored all the same
 			b.sessions.keepLater(session.Claim{PID: f.PID, Number: number + 1}, r)
 			return session.Claim{}, err
 		}

@@ -21,7 +21,7 @@ type record struct {
 	Gateway string    `json:"gateway"` // that has it
 	Claim   int       `json:"claim"`
 	Try     string    `json:"try,omitempty"`  // tells claims of one gateway with the same number apart, until the next write
-	Left    time.Time `json:"left,omitzero"`  // since when the client is away, as far as its gateway knows
+	Left    time.Time `json:"left,omitzero"`  // since when the client is away, by NATS's clock, as far as its gateway knows
 	Ended   bool      `json:"ended,omitzero"` // it may not come back
 }
 
