@@ -269,6 +269,7 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 		MaxNamespaces:      s.cfg.MaxNamespaces,
 		MaxPendingAcks:     s.cfg.MaxPendingAcks,
 		MaxRooms:           s.cfg.MaxRooms,
+		StreamAge:          s.cfg.streamAge(),
 		Recovery:           s.cfg.Recovery,
 		MaxHeld:            s.cfg.MaxQueueMessages,
 		MaxHeldBytes:       int(s.cfg.MaxQueueBytes),

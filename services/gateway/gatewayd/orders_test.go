@@ -112,3 +112,37 @@ func TestRoomsThatWereJoinedAgainMeanwhile(t *testing.T) {
 	d.say([]string{"red"}, 5, 6)
 	s.wantSaid("0", "2", "4", "5")
 }
+
+// A client has been told what came after orders of which its gateway, which is lost, could store nothing: they hold all the same.
+func TestOrdersThatWereNotStoredWithTheSessionHold(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	held := newGateBefore(t, d.nats.URL(), `"red":`)
+	defer held.release()
+	home := d.gateway(func(c *gatewayd.Config) { c.NATS.URL = held.url() })
+	other := d.gateway()
+	s, pid := home.connectKept("/", "")
+	s.join("blue")
+	d.say([]string{"blue"}, 0, 1)
+	d.do("/", []string{s.id}, `["join","red"]`)
+	d.do("/", []string{"red"}, `["leave","blue"]`)
+	d.do("/", []string{"red"}, `["data",7]`)
+	d.say([]string{"red"}, 1, 2)
+	last := s.wantSaid("0", "1")
+	recv(t, "the write of the session", held.reached)
+	if saved, _ := d.session(pid); !slices.Equal(roomsOf(saved), []string{"blue"}) {
+		t.Fatalf("the session was stored with %v", saved.Rooms)
+	}
+	d.say([]string{"red", "blue"}, 2, 3)
+	d.say([]string{"blue"}, 100, 101)
+	again := other.back("/", pid, last)
+	if again.kept() != pid {
+		t.Fatal("did not go on")
+	}
+	d.say([]string{"red"}, 3, 4)
+	again.wantSaid("2", "3")
+	info := d.list("/", []string{again.id})[again.id]
+	if !slices.Equal(info.Rooms, []string{"red"}) || string(info.Data) != "7" {
+		t.Errorf("is in %q with the data %s", info.Rooms, info.Data)
+	}
+}

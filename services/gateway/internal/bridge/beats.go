@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 
@@ -18,7 +17,7 @@ func (s *sessions) beat(ctx context.Context) (revision uint64, err error) {
 	kv := *s.bucket.Load()
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
-	if err := s.lookBack(ctx, kv); err != nil {
+	if err := s.lookBack(ctx); err != nil {
 		return 0, err
 	}
 	msg := nats.NewMsg("$KV." + kv.Bucket() + "." + beatKey(s.bridge.opts.Gateway))
@@ -37,23 +36,20 @@ func (s *sessions) beat(ctx context.Context) (revision uint64, err error) {
 }
 
 // lookBack finds out, once, when a gateway with this one's id was seen before.
-func (s *sessions) lookBack(ctx context.Context, kv jetstream.KeyValue) error {
+func (s *sessions) lookBack(ctx context.Context) error {
 	s.mu.Lock()
 	begun := s.since > 0
 	s.mu.Unlock()
 	if begun {
 		return nil
 	}
-	entry, err := kv.Get(ctx, beatKey(s.bridge.opts.Gateway))
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return nil
-	}
-	if err != nil {
+	e, err := s.get(ctx, beatKey(s.bridge.opts.Gateway))
+	if e == nil || err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.earlier = entry.Created()
+	s.earlier = e.created
 	return nil
 }
 
@@ -79,12 +75,12 @@ func (s *sessions) lastBeat(ctx context.Context, gateway string) (time.Time, err
 		return known.at, nil
 	}
 	var beat lastBeat
-	entry, err := (*s.bucket.Load()).Get(ctx, beatKey(gateway))
-	switch {
-	case err == nil:
-		beat.at = entry.Created()
-	case !errors.Is(err, jetstream.ErrKeyNotFound):
+	e, err := s.get(ctx, beatKey(gateway))
+	if err != nil {
 		return time.Time{}, err
+	}
+	if e != nil {
+		beat.at = e.created
 	}
 	beat.read = time.Now()
 	s.mu.Lock()

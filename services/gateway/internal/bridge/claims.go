@@ -39,12 +39,12 @@ func (b *Bridge) ClaimSession(ctx context.Context, f *session.Found) (session.Cl
 			return session.Claim{PID: f.PID, Number: number + 1, Revision: claim}, nil
 		}
 		if !errors.Is(err, session.ErrClaimed) {
-			r.Left = time.Now().UTC() // if it was stored all the same
+			r.Left = b.sessions.clock.now().UTC() // if it was stored all the same
 			b.sessions.keepLater(session.Claim{PID: f.PID, Number: number + 1}, r)
 			return session.Claim{}, err
 		}
 		// Its holder may have written since; or the copy that was read was old.
-		now, at, err := b.sessions.read(ctx, f.PID)
+		now, at, err := b.sessions.readLatest(ctx, f.PID)
 		if err != nil {
 			return session.Claim{}, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 		}

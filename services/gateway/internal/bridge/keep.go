@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -20,7 +19,7 @@ func (b *Bridge) Keep(c session.Claim, saved session.Saved, fate session.Fate, d
 	}
 	r := record{Saved: saved, Gateway: b.opts.Gateway, Claim: c.Number, Ended: fate == session.Ended}
 	if fate == session.Left {
-		r.Left = time.Now().UTC()
+		r.Left = b.sessions.clock.now().UTC()
 	}
 	b.keepRecord(c, r, func(revision uint64, err error) {
 		if err != nil && fate != session.Here && !errors.Is(err, session.ErrClaimed) && !errors.Is(err, session.ErrUnstorable) {

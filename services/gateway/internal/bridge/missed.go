@@ -17,14 +17,17 @@ import (
 
 // Missed reads what a socket missed: what was said to it, and what services ordered for it, in the order of the
 // stream. A room into which it was moved meanwhile is joined here and read, too.
-func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from, at uint64, rooms map[string]uint64) (session.Missed, error) {
+func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from uint64, was session.Saved) (session.Missed, error) {
 	epoch := b.Epoch()
 	if epoch != s.Epoch() { // what it missed is gone
 		return session.Missed{Ended: true}, nil
 	}
-	read := maps.Clone(rooms)
-	if read == nil {
-		read = make(map[string]uint64)
+	read := make(map[string]uint64)
+	maps.Copy(read, was.Rooms)
+	for _, stay := range was.Stays {
+		if after, ok := read[stay.Room]; stay.UpTo > from && (!ok || stay.After < after) {
+			read[stay.Room] = stay.After
+		}
 	}
 	for {
 		last, err := b.fence.wait(ctx)
@@ -41,7 +44,7 @@ func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from, at uint64,
 			}
 			return session.Missed{Ended: err == nil}, err
 		}
-		wants, err := b.wantsOf(s, from, read)
+		wants, err := b.wantsOf(s, from, was.At, read)
 		if err != nil {
 			return session.Missed{}, err
 		}
@@ -49,10 +52,8 @@ func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from, at uint64,
 		if err != nil {
 			return session.Missed{}, err
 		}
-		r := replay{bridge: b, socket: s, epoch: epoch, at: at, rooms: maps.Clone(rooms)}
-		if r.rooms == nil {
-			r.rooms = make(map[string]uint64)
-		}
+		r := replay{bridge: b, socket: s, epoch: epoch, at: was.At, rooms: make(map[string]uint64), stays: slices.Clone(was.Stays)}
+		maps.Copy(r.rooms, was.Rooms)
 		for _, m := range messages {
 			r.take(m)
 		}
@@ -62,7 +63,7 @@ func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from, at uint64,
 				grew, read[room] = true, sequence
 			}
 		}
-		moved, err := s.MoveTo(ctx, r.rooms)
+		moved, err := s.MoveTo(ctx, r.rooms, r.stays)
 		if err != nil {
 			return session.Missed{}, err
 		}
@@ -73,8 +74,9 @@ func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from, at uint64,
 	}
 }
 
-// wantsOf are the parts of the stream that are for a socket.
-func (b *Bridge) wantsOf(s *session.Socket, from uint64, rooms map[string]uint64) ([]want, error) {
+// wantsOf are the parts of the stream that are for a socket: what was said after a sequence, and what was ordered after another. The client
+// may have heard what came after an order whose effect was not stored.
+func (b *Bridge) wantsOf(s *session.Socket, from, at uint64, rooms map[string]uint64) ([]want, error) {
 	names := []string{s.Namespace()}
 	if pattern := b.spaces.pattern(s.Namespace()); pattern != "" {
 		names = append(names, pattern)
@@ -86,14 +88,15 @@ func (b *Bridge) wantsOf(s *session.Socket, from uint64, rooms map[string]uint64
 			if err != nil {
 				return nil, err
 			}
-			wants = append(wants, everything(path, from))
+			wants = append(wants, want{path, [3]uint64{from, from, at}})
 		}
 		for room, joined := range rooms {
 			path, err := b.rooms.path(name, contract.To(room))
 			if err != nil {
 				return nil, err
 			}
-			wants = append(wants, everything(path, max(from, joined)))
+			from, at := max(from, joined), max(at, joined)
+			wants = append(wants, want{path, [3]uint64{from, from, at}})
 		}
 	}
 	return wants, nil
@@ -106,6 +109,7 @@ type replay struct {
 	epoch  string
 	at     uint64            // orders up to here have taken effect
 	rooms  map[string]uint64 // in which the socket is at this point of the stream, with where it joined
+	stays  []session.Stay    // in which it was before
 	joined map[string]uint64 // by order, for the first time
 	missed session.Missed
 }
@@ -138,7 +142,9 @@ func (r *replay) take(m stored) {
 func (r *replay) means(sel hub.Selection, sequence uint64) bool {
 	in := func(name string) bool {
 		joined, ok := r.rooms[name]
-		return name == r.socket.ID() || ok && sequence > joined
+		return name == r.socket.ID() || ok && sequence > joined || slices.ContainsFunc(r.stays, func(stay session.Stay) bool {
+			return stay.Room == name && sequence > stay.After && sequence <= stay.UpTo
+		})
 	}
 	return (len(sel.Rooms) == 0 || slices.ContainsFunc(sel.Rooms, in)) && !slices.ContainsFunc(sel.Except, in)
 }
@@ -157,19 +163,10 @@ func (r *replay) order(sequence uint64, payload []byte) {
 			return
 		}
 		for _, room := range rooms {
-			if array[0] == "leave" {
-				delete(r.rooms, room)
-				continue
-			}
-			if _, in := r.rooms[room]; in {
-				continue
-			}
-			r.rooms[room] = sequence
-			if r.joined == nil {
-				r.joined = make(map[string]uint64)
-			}
-			if _, before := r.joined[room]; !before {
-				r.joined[room] = sequence
+			if array[0] == "join" {
+				r.join(room, sequence)
+			} else {
+				r.leave(room, sequence)
 			}
 		}
 	case "data":
@@ -178,6 +175,26 @@ func (r *replay) order(sequence uint64, payload []byte) {
 		}
 	case "disconnect":
 		r.missed.Ended = true
+	}
+}
+
+func (r *replay) join(room string, sequence uint64) {
+	if _, in := r.rooms[room]; in {
+		return
+	}
+	r.rooms[room] = sequence
+	if r.joined == nil {
+		r.joined = make(map[string]uint64)
+	}
+	if _, before := r.joined[room]; !before {
+		r.joined[room] = sequence
+	}
+}
+
+func (r *replay) leave(room string, sequence uint64) {
+	if joined, in := r.rooms[room]; in {
+		delete(r.rooms, room)
+		r.stays = append(r.stays, session.Stay{Room: room, After: joined, UpTo: sequence})
 	}
 }
 

@@ -46,6 +46,8 @@ func (s *sessions) run(ctx context.Context) {
 			}
 			if _, err := s.beat(ctx); err != nil {
 				s.bridge.opts.Log.Debug("the sign of life was not stored", "error", err)
+			} else if _, err := s.status(ctx, *s.bucket.Load()); err != nil {
+				s.bridge.opts.Log.Debug("NATS did not tell the time", "error", err)
 			}
 			alive := s.bridge.gateways.list()
 			due.others = due.others || lost(known, alive) || s.unheard.Swap(false)
@@ -225,7 +227,7 @@ func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, r re
 	if err != nil {
 		return false
 	}
-	r.Left = time.Now().UTC().Add(-min(away, s.bridge.opts.Window+time.Second))
+	r.Left = s.clock.now().UTC().Add(-min(away, s.bridge.opts.Window+time.Second))
 	places <- struct{}{}
 	s.write(strings.TrimPrefix(entry.Key(), "session."), r, entry.Revision(), func(_ uint64, err error) {
 		if err == nil {

@@ -21,7 +21,7 @@ type record struct {
 	Gateway string    `json:"gateway"` // that has it
 	Claim   int       `json:"claim"`
 	Try     string    `json:"try,omitempty"`  // tells claims of one gateway with the same number apart, until the next write
-	Left    time.Time `json:"left,omitzero"`  // since when the client is away, as far as its gateway knows
+	Left    time.Time `json:"left,omitzero"`  // since when the client is away, by NATS's clock, as far as its gateway knows
 	Ended   bool      `json:"ended,omitzero"` // it may not come back
 }
 
@@ -35,25 +35,30 @@ func key(pid string) (string, bool) {
 	return "session." + pid, true
 }
 
-// read gets a session; nil if there is none.
+// read gets a session; nil if there is none. What there is may be somewhat old.
 func (s *sessions) read(ctx context.Context, pid string) (*record, uint64, error) {
+	return s.readBy(ctx, pid, s.get)
+}
+
+// readLatest is read, of the bucket's leader.
+func (s *sessions) readLatest(ctx context.Context, pid string) (*record, uint64, error) {
+	return s.readBy(ctx, pid, s.latest)
+}
+
+func (s *sessions) readBy(ctx context.Context, pid string, get func(context.Context, string) (*entry, error)) (*record, uint64, error) {
 	k, ok := key(pid)
-	kv := s.bucket.Load()
-	if !ok || kv == nil {
+	if !ok || s.bucket.Load() == nil {
 		return nil, 0, nil
 	}
-	entry, err := (*kv).Get(ctx, k)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return nil, 0, nil
-	}
-	if err != nil {
+	e, err := get(ctx, k)
+	if e == nil || err != nil {
 		return nil, 0, err
 	}
 	var r record
-	if err := json.Unmarshal(entry.Value(), &r); err != nil {
+	if err := json.Unmarshal(e.value, &r); err != nil {
 		return nil, 0, fmt.Errorf("session: %w", err)
 	}
-	return &r, entry.Revision(), nil
+	return &r, e.revision, nil
 }
 
 // write stores a session, expecting a revision.

@@ -18,6 +18,7 @@ import (
 // write expects the revision of the one before it: a gateway that is no longer the holder learns it by its next write.
 type sessions struct {
 	bridge *Bridge
+	clock  clock
 	bucket atomic.Pointer[jetstream.KeyValue]
 	made   time.Time // when the bucket was; of who opens it
 	stores *replies
@@ -65,22 +66,19 @@ const (
 )
 
 func newSessions(b *Bridge) *sessions {
-	return &sessions{bridge: b, stores: newReplies(b.nc, b.opts), claims: make(chan *nats.Msg, b.opts.Queue), moved: make(map[string]time.Time), newest: make(map[string]newest), beats: make(map[string]lastBeat)}
+	return &sessions{bridge: b, clock: clock{local: time.Now}, stores: newReplies(b.nc, b.opts), claims: make(chan *nats.Msg, b.opts.Queue), moved: make(map[string]time.Time), newest: make(map[string]newest), beats: make(map[string]lastBeat)}
 }
 
 // open takes a bucket, which may be another one than it was before.
 func (s *sessions) open(ctx context.Context, kv jetstream.KeyValue) error {
-	status, err := kv.Status(ctx)
+	info, err := s.status(ctx, kv)
 	if err != nil {
-		return fmt.Errorf("the bucket of sessions: %w", err)
+		return err
 	}
-	if bucket, ok := status.(*jetstream.KeyValueBucketStatus); ok {
-		made := bucket.StreamInfo().Created
-		if !s.made.IsZero() && !made.Equal(s.made) {
-			s.anew.Store(true)
-		}
-		s.made = made
+	if !s.made.IsZero() && !info.Created.Equal(s.made) {
+		s.anew.Store(true)
 	}
+	s.made = info.Created
 	s.bucket.Store(&kv)
 	s.unheard.Store(true)
 	return nil
@@ -126,14 +124,15 @@ func (b *Bridge) FindSession(ctx context.Context, namespace, pid, offset string)
 
 // away is for how long the client has been away: since its gateway said so, or was seen last.
 func (b *Bridge) away(ctx context.Context, r *record, revision uint64) (time.Duration, error) {
+	now := b.sessions.clock.now
 	switch {
 	case !r.Left.IsZero():
-		return time.Since(r.Left), nil
+		return now().Sub(r.Left), nil
 	case b.sessions.stale(r, revision):
-		return time.Since(b.sessions.seenEarlier()), nil
+		return now().Sub(b.sessions.seenEarlier()), nil
 	case r.Gateway == b.opts.Gateway, b.gateways.alive(r.Gateway):
 		return 0, nil
 	}
 	beat, err := b.sessions.lastBeat(ctx, r.Gateway)
-	return time.Since(beat), err
+	return now().Sub(beat), err
 }

@@ -23,13 +23,19 @@ const (
 // keeper is a gateway that can keep sessions, and nothing else.
 func keeper(t *testing.T) *Bridge {
 	t.Helper()
-	nc := natstest.Run(t).Connect(t)
+	return keeperAt(t, natstest.Run(t), "g1", 0)
+}
+
+// keeperAt is one of several on a server, of a machine whose clock is ahead of the others'.
+func keeperAt(t *testing.T, server *natstest.Server, gateway string, ahead time.Duration) *Bridge {
+	t.Helper()
+	nc := server.Connect(t)
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := options(&counters{})
-	o.Gateway, o.Window = "g1", time.Minute
+	o.Gateway, o.Window = gateway, time.Minute
 	bucket, err := provision.Sessions(t.Context(), js, o.Subjects, provision.Storage{})
 	if err != nil {
 		t.Fatal(err)
@@ -40,6 +46,7 @@ func keeper(t *testing.T) *Bridge {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.sessions.clock.local = func() time.Time { return time.Now().Add(ahead) }
 	if err := b.sessions.open(t.Context(), bucket); err != nil {
 		t.Fatal(err)
 	}

@@ -140,3 +140,42 @@ func TestAFailedRoundAnswersWhomItCan(t *testing.T) {
 		t.Errorf("who misses nothing got %d messages, %v", len(r.messages), r.err)
 	}
 }
+
+// Orders are looked for from where sessions were stored on, which may be long ago, what was said from where clients have heard on: the former
+// do not have each room read by itself.
+func TestAnOldOrderDoesNotHaveEachRoomReadByItself(t *testing.T) {
+	const rooms, old = 50, 3000
+	b := newBench(t, &counters{})
+	order, err := contract.Subjects{}.To(contract.Do, "/", contract.All())
+	if err == nil {
+		_, err = b.js.Publish(t.Context(), order, []byte(`["data",1]`))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.fill(1, old-1)
+	b.fill(rooms, rooms)
+	wants := make([]want, 0, rooms+1)
+	for i := range rooms + 1 {
+		target := contract.All()
+		if i < rooms {
+			target = contract.To(fmt.Sprintf("room %d", i))
+		}
+		path, err := b.rooms.path("/", target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wants = append(wants, want{path, [3]uint64{old, old, 0}})
+	}
+	questions, err := b.nc.SubscribeSync("$JS.API.DIRECT.GET." + b.tail.stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages, err := b.tail.read(t.Context(), wants, old+rooms)
+	if err != nil || len(messages) != rooms+1 || messages[0].sequence != 1 {
+		t.Fatalf("read %d messages, %v; want %d, the order first", len(messages), err, rooms+1)
+	}
+	if n, _, err := questions.Pending(); err != nil || n > 5 {
+		t.Errorf("the stream was asked %d times, %v", n, err)
+	}
+}

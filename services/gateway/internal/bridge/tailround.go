@@ -41,8 +41,11 @@ func (t *tail) serve(ctx context.Context, group []*reading) (open map[string]int
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
-	if err := t.readAll(ctx, errands); err != nil {
-		return open, err
+	for _, orders := range []bool{false, true} { // which may be wanted from much further back
+		some := slices.DeleteFunc(slices.Clone(errands), func(e *errand) bool { return (e.part.kind == contract.Do) != orders })
+		if err := t.readAll(ctx, some); err != nil {
+			return open, err
+		}
 	}
 	for _, e := range errands {
 		if err := t.do(ctx, e); err != nil {

@@ -28,6 +28,7 @@ type Saved struct {
 	Start     uint64            `json:"start"`              // the stream's sequence when the socket got in
 	At        uint64            `json:"at"`                 // that until which orders of services have taken effect
 	Rooms     map[string]uint64 `json:"rooms"`              // with the stream's sequence when each was joined
+	Stays     []Stay            `json:"stays,omitempty"`    // in rooms that were left lately
 	Granted   []string          `json:"granted,omitempty"`  // those of Rooms that middlewares gave
 	Data      json.RawMessage   `json:"data,omitempty"`     // as it is
 	Admitted  json.RawMessage   `json:"admitted,omitempty"` // as middlewares gave it
@@ -80,6 +81,7 @@ type kept struct {
 	start    uint64
 	at       uint64 // at least
 	joined   map[string]uint64
+	stays    stays
 	granted  []string
 	admitted json.RawMessage
 	fate     Fate
@@ -93,9 +95,10 @@ func (s *Socket) saved() Saved {
 	if s.state == connected {
 		s.kept.at = max(s.kept.at, s.orders.obeyed, s.client.srv.backend.Position())
 	}
+	s.kept.stays = s.kept.stays.add(s.client.srv.opts.StreamAge)
 	return Saved{
 		ID: s.id, Namespace: s.namespace, User: s.user, Name: s.name,
-		Epoch: s.kept.epoch, Start: s.kept.start, At: s.kept.at, Rooms: maps.Clone(s.kept.joined), Granted: s.kept.granted, Data: s.data, Admitted: s.kept.admitted,
+		Epoch: s.kept.epoch, Start: s.kept.start, At: s.kept.at, Rooms: maps.Clone(s.kept.joined), Stays: s.kept.stays.stored(), Granted: s.kept.granted, Data: s.data, Admitted: s.kept.admitted,
 	}
 }
 

@@ -54,6 +54,7 @@ func (s *Socket) Leave(room string) {
 	if left {
 		srv.backend.Left(s, room)
 		s.mu.Lock()
+		s.kept.stays = s.kept.stays.add(srv.opts.StreamAge, Stay{room, s.kept.joined[room], srv.backend.Position()})
 		delete(s.kept.joined, room)
 		s.mu.Unlock()
 	}

@@ -14,6 +14,7 @@ type slowRelease struct {
 }
 
 func (b *slowRelease) Acquire(context.Context, string, string) (uint64, error) { return 7, nil }
+func (b *slowRelease) Position() uint64                                        { return 8 }
 func (b *slowRelease) Joined(*Socket, string)                                  {}
 func (b *slowRelease) Left(*Socket, string)                                    {}
 func (b *slowRelease) Release(string, string)                                  { close(b.released); <-b.goOn }

@@ -51,9 +51,9 @@ func (s *Socket) replayed(missed Missed) bool {
 	return true
 }
 
-// MoveTo puts the socket into rooms, each as ordered at a sequence of the stream, and out of all others. It says whether that
-// changed anything.
-func (s *Socket) MoveTo(ctx context.Context, rooms map[string]uint64) (moved bool, err error) {
+// MoveTo puts the socket into rooms, each as ordered at a sequence of the stream, and out of all others, where it was for some time. It says
+// whether that changed anything.
+func (s *Socket) MoveTo(ctx context.Context, rooms map[string]uint64, were []Stay) (moved bool, err error) {
 	srv := s.client.srv
 	for _, room := range srv.hub.Rooms(s) {
 		if _, in := rooms[room]; !in {
@@ -75,5 +75,6 @@ func (s *Socket) MoveTo(ctx context.Context, rooms map[string]uint64) (moved boo
 	for room := range s.kept.joined { // it may have been out in between
 		s.kept.joined[room] = rooms[room]
 	}
+	s.kept.stays = stays(nil).add(srv.opts.StreamAge, were...)
 	return moved, nil
 }

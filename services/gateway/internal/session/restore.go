@@ -95,16 +95,19 @@ func (s *Socket) canTake(missed Missed) bool {
 // unless middlewares say something else than before.
 func (s *Socket) resume(f *Found, claim Claim) {
 	stored := encode(f.Saved)
-	rooms := f.Rooms
+	rooms, granted, were := f.Rooms, []string(nil), slices.Clone(f.Stays)
 	for _, room := range f.Granted {
-		if !slices.Contains(s.rooms, room) {
-			delete(rooms, room)
+		if slices.Contains(s.rooms, room) {
+			granted = append(granted, room)
+			continue
 		}
+		delete(rooms, room)
+		were = slices.DeleteFunc(were, func(stay Stay) bool { return stay.Room == room })
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.origin = originOf(claim.PID)
-	s.kept = kept{claim: claim, epoch: f.Epoch, start: f.Start, at: f.At, joined: rooms, granted: s.rooms, admitted: s.data, stored: stored}
+	s.kept = kept{claim: claim, epoch: f.Epoch, start: f.Start, at: f.At, joined: rooms, stays: stays(nil).add(s.client.srv.opts.StreamAge, were...), granted: granted, admitted: s.data, stored: stored}
 	if bytes.Equal(s.data, f.Admitted) {
 		s.setData(f.Data)
 	}
@@ -129,13 +132,13 @@ func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
 	}
 	s.mu.Lock()
 	s.added = true
-	before := s.saved().Rooms
+	was := s.saved()
 	s.mu.Unlock()
 	if !s.enterHub() {
 		s.undo()
 		return Missed{}, ErrClaimed
 	}
-	for room, sequence := range before {
+	for room, sequence := range was.Rooms {
 		if _, err := srv.backend.Acquire(ctx, s.namespace, room); err != nil {
 			s.undo()
 			return Missed{}, fmt.Errorf("joining the room %q: %w", room, err)
@@ -145,18 +148,24 @@ func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
 	var missed Missed
 	for again := true; again; again = !missed.Ended && !s.replayed(missed) {
 		var err error
-		missed, err = srv.backend.Missed(ctx, s, max(s.found.Offset, s.found.Start), s.found.At, before)
+		missed, err = srv.backend.Missed(ctx, s, max(s.found.Offset, s.found.Start), was)
 		if err != nil {
 			s.undo()
 			return Missed{}, fmt.Errorf("reading what the client missed: %w", err)
 		}
 	}
-	for _, room := range s.rooms { // those that middlewares give, and did not before
+	for _, room := range s.rooms { // those that middlewares give, and did not before: else it is there, or has left
+		if slices.Contains(s.found.Granted, room) {
+			continue
+		}
 		if err := s.Join(ctx, room); err != nil {
 			s.undo()
 			return Missed{}, fmt.Errorf("joining the room %q: %w", room, err)
 		}
 	}
+	s.mu.Lock()
+	s.kept.granted = s.rooms
+	s.mu.Unlock()
 	return missed, nil
 }
 

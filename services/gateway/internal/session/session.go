@@ -75,9 +75,9 @@ type Backend interface {
 	// ClaimSession takes a session over from the gateway that has it, or had it, and tells services for that one that the client
 	// was gone, if nobody did. It fails with [ErrClaimed] if somebody else was quicker.
 	ClaimSession(ctx context.Context, f *Found) (Claim, error)
-	// Missed reads what the socket, which is in the hub already, missed after a sequence of the stream. Orders of services
-	// up to at have taken effect; it puts the socket into the rooms in which it is by later ones, and out of others. It fails with [ErrClaimed] if somebody took the session over meanwhile.
-	Missed(ctx context.Context, s *Socket, from, at uint64, rooms map[string]uint64) (Missed, error)
+	// Missed reads what the socket, which is in the hub already, missed after a sequence of the stream. It was as saved: later orders of
+	// services have not taken effect, and it puts the socket into the rooms in which it is by them, and out of others. It fails with [ErrClaimed] if somebody took the session over meanwhile.
+	Missed(ctx context.Context, s *Socket, from uint64, was Saved) (Missed, error)
 	// Epoch is the incarnation of the stream that sequences are of.
 	Epoch() string
 	// Position is the stream's sequence until which everything has been handed to the hub, and orders have taken effect.
@@ -114,6 +114,7 @@ type Options struct {
 	MaxNamespaces      int           // sockets over one connection
 	MaxPendingAcks     int           // unanswered acks of one socket in each direction, and posts not yet stored
 	MaxRooms           int           // rooms of one socket
+	StreamAge          time.Duration // for which what was said can be read back
 	Recovery           bool          // whether clients that come back may go on as the same socket
 	MaxHeld            int           // messages that a client that comes back may have missed, and that may wait for it
 	MaxHeldBytes       int           // the same, in bytes
