@@ -83,6 +83,7 @@ func (b *Bridge) wentBack(ctx context.Context, known [2]sight, info *jetstream.S
 func (b *Bridge) incarnation(ctx context.Context, known [2]sight, stream jetstream.Stream) (is contract.Incarnation, floor uint64, err error) {
 	info := stream.CachedInfo()
 	is = contract.IncarnationOf(info.Created, info.Config.Metadata)
+	b.overdue = b.overdue || expired(is.Epoch, info, known[:]...)
 	lost, after, back, err := b.wentBack(ctx, known, info)
 	if err != nil {
 		return is, 0, err
