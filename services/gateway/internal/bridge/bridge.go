@@ -112,8 +112,12 @@ type Bridge struct {
 	handing sync.Mutex
 
 	epoch  *epoch
-	heard  witness // the newest message that was handed on
-	looked witness // the stream's last one, when that was looked at
+	heard  witness  // the newest message that was handed on
+	looked witness  // the stream's last one, when that was looked at
+	had    struct { // the incarnation that was seen last, of the stream that was made at a time; of who provides it
+		made time.Time
+		is   contract.Incarnation
+	}
 
 	overdue bool // all clients are to start afresh; of the goroutine that maintains
 
