@@ -99,3 +99,21 @@ func TestAnOrderToJoinOutlivesALeader(t *testing.T) {
 	d.allowDirect(true)
 	d.wantJoined(s, room)
 }
+
+// A client that comes into the room before the gateway comes to the order makes no difference.
+func TestAnOrderToJoinWhoseRoomAClientEntersMeanwhile(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	g := d.gateway()
+	s, quick := g.connect(), g.connect()
+	d.say([]string{s.id}, 0, 1)
+	s.wantSaid("0")
+	d.joinLater(s) // and the gateway waits there
+	d.do("/", []string{s.id}, `["join","red"]`)
+	d.emit("/", []string{"red"}, `["n",2]`)
+	quick.join("red")
+	d.do("/", []string{s.id}, `["join","blue"]`)
+	d.emit("/", []string{"blue"}, `["n",3]`)
+	d.allowDirect(true)
+	s.wantSaid("1", "2", "3")
+}

@@ -91,6 +91,7 @@ func (b *Bridge) incarnation(ctx context.Context, known [2]sight, stream jetstre
 	}
 	info := stream.CachedInfo()
 	is = contract.IncarnationOf(info.Created, info.Config.Metadata)
+	b.overdue = b.overdue || expired(is.Epoch, info, known[:]...)
 	lost, after, back, err := b.wentBack(ctx, known, info)
 	if err != nil {
 		return is, 0, err

@@ -120,6 +120,8 @@ type Bridge struct {
 		is   contract.Incarnation
 	}
 
+	overdue bool // all clients are to start afresh; of the goroutine that maintains
+
 	ready chan struct{} // closed when the streams are there for the first time
 	who   chan struct{} // bounds clients' concurrent questions to all gateways
 	later chan struct{} // bounds services' questions that wait for their turn

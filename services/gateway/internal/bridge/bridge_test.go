@@ -64,8 +64,8 @@ func TestFetchedMessagesTakeTheirPlaceInTheOrder(t *testing.T) {
 		{nil, nil, []uint64{1, 2}, []uint64{1, 2}},
 		{nil, []uint64{3, 5, 9}, []uint64{1, 4, 6}, []uint64{1, 3, 4, 5, 6, 9}},
 		{[]uint64{2, 7}, []uint64{8, 10}, []uint64{1, 9, 11}, []uint64{1, 2, 7, 8, 9, 10, 11}},
-		{nil, []uint64{4, 5}, []uint64{4, 5}, []uint64{4, 4, 5, 5}}, // heard and fetched: the second is dropped when read
-		{nil, []uint64{0, 2}, []uint64{1}, []uint64{0, 1, 2}},       // what is no stored message stays where it is
+		{[]uint64{4, 5}, []uint64{6, 7}, []uint64{4, 5, 6, 8}, []uint64{4, 5, 6, 7, 8}}, // what waits already does so once
+		{nil, []uint64{0, 2}, []uint64{1}, []uint64{0, 1, 2}},                           // what is no stored message stays where it is
 	} {
 		b := &Bridge{live: make(chan *nats.Msg, 16)}
 		for _, n := range c.backlog {

@@ -45,17 +45,18 @@ func (b *Bridge) joinAt(ctx context.Context, epoch string, members []*session.So
 }
 
 // settleAt subscribes to the paths, holds them, and puts what they were sent after the sequence into the backlog, of those whose
-// subscriptions were not in force already. Delivery waits meanwhile, for a single fence however many they are.
+// subscriptions were not in force by then: a client may have come into the room while the reader was behind. Delivery waits
+// meanwhile, for a single fence however many they are.
 func (b *Bridge) settleAt(ctx context.Context, paths []string, after uint64) error {
 	var fresh []string
 	var wants []want
 	for i, path := range paths {
-		settled, err := b.rooms.acquire(path)
+		since, settled, err := b.rooms.acquire(path)
 		if err != nil {
 			b.releaseAll(paths[:i])
 			return err
 		}
-		if !settled {
+		if !settled || since > after {
 			fresh = append(fresh, path)
 			wants = append(wants, everything(path, after))
 		}

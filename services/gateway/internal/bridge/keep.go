@@ -105,6 +105,16 @@ func (s *sessions) keepLater(c session.Claim, r record) {
 	}
 }
 
+// endUnkept has the clients whose sessions could not be stored start afresh.
+func (s *sessions) endUnkept() {
+	s.mu.Lock()
+	for i := range s.unkept {
+		s.unkept[i].Ended = true
+	}
+	s.mu.Unlock()
+	s.keepUnkept()
+}
+
 // keepUnkept tries again to store what could not be.
 func (s *sessions) keepUnkept() {
 	s.mu.Lock()

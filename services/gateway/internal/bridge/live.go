@@ -184,8 +184,9 @@ func (b *Bridge) skip(kind contract.Kind, subject string, sequence uint64, reaso
 	b.often(&b.lately.skip, "skipped a message that clients cannot be told", "subject", subject, "sequence", sequence, "reason", reason)
 }
 
-// merge puts fetched messages among those that wait in the channel, by sequence. When a fence has
-// answered, all that was stored before it has arrived there. Turns come after all that was fetched, since it may be what they
+// merge puts fetched messages among those that wait in the channel, by sequence, but for those that wait already: while the
+// reader is behind, all that it has not read may be fetched again and again. When a fence has answered, all that was stored
+// before it has arrived there. Turns come after all that was fetched, since it may be what they
 // wait for.
 func (b *Bridge) merge(fetched []stored) {
 	if len(fetched) == 0 {
@@ -202,6 +203,9 @@ func (b *Bridge) merge(fetched []stored) {
 		sequence := sequenceOf(in.msg)
 		for len(fetched) > 0 && sequence != 0 && fetched[0].sequence < sequence {
 			merged = append(merged, incoming{fetched[0].msg, true})
+			fetched = fetched[1:]
+		}
+		if len(fetched) > 0 && fetched[0].sequence == sequence {
 			fetched = fetched[1:]
 		}
 		merged = append(merged, in)

@@ -39,7 +39,7 @@ func (b *Bridge) reconnected(ctx context.Context, status <-chan nats.Status) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
-	look := time.NewTicker(b.opts.Lease)
+	look := time.NewTicker(min(b.opts.Lease, b.opts.StreamAge/4))
 	defer look.Stop()
 	same := make(chan bool, 1) // the answer may be lost with the connection, whose end must be noticed at once
 	tick := look.C
@@ -83,6 +83,9 @@ func (b *Bridge) sameStream(ctx context.Context) bool {
 	info := stream.CachedInfo()
 	if contract.IncarnationOf(info.Created, info.Config.Metadata).Epoch != epoch {
 		return false
+	}
+	if expired(epoch, info, known[1]) { // a route to the stream was broken; live messages may have come since
+		b.startAfresh()
 	}
 	_, _, back, err := b.wentBack(ctx, known, info)
 	return err != nil || !back
@@ -173,6 +176,10 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	last, err := b.fence.wait(limited)
 	if err != nil {
 		return err
+	}
+	if b.overdue {
+		b.overdue = false
+		b.startAfresh()
 	}
 	b.rooms.begin(last)
 	b.suspect("connected")

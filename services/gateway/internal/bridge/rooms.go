@@ -58,8 +58,8 @@ func pathOf(s contract.Subjects, kind contract.Kind, subject string) string {
 	return subject[len(s.Prefix())+len(kind)+2:]
 }
 
-// acquire adds a member to the path and reports whether its subscriptions are settled.
-func (r *rooms) acquire(path string) (settled bool, err error) {
+// acquire adds a member to the path and reports whether its subscriptions are settled, and after which sequence nothing went unnoticed.
+func (r *rooms) acquire(path string) (since uint64, settled bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	rm := r.known[path]
@@ -69,7 +69,7 @@ func (r *rooms) acquire(path string) (settled bool, err error) {
 			sub, err := r.nc.ChanSubscribe(r.opts.Subjects.Prefix()+"."+string(s.kind)+"."+path, s.to)
 			if err != nil {
 				unsubscribe(rm.subs)
-				return false, fmt.Errorf("subscribing to %s: %w", path, err)
+				return 0, false, fmt.Errorf("subscribing to %s: %w", path, err)
 			}
 			rm.subs = append(rm.subs, sub)
 		}
@@ -78,7 +78,7 @@ func (r *rooms) acquire(path string) (settled bool, err error) {
 	}
 	rm.members++
 	delete(r.idle, path)
-	return rm.settled, nil
+	return rm.floor, rm.settled, nil
 }
 
 // source is a kind of messages and the channel for them.
@@ -97,7 +97,7 @@ func (r *rooms) kinds(path string) []source {
 	return all
 }
 
-// settle notes that the subscriptions were in force when the stream was at the sequence.
+// settle notes that the subscriptions were in force when the stream was at the sequence, or that what came after it was read back.
 func (r *rooms) settle(path string, sequence uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,7 +106,7 @@ func (r *rooms) settle(path string, sequence uint64) {
 		return
 	}
 	rm.settled = true
-	if !rm.whole {
+	if !rm.whole || sequence < rm.floor {
 		rm.whole, rm.floor = true, sequence
 	}
 }
@@ -369,12 +369,12 @@ func (b *Bridge) subscribeTo(ctx context.Context, namespace string, target contr
 		return 0, err
 	}
 	read := b.position.Load() // before the member is there: all that is read from now on is for it
-	settled, err := b.rooms.acquire(path)
+	since, settled, err := b.rooms.acquire(path)
 	if err != nil {
 		return 0, err
 	}
 	if settled {
-		return max(read, b.rooms.position(path).floor), nil
+		return max(read, since), nil
 	}
 	last, err := b.fence.wait(ctx)
 	if err != nil {

@@ -68,7 +68,7 @@ func (b *bench) follow(rooms ...string) (path string) {
 		if path, err = b.rooms.path("/", contract.To(room)); err != nil {
 			b.t.Fatal(err)
 		}
-		if _, err := b.rooms.acquire(path); err != nil {
+		if _, _, err := b.rooms.acquire(path); err != nil {
 			b.t.Fatal(err)
 		}
 		b.rooms.settle(path, 0)

@@ -66,6 +66,23 @@ func (s *Socket) StartOver() {
 	}
 }
 
+// StartAfresh ends the session and closes the connection without a word, so that the client comes back as a new one: nobody knows
+// what it has missed, and nothing that came later is sent. The hub's worker calls it.
+func (s *Socket) StartAfresh() {
+	s.held = &held{over: true}
+	s.mu.Lock()
+	if s.state == connected && s.kept.fate == Here {
+		s.kept.fate = Ended
+	}
+	ends := s.kept.fate == Ended
+	s.mu.Unlock()
+	if !ends {
+		s.CloseTransport()
+		return
+	}
+	s.keep(func(error) { s.CloseTransport() }) // else it could be back before that is stored
+}
+
 // release answers CONNECT, sends what was missed, and what was said meanwhile. The hub's worker calls it.
 //
 // The stock client keeps what it receives before the answer to CONNECT, does not note how far it has heard, and does not
