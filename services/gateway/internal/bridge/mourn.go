@@ -35,6 +35,7 @@ func (s *sessions) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			s.giveUpUnkept()
 			return
 		case msg := <-s.claims:
 			s.claimed(msg)
@@ -225,7 +226,7 @@ func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, r re
 	if err != nil {
 		return false
 	}
-	r.Left = time.Now().UTC().Add(-min(away, s.bridge.opts.Window+time.Second))
+	r.Left, r.Told = time.Now().UTC().Add(-min(away, s.bridge.opts.Window+time.Second)), true
 	places <- struct{}{}
 	s.write(strings.TrimPrefix(entry.Key(), "session."), r, entry.Revision(), func(_ uint64, err error) {
 		if err == nil {

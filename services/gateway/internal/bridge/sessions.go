@@ -34,6 +34,7 @@ type sessions struct {
 	since   uint64               // the revision with which this gateway's own writes begin
 	earlier time.Time            // when a gateway with this one's id was seen before; zero: never
 	unkept  []unkept             // ends of sockets that could not be stored
+	over    bool                 // nobody will try to store these again
 }
 
 // newest is the claim that counts.
@@ -47,10 +48,12 @@ type lastBeat struct {
 	at, read time.Time
 }
 
-// unkept is a session to be stored as soon as that is possible.
+// unkept is the end of a session, to be stored as soon as that is possible.
 type unkept struct {
 	claim session.Claim
 	record
+	since time.Time                        // when it was
+	done  func(revision uint64, err error) // waits for it, as [Bridge.Keep] says; nil: nobody does any more
 }
 
 const (
@@ -61,7 +64,8 @@ const (
 	claimsFor   = time.Minute // that a claim is remembered, at least
 	beatFor     = time.Second // that another gateway's sign of life is remembered
 	maxUnkept   = 100_000
-	burials     = 64 // writes for gateways that are gone, at a time
+	endPatience = 30 * time.Second // that services wait for the end of a socket to be stored; a broken link to NATS is noticed earlier
+	burials     = 64               // writes for gateways that are gone, at a time
 )
 
 func newSessions(b *Bridge) *sessions {
@@ -120,7 +124,7 @@ func (b *Bridge) FindSession(ctx context.Context, namespace, pid, offset string)
 	return &session.Found{
 		Saved:  r.Saved,
 		Claim:  session.Claim{PID: pid, Number: r.Claim, Revision: revision},
-		Offset: sequence, Holder: r.Gateway, Left: !r.Left.IsZero(),
+		Offset: sequence, Holder: r.Gateway, Left: r.Left,
 	}, nil
 }
 

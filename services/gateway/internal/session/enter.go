@@ -77,6 +77,12 @@ func (s *Socket) join(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.found != nil && !s.owes() { // a claim lets the session be one of a client that is gone
+		if err := s.keepNow(ctx, func(error) {}); err != nil {
+			s.undo()
+			return fmt.Errorf("storing that the client is back: %w", err)
+		}
+	}
 	if !s.inOrder() { // who is a member by now is looked at when that changes
 		s.undo()
 		return errReordered
@@ -128,7 +134,7 @@ func (s *Socket) start(ctx context.Context) error {
 		s.mu.Lock()
 		s.kept.claim = Claim{PID: pid, Number: 1}
 		s.mu.Unlock()
-		if err := s.keepNow(ctx); err != nil {
+		if err := s.keepNow(ctx, func(error) {}); err != nil {
 			s.undo()
 			return fmt.Errorf("storing the session: %w", err)
 		}
@@ -151,6 +157,9 @@ func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err e
 	expelled = s.expelled
 	s.mu.Unlock()
 	s.client.hasEntered()
+	if s.owes() {
+		s.client.srv.backend.TellGone(s.found.Saved)
+	}
 	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info(), Recovered: s.found != nil})
 	srv := s.client.srv
 	srv.hub.Each(hub.Selection{Namespace: s.namespace, Rooms: []string{s.id}}, func(member *Socket) {
@@ -164,7 +173,7 @@ func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err e
 	if s.changed() {
 		s.keep(nil)
 	}
-	if s.found.Left && s.announces() { // else nobody was told that it left
+	if !s.owes() && s.announces() { // else nobody was told that it left
 		for _, room := range s.client.srv.hub.Rooms(s) {
 			s.announce(contract.EventJoined, room)
 		}
