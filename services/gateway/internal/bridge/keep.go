@@ -108,11 +108,15 @@ func (s *sessions) mayBeOver() bool {
 // without the bucket the client cannot come back, and if it is the link to NATS that fails it may be elsewhere already.
 func (s *sessions) keepEnd(u unkept) {
 	s.bridge.keepRecord(u.claim, u.record, func(revision uint64, err error) {
-		if err != nil && !errors.Is(err, session.ErrClaimed) && !errors.Is(err, session.ErrUnstorable) {
+		switch {
+		case err != nil && !errors.Is(err, session.ErrClaimed) && !errors.Is(err, session.ErrUnstorable):
 			s.keepLater(u)
-			return
+		case err == nil && s.bridge.Slept(u.since): // the client may have come back since, elsewhere: it is too late to tell of its end
+			u.claim.Revision, u.since = revision, time.Now()
+			s.keepEnd(u)
+		default:
+			u.tell(revision, err)
 		}
-		u.tell(revision, err)
 	})
 }
 

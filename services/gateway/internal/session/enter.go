@@ -63,6 +63,9 @@ func (s *Socket) enter(ctx context.Context) {
 	}
 }
 
+// errSlept says that the client may have gone on elsewhere.
+var errSlept = fmt.Errorf("%w: the gateway stood still", ErrUnavailable)
+
 // errReordered says that another service shall take the socket, so that it must enter again.
 var errReordered = fmt.Errorf("%w: the namespace's order has just been changed", ErrUnavailable)
 
@@ -151,6 +154,10 @@ func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err e
 	if ctx.Err() != nil || s.state == closed {
 		s.mu.Unlock()
 		return false, context.Canceled
+	}
+	if s.client.srv.backend.Slept(s.client.since) {
+		s.mu.Unlock()
+		return false, errSlept
 	}
 	s.state = connected
 	s.entry = entry

@@ -80,6 +80,8 @@ type Backend interface {
 	// Missed reads what the socket, which is in the hub already, missed after a sequence of the stream. Orders of services
 	// up to at have taken effect; it puts the socket into the rooms in which it is by later ones, and out of others. It fails with [ErrClaimed] if somebody took the session over meanwhile.
 	Missed(ctx context.Context, s *Socket, from, at uint64, rooms map[string]uint64) (Missed, error)
+	// Slept says whether this process has stood still since a moment, for so long that others may have taken over what it had then.
+	Slept(since time.Time) bool
 	// Epoch is the incarnation of the stream that sequences are of.
 	Epoch() string
 	// Position is the stream's sequence until which everything has been handed to the hub, and orders have taken effect.
