@@ -57,6 +57,7 @@ func (s *sessions) run(ctx context.Context) {
 			case !again.IsZero() && now.After(again):
 				due.own, again = true, time.Time{}
 			}
+			due.own = due.own || !busy && s.anew.Load()
 			if due != (look{}) && !busy {
 				now := due
 				due, busy = look{}, true
@@ -77,11 +78,11 @@ func lost(known, alive []string) bool {
 	return slices.ContainsFunc(known, func(id string) bool { return !slices.Contains(alive, id) })
 }
 
-// storeAgain stores the sessions of all sockets here once more, as this gateway's lease had ended and others may have taken it for
-// gone. Where somebody has noted that the client is away, or that was so long ago that the session is gone, the write fails for
+// storeAgain stores the sessions of all sockets here once more, as the bucket is a new one, or this gateway's lease had ended and others
+// may have taken it for gone. Where somebody has noted that the client is away, or that was so long ago that the session is gone, the write fails for
 // certain, and the connection is closed: services were told so. It returns whether it got through.
 func (s *sessions) storeAgain(ctx context.Context) (all bool) {
-	outage := s.bridge.gateways.outage()
+	outage, bucket := s.bridge.gateways.outage(), s.bucket.Load()
 	var failed atomic.Bool
 	places := make(chan struct{}, burials)
 	for _, namespace := range s.bridge.hub.Namespaces() {
@@ -102,6 +103,9 @@ func (s *sessions) storeAgain(ctx context.Context) (all bool) {
 		return false
 	}
 	s.bridge.gateways.settle(outage)
+	if s.bucket.Load() == bucket {
+		s.anew.Store(false)
+	}
 	return true
 }
 

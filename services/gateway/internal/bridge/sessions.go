@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -24,7 +25,7 @@ type sessions struct {
 	claims chan *nats.Msg // other gateways took over sockets of ours
 
 	looked  atomic.Bool // it is known which ids of this gateway's another one has
-	anew    atomic.Bool // the bucket is another one than it was: sockets may be here of which it knows nothing
+	anew    atomic.Bool // the bucket is another one than it was: it does not know the sockets here until they are stored again
 	unheard atomic.Bool // the connection to NATS is another one: claims may have gone unheard
 
 	mu      sync.Mutex
@@ -78,16 +79,31 @@ func (s *sessions) open(ctx context.Context, kv jetstream.KeyValue) error {
 	if err != nil {
 		return fmt.Errorf("the bucket of sessions: %w", err)
 	}
+	s.bucket.Store(&kv)
 	if bucket, ok := status.(*jetstream.KeyValueBucketStatus); ok {
 		made := bucket.StreamInfo().Created
 		if !s.made.IsZero() && !made.Equal(s.made) {
+			s.bridge.opts.Log.Warn("the bucket of sessions was deleted, and made anew; clients that were away start afresh", "bucket", kv.Bucket())
 			s.anew.Store(true)
 		}
 		s.made = made
 	}
-	s.bucket.Store(&kv)
 	s.unheard.Store(true)
 	return nil
+}
+
+// same says whether the bucket is the one that was opened, unless nobody can tell.
+func (s *sessions) same(ctx context.Context) bool {
+	if !s.bridge.opts.Recovery {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, fenceTimeout)
+	defer cancel()
+	stream, err := s.bridge.js.Stream(ctx, "KV_"+s.bridge.opts.Subjects.Names().Sessions)
+	if err != nil {
+		return !errors.Is(err, jetstream.ErrStreamNotFound)
+	}
+	return stream.CachedInfo().Created.Equal(s.made)
 }
 
 // FindSession looks for a session that may go on. A stock client has no offset if and only if it has heard nothing since it
