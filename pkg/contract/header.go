@@ -43,7 +43,8 @@ const (
 	// it is the last one that its handler stored: the client gets the ack after what was stored up to it.
 	HeaderAfter = "Natter-After"
 	// HeaderGateway is the id of the gateway that answers an ask or a list. On what is said to a target, and in
-	// requests, it leaves of the target the sockets of that gateway.
+	// requests, it leaves of the target the sockets of that gateway. In events of [On] it is the gateway that has the socket, if that
+	// is not the one of its id: the client came back there.
 	HeaderGateway = "Natter-Gateway"
 	// HeaderGateways says in each answer to an ask or a list how many gateways there are to answer.
 	HeaderGateways = "Natter-Gateways"

@@ -86,7 +86,7 @@ func (b Broadcast) FetchSockets(ctx context.Context) ([]*RemoteSocket, error) {
 			return fmt.Errorf("answer of gateway %s: %w", contract.Last(contract.Header(reply.Header), contract.HeaderGateway), err)
 		}
 		for _, info := range part {
-			sockets = append(sockets, newRemoteSocket(b.server, cmp.Or(info.Namespace, b.namespace), info))
+			sockets = append(sockets, newRemoteSocket(b.server, cmp.Or(info.Namespace, b.namespace), contract.Last(contract.Header(reply.Header), contract.HeaderGateway), info))
 		}
 		return nil
 	})

@@ -244,7 +244,7 @@ func (r *run) live(j job, n *Namespace, socket *Socket, args Args) {
 			return
 		}
 		c.SocketInfo.ID = j.what.Socket
-		connected := &ConnectedSocket{newRemoteSocket(r.server, socket.namespace, c.SocketInfo), c.Recovered}
+		connected := &ConnectedSocket{newRemoteSocket(r.server, socket.namespace, socket.gateway, c.SocketInfo), c.Recovered}
 		for _, h := range n.connect {
 			r.tell(j.msg.Subject, func(ctx context.Context) { h(ctx, connected) })
 		}

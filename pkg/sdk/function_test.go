@@ -162,3 +162,46 @@ func TestGreetings(t *testing.T) {
 		t.Errorf("an event that cannot be emitted: %+v, want no answer", a)
 	}
 }
+
+// A client that came back at another gateway has its id from the one before.
+func TestLocalOfASocketThatCameBack(t *testing.T) {
+	srv := natstest.Run(t)
+	g := newGateway(t, srv)
+	server := newServer(t, srv.Connect(t))
+	live := make(chan *nats.Msg, 10)
+	_, err := g.nc.ChanSubscribe("natter.live.>", live)
+	must(t, err)
+	id := socketID("gw1", 1)
+	g.answer(contract.List, 1, nil, part{gateway: "gw3", payload: `[{"id":"` + id + `","rooms":[]}]`})
+	local := func(ctx context.Context, s *sdk.Socket) {
+		if err := s.Local().Emit(ctx, "x"); err != nil {
+			t.Error(err)
+		}
+	}
+	server.Of("/").OnConnect(func(ctx context.Context, s *sdk.ConnectedSocket) { local(ctx, s.Socket) })
+	server.Of("/").On("e", func(ctx context.Context, s *sdk.Socket, _ sdk.Args) (sdk.Ack, error) { local(ctx, s); return nil, nil })
+	server.Of("/").On("fetch", func(ctx context.Context, s *sdk.Socket, _ sdk.Args) (sdk.Ack, error) {
+		fetched, err := s.Fetch(ctx)
+		if err != nil {
+			t.Error(err)
+			return nil, err
+		}
+		local(ctx, fetched.Socket)
+		return nil, nil
+	})
+	start(t, server)
+	must(t, g.nc.Flush())
+	for _, test := range []struct{ event, payload, holder, want string }{
+		{"e", `["e"]`, "", "gw1"},
+		{"e", `["e"]`, "gw2", "gw2"},
+		{"connect", `["connect",{"id":"` + id + `","rooms":[],"recovered":true}]`, "gw2", "gw2"},
+		{"fetch", `["fetch"]`, "gw2", "gw3"},
+	} {
+		msg := g.event("/", test.event, id, test.payload)
+		if test.holder != "" {
+			msg.Header.Set(contract.HeaderGateway, test.holder)
+		}
+		must(t, g.nc.PublishMsg(msg))
+		equal(t, test.event, receive(t, live).Header.Get(contract.HeaderGateway), test.want)
+	}
+}

@@ -49,16 +49,17 @@ func newSocket(server *Server, namespace, id string, h contract.Header) *Socket 
 	data, err := contract.ParseData(h)
 	return &Socket{
 		server: server, namespace: namespace, id: id,
-		user: contract.Last(h, contract.HeaderUser), name: contract.Last(h, contract.HeaderName),
+		gateway: contract.Last(h, contract.HeaderGateway),
+		user:    contract.Last(h, contract.HeaderUser), name: contract.Last(h, contract.HeaderName),
 		data: &socketData{text: data, err: err},
 	}
 }
 
-func newRemoteSocket(server *Server, namespace string, info contract.SocketInfo) *RemoteSocket {
+func newRemoteSocket(server *Server, namespace, gateway string, info contract.SocketInfo) *RemoteSocket {
 	return &RemoteSocket{
 		info: info,
 		Socket: &Socket{
-			server: server, namespace: namespace, id: info.ID, user: info.User, name: info.Name, data: &socketData{text: info.Data},
+			server: server, namespace: namespace, id: info.ID, gateway: gateway, user: info.User, name: info.Name, data: &socketData{text: info.Data},
 		},
 	}
 }

@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,6 +22,7 @@ type Socket struct {
 	server    *Server
 	namespace string
 	id        string
+	gateway   string // that has it, as far as is known; "": that of its id
 	user      string
 	name      string
 	data      *socketData
@@ -69,10 +71,11 @@ func (s *Socket) Except(rooms ...string) Broadcast { return s.others().Except(ro
 // Broadcast is everybody else in the namespace, in the name of this socket.
 func (s *Socket) Broadcast() Broadcast { return s.others() }
 
-// Local is everybody else in the namespace at the gateway that holds this socket, in its name.
+// Local is everybody else in the namespace at the gateway that holds this socket, in its name. That is the gateway which it had
+// when the event was said, or the socket was fetched: a client that comes back later may be at another one.
 func (s *Socket) Local() Broadcast {
 	gateway, _, _ := strings.Cut(s.id, ".")
-	return s.others().Local(gateway)
+	return s.others().Local(cmp.Or(s.gateway, gateway))
 }
 
 // Volatile is [Broadcast.Volatile] to this socket.

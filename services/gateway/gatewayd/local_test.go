@@ -48,3 +48,38 @@ func TestLocalMeansTheSocketsOfOneGateway(t *testing.T) {
 		t.Errorf("%v %v", reply, err)
 	}
 }
+
+// The id of a socket that went on at another gateway is of the one that it had first.
+func TestEventsSayWhereASocketIsThatCameBack(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	gws := d.gateways(2)
+	heard := d.listen("natter.on._.*.>")
+	want := func(event, gateway string) {
+		t.Helper()
+		for {
+			msg := recv(t, event, heard)
+			if p, err := (contract.Subjects{}).Parse(msg.Subject); err != nil || p.Event != event {
+				continue
+			}
+			if got := msg.Header.Get(contract.HeaderGateway); got != gateway {
+				t.Errorf("%s says that it is at %q, want %q", event, got, gateway)
+			}
+			return
+		}
+	}
+	s, pid := gws[0].connectKept("/", "")
+	want("connect", "")
+	s.emit(`"hello"`)
+	want("hello", "")
+	d.say([]string{s.id}, 0, 1)
+	again := gws[1].back("/", pid, s.wantSaid("0"))
+	if again.kept() != pid {
+		t.Fatal("did not go on")
+	}
+	want("connect", gws[1].ID())
+	again.emit(`"hello"`)
+	want("hello", gws[1].ID())
+	gws[1].drop(again)
+	want("disconnect", gws[1].ID())
+}

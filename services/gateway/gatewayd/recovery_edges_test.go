@@ -194,3 +194,35 @@ func TestGatewayStartedAgainWithItsID(t *testing.T) {
 		}
 	}
 }
+
+// The bucket of sessions is deleted while gateways run: they make it again, and store there who is with them.
+func TestSessionsAreStoredAgainWhenTheirBucketWasDeleted(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	gws := d.gateways(2, func(c *gatewayd.Config) { c.Lease = time.Second })
+	s, pid := gws[0].connectKept("/", "")
+	s.join("red")
+	if err := d.js.DeleteKeyValue(t.Context(), contract.Subjects{}.Names().Sessions); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the session to be stored again", func() bool {
+		kv, err := d.js.KeyValue(t.Context(), contract.Subjects{}.Names().Sessions)
+		if err != nil {
+			return false
+		}
+		_, err = kv.Get(t.Context(), "session."+pid)
+		return err == nil
+	})
+	d.say([]string{"red"}, 0, 1)
+	last := s.wantSaid("0")
+	gws[0].drop(s)
+	d.say([]string{"red"}, 1, 2)
+	again := gws[1].back("/", pid, last)
+	if again.kept() != pid {
+		t.Fatal("did not go on")
+	}
+	again.wantSaid("1")
+	for _, g := range gws {
+		g.dial().ask("/", "").kept()
+	}
+}

@@ -93,6 +93,7 @@ type Bridge struct {
 	spaces   *namespaces
 	takers   *takers
 	turns    *turns
+	pulse    pulse
 
 	live     chan *nats.Msg // what JetStream republished
 	volatile chan *nats.Msg
@@ -153,6 +154,7 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 		later:    make(chan struct{}, maxLater),
 		broke:    nc.StatusChanged(nats.RECONNECTING),
 		asked:    make(chan struct{}, maxAllow),
+		pulse:    pulse{lease: opts.Lease},
 	}
 	for _, s := range []*rate.Sometimes{&b.lately.store, &b.lately.use, &b.lately.allow, &b.lately.skip, &b.lately.ack, &b.lately.answer, &b.lately.repair, &b.lately.room} {
 		*s = rate.Sometimes{First: 10, Interval: time.Second}
@@ -193,7 +195,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context){b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.outbox.run, b.copies.run, b.rooms.run, b.takers.run, b.turns.run, b.tail.run, b.sweep, b.sessions.stores.runOn, b.sessions.run, b.maintain} {
+	for _, part := range []func(context.Context){b.pulse.run, b.readLive, b.readVolatile, b.readRequests, b.replies.run, b.stores.run, b.outbox.run, b.copies.run, b.rooms.run, b.takers.run, b.turns.run, b.tail.run, b.sweep, b.sessions.stores.runOn, b.sessions.run, b.maintain} {
 		wg.Go(func() { part(ctx) })
 	}
 	wg.Wait()

@@ -32,15 +32,14 @@ func (b *Bridge) ClaimSession(ctx context.Context, f *session.Found) (session.Cl
 	defer cancel()
 	revision, number, try := f.Revision, f.Number, rand.Text()
 	for range claimTries {
-		r := record{Saved: f.Saved, Gateway: b.opts.Gateway, Claim: number + 1, Try: try}
+		r := record{Saved: f.Saved, Gateway: b.opts.Gateway, Claim: number + 1, Try: try, Left: f.Left}
 		claim, err := b.sessions.writeNow(ctx, f.PID, r, revision)
 		if err == nil {
 			b.took(f, number+1)
 			return session.Claim{PID: f.PID, Number: number + 1, Revision: claim}, nil
 		}
 		if !errors.Is(err, session.ErrClaimed) {
-			r.Left = b.sessions.clock.now().UTC() // if it was stored all the same
-			b.sessions.keepLater(session.Claim{PID: f.PID, Number: number + 1}, r)
+			b.unclaim(session.Claim{PID: f.PID, Number: number + 1}, r)
 			return session.Claim{}, err
 		}
 		// Its holder may have written since; or the copy that was read was old.
@@ -51,16 +50,27 @@ func (b *Bridge) ClaimSession(ctx context.Context, f *session.Found) (session.Cl
 		if now == nil || now.Ended {
 			return session.Claim{}, session.ErrClaimed
 		}
-		f.Saved, f.Holder, f.Left, number, revision = now.Saved, now.Gateway, !now.Left.IsZero(), now.Claim, at
+		f.Saved, f.Holder, f.Left, number, revision = now.Saved, now.Gateway, now.Left, now.Claim, at
 	}
 	return session.Claim{}, fmt.Errorf("%w: the session changes all the time", session.ErrUnavailable)
 }
 
-// took tells the gateway that had the session, and services for it if nobody did.
+// unclaim undoes a claim that failed, if it was stored all the same.
+func (b *Bridge) unclaim(c session.Claim, r record) {
+	told := !r.Left.IsZero()
+	r.Left = b.sessions.clock.now().UTC()
+	b.sessions.keepLater(unkept{claim: c, record: r, since: time.Now(), done: func(_ uint64, err error) {
+		if err == nil && !told {
+			b.TellGone(r.Saved)
+		}
+	}})
+}
+
+// TellGone tells services of the end of a socket whose client has left its gateway unnoticed.
+func (b *Bridge) TellGone(saved session.Saved) { b.tellGone(saved, "transport close") }
+
+// took tells the gateway that had the session.
 func (b *Bridge) took(f *session.Found, number int) {
-	if !f.Left {
-		b.tellGone(f.Saved, "transport close")
-	}
 	b.sessions.note(f.ID, number)
 	b.sessions.close(f.Namespace, f.ID, number)
 	notice, err := json.Marshal(claimed{Namespace: f.Namespace, ID: f.ID, Claim: number})

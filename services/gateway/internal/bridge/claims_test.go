@@ -78,7 +78,7 @@ func TestClaimThatFailedUndoesNotTheNext(t *testing.T) {
 func TestClaimThatWasStoredUnnoticedIsUndone(t *testing.T) {
 	t.Parallel()
 	b := keeper(t)
-	b.keep(t, session.Left)
+	b.keep(t, session.Here)
 	found, hears := b.find(t), b.sessions.stores
 	b.sessions.stores = newReplies(b.nc, b.opts) // hears no answer
 	if _, err := b.ClaimSession(t.Context(), found); err == nil {

@@ -5,11 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/services/gateway/internal/session"
 )
+
+// errNotKept says that nobody knows whether the end of a session was stored.
+var errNotKept = fmt.Errorf("%w: the end of a session could not be stored", session.ErrUnavailable)
 
 // Keep stores a session. A write whose acknowledgement was lost makes the next one fail; then what is stored tells
 // whose the session is.
@@ -21,12 +25,11 @@ func (b *Bridge) Keep(c session.Claim, saved session.Saved, fate session.Fate, d
 	if fate == session.Left {
 		r.Left = b.sessions.clock.now().UTC()
 	}
-	b.keepRecord(c, r, func(revision uint64, err error) {
-		if err != nil && fate != session.Here && !errors.Is(err, session.ErrClaimed) && !errors.Is(err, session.ErrUnstorable) {
-			b.sessions.keepLater(c, r)
-		}
-		done(revision, err)
-	})
+	if fate == session.Here {
+		b.keepRecord(c, r, done)
+		return
+	}
+	b.sessions.keepEnd(unkept{claim: c, record: r, since: time.Now(), done: done})
 }
 
 func (b *Bridge) keepRecord(c session.Claim, r record, done func(uint64, error)) {
@@ -57,13 +60,18 @@ func (b *Bridge) keepAgain(ctx context.Context, c session.Claim, r record) (uint
 			if here && (now.Ended || !now.Left.IsZero()) { // this gateway was taken for gone: see storeAgain
 				return 0, session.ErrClaimed
 			}
+			r.Told = now.Told
 		}
 		absent := now == nil && here && c.Revision > 0
 		if now == nil {
 			revision = 0
 		}
 		if !absent || !b.sessions.mayBeOver() {
-			if revision, err = b.sessions.writeNow(ctx, c.PID, r, revision); !errors.Is(err, session.ErrClaimed) {
+			revision, err = b.sessions.writeNow(ctx, c.PID, r, revision)
+			switch {
+			case err == nil && r.Told:
+				return 0, session.ErrClaimed
+			case !errors.Is(err, session.ErrClaimed):
 				return revision, err
 			}
 		}
@@ -96,12 +104,43 @@ func (s *sessions) mayBeOver() bool {
 	return s.bridge.gateways.outage() > max(s.bridge.opts.Window, s.bridge.opts.Lease) && !s.anew.Load()
 }
 
-// keepLater notes a session that could not be stored: without it the client could come back for ever.
-func (s *sessions) keepLater(c session.Claim, r record) {
+// keepEnd stores the end of a session. As long as nobody knows whether it is stored that is tried again, and services are not told:
+// without the bucket the client cannot come back, and if it is the link to NATS that fails it may be elsewhere already.
+func (s *sessions) keepEnd(u unkept) {
+	s.bridge.keepRecord(u.claim, u.record, func(revision uint64, err error) {
+		switch {
+		case err != nil && !errors.Is(err, session.ErrClaimed) && !errors.Is(err, session.ErrUnstorable):
+			s.keepLater(u)
+		case err == nil && s.bridge.Slept(u.since): // the client may have come back since, elsewhere: it is too late to tell of its end
+			u.claim.Revision, u.since = revision, time.Now()
+			s.keepEnd(u)
+		default:
+			u.tell(revision, err)
+		}
+	})
+}
+
+func (u unkept) tell(revision uint64, err error) {
+	if u.done != nil {
+		u.done(revision, err)
+	}
+}
+
+// keepLater notes the end of a session that could not be stored: without it the client could come back for ever.
+func (s *sessions) keepLater(u unkept) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.unkept) < maxUnkept {
-		s.unkept = append(s.unkept, unkept{c, r})
+	again := !s.over && len(s.unkept) < maxUnkept
+	waits := again && time.Since(u.since) <= endPatience
+	done := u.done
+	if !waits {
+		u.done = nil
+	}
+	if again {
+		s.unkept = append(s.unkept, u)
+	}
+	s.mu.Unlock()
+	if !waits && done != nil {
+		done(0, errNotKept)
 	}
 }
 
@@ -117,15 +156,25 @@ func (s *sessions) endUnkept() {
 
 // keepUnkept tries again to store what could not be.
 func (s *sessions) keepUnkept() {
+	for _, u := range s.takeUnkept() {
+		s.keepEnd(u)
+	}
+}
+
+func (s *sessions) takeUnkept() []unkept {
 	s.mu.Lock()
-	again := s.unkept
+	defer s.mu.Unlock()
+	all := s.unkept
 	s.unkept = nil
+	return all
+}
+
+// giveUpUnkept has all be told who wait for an end to be stored, as the gateway stops.
+func (s *sessions) giveUpUnkept() {
+	s.mu.Lock()
+	s.over = true
 	s.mu.Unlock()
-	for _, u := range again {
-		s.bridge.keepRecord(u.claim, u.record, func(_ uint64, err error) {
-			if err != nil && !errors.Is(err, session.ErrClaimed) {
-				s.keepLater(u.claim, u.record)
-			}
-		})
+	for _, u := range s.takeUnkept() {
+		u.tell(0, errNotKept)
 	}
 }

@@ -32,7 +32,7 @@ func (b *Bridge) maintain(ctx context.Context) {
 	b.gateways.release()
 }
 
-// reconnected waits until NATS was away and is back, or the stream is another one. What was known of it does
+// reconnected waits until NATS was away and is back, or the stream or the bucket of sessions is another one. What was known of it does
 // not hold from the first of these moments on.
 func (b *Bridge) reconnected(ctx context.Context, status <-chan nats.Status) {
 	ctx, stop := context.WithCancel(ctx)
@@ -54,7 +54,7 @@ func (b *Bridge) reconnected(ctx context.Context, status <-chan nats.Status) {
 			b.rooms.unsettle()
 		case <-tick:
 			tick = nil // one at a time
-			wg.Go(func() { same <- !b.nc.IsConnected() || b.sameStream(ctx) })
+			wg.Go(func() { same <- !b.nc.IsConnected() || b.sameStream(ctx) && b.sessions.same(ctx) })
 		case ok := <-same:
 			if !ok {
 				b.epoch.forget()

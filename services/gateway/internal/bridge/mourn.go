@@ -35,6 +35,7 @@ func (s *sessions) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			s.giveUpUnkept()
 			return
 		case msg := <-s.claims:
 			s.claimed(msg)
@@ -58,6 +59,7 @@ func (s *sessions) run(ctx context.Context) {
 			case !again.IsZero() && now.After(again):
 				due.own, again = true, time.Time{}
 			}
+			due.own = due.own || !busy && s.anew.Load()
 			if due != (look{}) && !busy {
 				now := due
 				due, busy = look{}, true
@@ -78,11 +80,11 @@ func lost(known, alive []string) bool {
 	return slices.ContainsFunc(known, func(id string) bool { return !slices.Contains(alive, id) })
 }
 
-// storeAgain stores the sessions of all sockets here once more, as this gateway's lease had ended and others may have taken it for
-// gone. Where somebody has noted that the client is away, or that was so long ago that the session is gone, the write fails for
+// storeAgain stores the sessions of all sockets here once more, as the bucket is a new one, or this gateway's lease had ended and others
+// may have taken it for gone. Where somebody has noted that the client is away, or that was so long ago that the session is gone, the write fails for
 // certain, and the connection is closed: services were told so. It returns whether it got through.
 func (s *sessions) storeAgain(ctx context.Context) (all bool) {
-	outage := s.bridge.gateways.outage()
+	outage, bucket := s.bridge.gateways.outage(), s.bucket.Load()
 	var failed atomic.Bool
 	places := make(chan struct{}, burials)
 	for _, namespace := range s.bridge.hub.Namespaces() {
@@ -103,6 +105,9 @@ func (s *sessions) storeAgain(ctx context.Context) (all bool) {
 		return false
 	}
 	s.bridge.gateways.settle(outage)
+	if s.bucket.Load() == bucket {
+		s.anew.Store(false)
+	}
 	return true
 }
 
@@ -227,7 +232,7 @@ func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, r re
 	if err != nil {
 		return false
 	}
-	r.Left = s.clock.now().UTC().Add(-min(away, s.bridge.opts.Window+time.Second))
+	r.Left, r.Told = s.clock.now().UTC().Add(-min(away, s.bridge.opts.Window+time.Second)), true
 	places <- struct{}{}
 	s.write(strings.TrimPrefix(entry.Key(), "session."), r, entry.Revision(), func(_ uint64, err error) {
 		if err == nil {

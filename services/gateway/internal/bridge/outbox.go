@@ -41,6 +41,7 @@ type sender struct {
 type post struct {
 	sender  *sender
 	msg     *nats.Msg
+	said    time.Time
 	until   time.Time // when it is given up
 	done    func(id string, err error)
 	attempt int  // the last one
@@ -62,7 +63,10 @@ const (
 	storePause = 500 * time.Millisecond
 )
 
-var errGivenUp = errors.New("not confirmed in time")
+var (
+	errGivenUp = errors.New("not confirmed in time")
+	errSlept   = errors.New("the gateway stood still, and the client may have said more elsewhere since")
+)
 
 func newOutbox(b *Bridge) *outbox {
 	return &outbox{bridge: b, senders: make(map[string]*sender), stalled: make(map[*sender]struct{})}
@@ -108,6 +112,9 @@ func (o *outbox) attempt(p *post) error {
 	}
 	if b.copies.holds(p.msg.Subject) {
 		return errNotCopied
+	}
+	if b.Slept(p.said) {
+		return errSlept
 	}
 	if p.attempt > 0 {
 		b.opts.Metrics.StoredAgain()
@@ -185,7 +192,7 @@ func (o *outbox) run(ctx context.Context) {
 			o.giveUp(func(*post) bool { return true }, context.Cause(ctx))
 			return
 		case now := <-tick.C:
-			o.giveUp(func(p *post) bool { return now.After(p.until) }, errGivenUp)
+			o.giveUp(func(p *post) bool { return now.After(p.until) || o.bridge.Slept(p.said) }, errGivenUp)
 			o.repeat(now)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -48,6 +49,9 @@ func (b *Bridge) On(s *session.Socket, event string, array []byte, attachments [
 	}
 	msg := b.message(subject, s, array, attachments)
 	b.signPattern(msg, s.Namespace())
+	if owner, _, _ := strings.Cut(s.ID(), "."); owner != b.opts.Gateway {
+		msg.Header[contract.HeaderGateway] = []string{b.opts.Gateway}
+	}
 	if event != contract.EventConnect { // which has them in its payload
 		header, value := s.DataHeader()
 		b.attachData(msg, header, value)

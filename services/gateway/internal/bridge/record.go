@@ -22,6 +22,7 @@ type record struct {
 	Claim   int       `json:"claim"`
 	Try     string    `json:"try,omitempty"`  // tells claims of one gateway with the same number apart, until the next write
 	Left    time.Time `json:"left,omitzero"`  // since when the client is away, by NATS's clock, as far as its gateway knows
+	Told    bool      `json:"told,omitzero"`  // another gateway found the client away, and told services
 	Ended   bool      `json:"ended,omitzero"` // it may not come back
 }
 

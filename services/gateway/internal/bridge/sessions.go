@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,7 @@ type sessions struct {
 	claims chan *nats.Msg // other gateways took over sockets of ours
 
 	looked  atomic.Bool // it is known which ids of this gateway's another one has
-	anew    atomic.Bool // the bucket is another one than it was: sockets may be here of which it knows nothing
+	anew    atomic.Bool // the bucket is another one than it was: it does not know the sockets here until they are stored again
 	unheard atomic.Bool // the connection to NATS is another one: claims may have gone unheard
 
 	mu      sync.Mutex
@@ -35,6 +36,7 @@ type sessions struct {
 	since   uint64               // the revision with which this gateway's own writes begin
 	earlier time.Time            // when a gateway with this one's id was seen before; zero: never
 	unkept  []unkept             // ends of sockets that could not be stored
+	over    bool                 // nobody will try to store these again
 }
 
 // newest is the claim that counts.
@@ -48,10 +50,12 @@ type lastBeat struct {
 	at, read time.Time
 }
 
-// unkept is a session to be stored as soon as that is possible.
+// unkept is the end of a session, to be stored as soon as that is possible.
 type unkept struct {
 	claim session.Claim
 	record
+	since time.Time                        // when it was
+	done  func(revision uint64, err error) // waits for it, as [Bridge.Keep] says; nil: nobody does any more
 }
 
 const (
@@ -62,7 +66,8 @@ const (
 	claimsFor   = time.Minute // that a claim is remembered, at least
 	beatFor     = time.Second // that another gateway's sign of life is remembered
 	maxUnkept   = 100_000
-	burials     = 64 // writes for gateways that are gone, at a time
+	endPatience = 30 * time.Second // that services wait for the end of a socket to be stored; a broken link to NATS is noticed earlier
+	burials     = 64               // writes for gateways that are gone, at a time
 )
 
 func newSessions(b *Bridge) *sessions {
@@ -76,12 +81,27 @@ func (s *sessions) open(ctx context.Context, kv jetstream.KeyValue) error {
 		return err
 	}
 	if !s.made.IsZero() && !info.Created.Equal(s.made) {
+		s.bridge.opts.Log.Warn("the bucket of sessions was deleted, and made anew; clients that were away start afresh", "bucket", kv.Bucket())
 		s.anew.Store(true)
 	}
 	s.made = info.Created
 	s.bucket.Store(&kv)
 	s.unheard.Store(true)
 	return nil
+}
+
+// same says whether the bucket is the one that was opened, unless nobody can tell.
+func (s *sessions) same(ctx context.Context) bool {
+	if !s.bridge.opts.Recovery {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, fenceTimeout)
+	defer cancel()
+	stream, err := s.bridge.js.Stream(ctx, "KV_"+s.bridge.opts.Subjects.Names().Sessions)
+	if err != nil {
+		return !errors.Is(err, jetstream.ErrStreamNotFound)
+	}
+	return stream.CachedInfo().Created.Equal(s.made)
 }
 
 // FindSession looks for a session that may go on. A stock client has no offset if and only if it has heard nothing since it
@@ -118,7 +138,7 @@ func (b *Bridge) FindSession(ctx context.Context, namespace, pid, offset string)
 	return &session.Found{
 		Saved:  r.Saved,
 		Claim:  session.Claim{PID: pid, Number: r.Claim, Revision: revision},
-		Offset: sequence, Holder: r.Gateway, Left: !r.Left.IsZero(),
+		Offset: sequence, Holder: r.Gateway, Left: r.Left,
 	}, nil
 }
 

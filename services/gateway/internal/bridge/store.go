@@ -26,7 +26,8 @@ func (b *Bridge) Store(say session.Say, done func(id string, err error)) {
 		if len(say.Attachments) == 0 {
 			msg.Data = bytes.Clone(msg.Data) // it was the client's buffer
 		}
-		p := &post{msg: msg, until: time.Now().Add(storeTimeout)}
+		now := time.Now()
+		p := &post{msg: msg, said: now, until: now.Add(storeTimeout)}
 		p.done = func(id string, err error) {
 			if err != nil && !errors.Is(err, session.ErrTooLarge) {
 				b.notStored(err, "subject", p.msg.Subject)

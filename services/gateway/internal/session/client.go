@@ -30,6 +30,7 @@ type Client struct {
 	mainID  string          // id of the socket that is made next; "": draw one
 	ctx     context.Context // ends with the connection
 	cancel  context.CancelFunc
+	since   time.Time // when the connection came
 
 	mu      sync.Mutex
 	sockets map[string]*Socket  // by namespace; those still entering too
@@ -42,7 +43,7 @@ type Client struct {
 }
 
 func newClient(srv *Server, conn *transport.Conn) *Client {
-	c := &Client{srv: srv, conn: conn, sockets: make(map[string]*Socket)}
+	c := &Client{srv: srv, conn: conn, since: time.Now(), sockets: make(map[string]*Socket)}
 	c.decoder = srv.opts.Parser.Decoder(parser.Limits{Attachments: contract.MaxAttachments, AttachmentBytes: srv.opts.MaxAttachmentBytes})
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.idle = time.AfterFunc(srv.opts.ConnectTimeout, c.closeIfIdle)
@@ -76,8 +77,14 @@ func (c *Client) closeIfIdle() {
 	}
 }
 
-// Message takes what the client sent.
+// Message takes what the client sent. What lay unread while this process stood still may be what a client said that has gone on
+// elsewhere and said more there: it is not taken. A client that is here still comes back, and says again what was not acked.
 func (c *Client) Message(data []byte, binary bool) {
+	if c.srv.backend.Slept(c.since) {
+		c.srv.often("closing a connection: the gateway stood still for longer than a lease, so its client may be elsewhere; if it is not it comes back", "connection", c.conn.LogID())
+		c.conn.Close(transport.ReasonForcedClose)
+		return
+	}
 	p, err := c.decoder.Message(data, binary)
 	switch {
 	case err != nil:

@@ -63,6 +63,9 @@ func (s *Socket) enter(ctx context.Context) {
 	}
 }
 
+// errSlept says that the client may have gone on elsewhere.
+var errSlept = fmt.Errorf("%w: the gateway stood still", ErrUnavailable)
+
 // errReordered says that another service shall take the socket, so that it must enter again.
 var errReordered = fmt.Errorf("%w: the namespace's order has just been changed", ErrUnavailable)
 
@@ -75,6 +78,12 @@ func (s *Socket) join(ctx context.Context) error {
 	if s.found == nil {
 		if err := s.start(ctx); err != nil {
 			return err
+		}
+	}
+	if s.found != nil && !s.owes() { // a claim lets the session be one of a client that is gone
+		if err := s.keepNow(ctx, func(error) {}); err != nil {
+			s.undo()
+			return fmt.Errorf("storing that the client is back: %w", err)
 		}
 	}
 	if !s.inOrder() { // who is a member by now is looked at when that changes
@@ -128,7 +137,7 @@ func (s *Socket) start(ctx context.Context) error {
 		s.mu.Lock()
 		s.kept.claim = Claim{PID: pid, Number: 1}
 		s.mu.Unlock()
-		if err := s.keepNow(ctx); err != nil {
+		if err := s.keepNow(ctx, func(error) {}); err != nil {
 			s.undo()
 			return fmt.Errorf("storing the session: %w", err)
 		}
@@ -146,11 +155,18 @@ func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err e
 		s.mu.Unlock()
 		return false, context.Canceled
 	}
+	if s.client.srv.backend.Slept(s.client.since) {
+		s.mu.Unlock()
+		return false, errSlept
+	}
 	s.state = connected
 	s.entry = entry
 	expelled = s.expelled
 	s.mu.Unlock()
 	s.client.hasEntered()
+	if s.owes() {
+		s.client.srv.backend.TellGone(s.found.Saved)
+	}
 	s.tell(contract.EventConnect, contract.Connected{SocketInfo: s.Info(), Recovered: s.found != nil})
 	srv := s.client.srv
 	srv.hub.Each(hub.Selection{Namespace: s.namespace, Rooms: []string{s.id}}, func(member *Socket) {
@@ -164,7 +180,7 @@ func (s *Socket) begin(ctx context.Context, missed Missed) (expelled bool, err e
 	if s.changed() {
 		s.keep(nil)
 	}
-	if s.found.Left && s.announces() { // else nobody was told that it left
+	if !s.owes() && s.announces() { // else nobody was told that it left
 		for _, room := range s.client.srv.hub.Rooms(s) {
 			s.announce(contract.EventJoined, room)
 		}

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
-// ErrClaimed says that another gateway has the session now.
+// ErrClaimed says that another gateway has the session now, or has told services that its client is gone.
 var ErrClaimed = errors.New("the client is at another gateway")
 
 // ErrUnstorable says that no message can hold the session: its socket is in too many rooms, or has too much data, for what NATS
@@ -54,9 +55,9 @@ const (
 type Found struct {
 	Saved
 	Claim
-	Offset uint64 // what the client received last; 0: nothing
-	Holder string // the gateway that has it, or had it
-	Left   bool   // services were told that the client is gone
+	Offset uint64    // what the client received last; 0: nothing
+	Holder string    // the gateway that has it, or had it
+	Left   time.Time // since when the client is gone, of which services were told; zero: they were not
 }
 
 // Missed is what a client that comes back has missed.
@@ -86,7 +87,7 @@ type kept struct {
 	admitted json.RawMessage
 	fate     Fate
 	moved    bool   // to another gateway: nobody is told that the socket ends
-	stored   []byte // what is stored of a session that was claimed, until the next write
+	stored   []byte // what is stored of a session that was claimed, until the first write of one who is in
 	writes   writes
 }
 
@@ -137,9 +138,20 @@ func (s *Socket) giveBack() {
 	}
 	s.mu.Unlock()
 	if mine {
-		s.keep(nil)
+		s.keep(s.owed)
 	}
 }
+
+// owed tells services, once it is stored that the client of a socket that did not get in is gone, what they have not heard of its
+// earlier life.
+func (s *Socket) owed(err error) {
+	if s.owes() && !errors.Is(err, ErrClaimed) {
+		s.client.srv.backend.TellGone(s.found.Saved)
+	}
+}
+
+// owes says whether services were not told of the end of the earlier life with which the socket goes on.
+func (s *Socket) owes() bool { return s.found != nil && s.found.Left.IsZero() }
 
 // changed says whether what is stored of a session that was claimed is not true any more.
 func (s *Socket) changed() bool {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -74,7 +75,7 @@ func (s *Socket) restore(ctx context.Context) (Missed, error) {
 	s.mu.Lock()
 	s.kept.fate = Ended
 	s.mu.Unlock()
-	if err := s.keepNow(ctx); err != nil {
+	if err := s.keepNow(ctx, s.owed); err != nil {
 		return Missed{}, fmt.Errorf("ending the client's session: %w", err)
 	}
 	return Missed{}, errPutOut
@@ -95,7 +96,7 @@ func (s *Socket) canTake(missed Missed) bool {
 // unless middlewares say something else than before.
 func (s *Socket) resume(f *Found, claim Claim) {
 	stored := encode(f.Saved)
-	rooms, granted, were := f.Rooms, []string(nil), slices.Clone(f.Stays)
+	rooms, granted, were := maps.Clone(f.Rooms), []string(nil), slices.Clone(f.Stays)
 	for _, room := range f.Granted {
 		if slices.Contains(s.rooms, room) {
 			granted = append(granted, room)
@@ -179,10 +180,13 @@ func (s *Socket) abandonID() {
 	}
 }
 
-// keepNow stores the socket's session and waits for it.
-func (s *Socket) keepNow(ctx context.Context) error {
+// keepNow stores the socket's session and waits for it, until then has been called.
+func (s *Socket) keepNow(ctx context.Context, then func(error)) error {
 	done := make(chan error, 1)
-	s.keep(func(err error) { done <- err })
+	s.keep(func(err error) {
+		then(err)
+		done <- err
+	})
 	select {
 	case err := <-done:
 		return err

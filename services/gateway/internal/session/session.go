@@ -72,18 +72,23 @@ type Backend interface {
 	// FindSession looks for the session of a client that comes back; nil if there is none that it could go on with. The
 	// offset is how far the client has heard, "" if it has heard nothing in this session.
 	FindSession(ctx context.Context, namespace, pid, offset string) (*Found, error)
-	// ClaimSession takes a session over from the gateway that has it, or had it, and tells services for that one that the client
-	// was gone, if nobody did. It fails with [ErrClaimed] if somebody else was quicker.
+	// ClaimSession takes a session over from the gateway that has it, or had it. It fails with [ErrClaimed] if somebody else was
+	// quicker. If services were told that the client is gone they were until the session is stored as that of a client that is here:
+	// nobody tells them again. If not, whoever lets the client in or stores that it is gone does, with TellGone.
 	ClaimSession(ctx context.Context, f *Found) (Claim, error)
+	TellGone(saved Saved)
 	// Missed reads what the socket, which is in the hub already, missed after a sequence of the stream. It was as saved: later orders of
 	// services have not taken effect, and it puts the socket into the rooms in which it is by them, and out of others. It fails with [ErrClaimed] if somebody took the session over meanwhile.
 	Missed(ctx context.Context, s *Socket, from uint64, was Saved) (Missed, error)
+	// Slept says whether this process has stood still since a moment, for so long that others may have taken over what it had then.
+	Slept(since time.Time) bool
 	// Epoch is the incarnation of the stream that sequences are of.
 	Epoch() string
 	// Position is the stream's sequence until which everything has been handed to the hub, and orders have taken effect.
 	Position() uint64
 	// Keep stores a session; done is called once, with the revision or with an error: [ErrClaimed] if it is another
-	// gateway's.
+	// gateway's, or another one has told services that the client is gone. That a client is gone is tried for a while before there is
+	// an error.
 	Keep(c Claim, saved Saved, fate Fate, done func(revision uint64, err error))
 	// Joined and Left tell whoever wants to know that the socket came into a room and left it. The calls for one
 	// socket come in order.

@@ -89,9 +89,12 @@ func (s *Socket) write() {
 		return
 	}
 	w.dirty = false
-	s.kept.stored = nil
 	w.underway, w.next = w.next, nil
 	claim, fate, saved := s.kept.claim, s.kept.fate, s.saved()
+	s.kept.stored = nil
+	if s.found != nil && s.state == entering {
+		s.kept.stored = encode(saved)
+	}
 	s.mu.Unlock()
 	s.client.srv.backend.Keep(claim, saved, fate, func(revision uint64, err error) { s.written(fate, revision, err) })
 }
