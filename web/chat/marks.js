@@ -5,7 +5,10 @@
 import { RequestError } from "../shared/connection.js";
 import { compareIds } from "./timeline.js";
 
-/** @typedef {import("./room.js").Room} Room */
+/**
+ * @typedef {import("./room.js").Room} Room
+ * @typedef {import("./timeline.js").Item} Item
+ */
 
 const tellAfter = 400; // milliseconds: who scrolls through news tells of it once
 
@@ -16,12 +19,57 @@ export class Marks {
   /**
    * @param {import("../shared/connection.js").Connection} connection
    * @param {import("./identity.js").Identity} identity
-   * @param {(room: Room) => void} changed
+   * @param {() => Room | undefined} active the room that is open
+   * @param {() => void} changed
    */
-  constructor(connection, identity, changed) {
+  constructor(connection, identity, active, changed) {
     this.connection = connection;
     this.identity = identity;
+    this.active = active;
     this.changed = changed;
+    document.addEventListener("visibilitychange", () => this.look());
+  }
+
+  /**
+   * Something new was said: it is unread unless the person is looking.
+   *
+   * @param {Room} room
+   * @param {Item} item
+   */
+  count(room, item) {
+    if (item.toAll && room !== this.active()) return;
+    if (item.own || (room === this.active() && document.visibilityState === "visible")) return;
+    room.unread++;
+    room.mark ??= item.key;
+  }
+
+  /** The person looks at the open room. */
+  look() {
+    const room = this.active();
+    if (!room || document.visibilityState !== "visible") return;
+    this.seen(room);
+    if (room.unread === 0) return;
+    room.unread = 0;
+    this.changed();
+  }
+
+  /**
+   * Makes a change that may take unread messages away, which count no more then.
+   *
+   * @param {Room} room
+   * @param {() => boolean} change says whether it concerns the room
+   */
+  less(room, change) {
+    const news = () => room.news(room === this.active()).length;
+    const before = news();
+    if (!change()) return false;
+    const unread = Math.max(0, room.unread - (before - news()));
+    if (unread !== room.unread) {
+      room.unread = unread;
+      if (unread === 0) room.mark = undefined;
+      this.changed();
+    }
+    return true;
   }
 
   /** @param {Room} room that was just entered, and is not being looked at */
@@ -30,7 +78,7 @@ export class Marks {
     const { id } = this.connection;
     try {
       const { rooms } = await this.connection.request("unread", { rooms: [room.name] });
-      if (this.connection.id === id) this.#count(room, rooms?.[0]);
+      if (this.connection.id === id) this.#counted(room, rooms?.[0]);
     } catch (error) {
       if (!(error instanceof RequestError)) throw error; // counts are a service, no more: the page's own remain
     }
@@ -40,13 +88,13 @@ export class Marks {
    * @param {Room} room
    * @param {{unread?: number, read?: string} | undefined} count
    */
-  #count(room, count) {
+  #counted(room, count) {
     if (!count) return;
     room.read = later(room.read, count.read);
     room.unread = Math.max(room.unread, Number(count.unread) || 0);
     const { read } = room;
     if (room.unread > 0) room.mark ??= room.timeline.items.find((item) => item.id && !item.own && (!read || compareIds(item.id, read) > 0))?.key;
-    this.changed(room);
+    this.changed();
   }
 
   /**
@@ -63,7 +111,7 @@ export class Marks {
       const now = Number(rooms?.[0]?.unread);
       if (room.unread !== unread || !(now < unread)) return; // something was said or read meanwhile
       room.unread = now;
-      this.changed(room);
+      this.changed();
     } catch (error) {
       if (!(error instanceof RequestError)) throw error; // the count is right with the next visit
     }
@@ -101,7 +149,7 @@ export class Marks {
     room.read = later(room.read, id);
     const { read } = room;
     room.unread = Math.min(room.unread, room.timeline.items.filter((item) => !item.own && !item.deleted && !item.redacted && item.id && read && compareIds(item.id, read) > 0).length);
-    this.changed(room);
+    this.changed();
   }
 }
 
