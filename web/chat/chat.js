@@ -129,7 +129,7 @@ export class Chat extends EventTarget {
    * @param {Room} room
    */
   async retryHistory(room) {
-    if (room.loaded && !room.gapFrom) await this.older(room);
+    if (room.loaded && room.gapFrom === undefined) await this.older(room);
     else await this.entrance.catchUp(room);
   }
 

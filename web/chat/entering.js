@@ -3,18 +3,22 @@
  * brought.
  */
 import { RequestError } from "../shared/connection.js";
-import { catchUp, settle } from "./history.js";
+import { catchUp } from "./history.js";
+import { Settling } from "./settling.js";
 
-/** @typedef {import("./room.js").Room} Room */
+/**
+ * @typedef {import("./room.js").Room} Room
+ * @typedef {import("./timeline.js").Item} Item
+ */
 
 const retryDelay = 3000; // milliseconds
-const settleDelay = 1500; // milliseconds
 
 export class Entrance {
   /** @param {import("./chat.js").Chat} chat */
   constructor(chat) {
     this.chat = chat;
     this.connection = chat.connection;
+    this.settling = new Settling(this.connection, (room, items) => this.#brought(room, items));
     this.connection.addEventListener("up", (event) => this.#up(/** @type {CustomEvent} */ (event).detail.recovered));
     this.connection.addEventListener("phase", () => this.#phase());
   }
@@ -58,6 +62,7 @@ export class Entrance {
       if (this.connection.id !== id || this.chat.rooms.get(room.name) !== room) return;
     }
     room.state = "in";
+    room.entered = Date.now();
     room.problem = "";
     this.chat.tell("room", { room });
     this.chat.outbox.flush(room);
@@ -65,7 +70,6 @@ export class Entrance {
     await this.catchUp(room);
     if (room === this.chat.active) this.chat.marks.look();
     else this.chat.marks.ask(room);
-    this.#settleSoon(room);
   }
 
   /**
@@ -79,7 +83,7 @@ export class Entrance {
     this.chat.outbox.flush(room);
     this.chat.presence.ask(room);
     if (room === this.chat.active) this.chat.presence.askAgain(room);
-    if (room.settled !== undefined) this.#settleSoon(room);
+    this.settling.soon(room);
   }
 
   /** @param {Room} room a service may take anybody out */
@@ -91,20 +95,13 @@ export class Entrance {
     this.chat.tell("rooms");
   }
 
-  /** @param {Room} room */
-  #settleSoon(room) {
-    const { id } = this.connection;
-    setTimeout(() => this.connection.id === id && room.state === "in" && this.#settle(room), settleDelay);
-  }
-
-  /** @param {Room} room */
-  async #settle(room) {
-    try {
-      for (const item of await settle(this.connection, room)) this.chat.marks.count(room, item);
-    } catch (error) {
-      if (!(error instanceof RequestError)) throw error;
-      return; // that history is away was said when it was asked first
-    }
+  /**
+   * @param {Room} room
+   * @param {Item[]} items that were missing in what history gave first
+   */
+  #brought(room, items) {
+    for (const item of items) this.chat.marks.count(room, item);
+    if (items.length > 0 && room !== this.chat.active) this.chat.marks.ask(room); // it may have counted them already
     this.chat.tell("room", { room });
     this.chat.tell("rooms");
   }
@@ -128,6 +125,7 @@ export class Entrance {
     const loaded = catchUp(this.connection, room);
     this.chat.tell("room", { room });
     for (const item of await loaded) this.chat.marks.count(room, item);
+    this.settling.soon(room);
     this.chat.tell("room", { room });
     this.chat.tell("rooms");
   }

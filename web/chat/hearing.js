@@ -29,7 +29,10 @@ export class Hearing {
     const at = args.findIndex(isStamp);
     const stamp = at < 0 ? { time: new Date().toISOString() } : /** @type {Stamp} */ (args[at]);
     const item = room.hear({ text: textOf(["", ...args.slice(0, at < 0 ? 2 : at)]), stamp });
-    room.firstLive ??= stamp.id;
+    if (!room.firstLive && stamp.id) {
+      room.firstLive = stamp.id;
+      this.chat.entrance.settling.soon(room);
+    }
     this.chat.presence.heard(room, stamp);
     this.#heard(room, item);
   }

@@ -3,7 +3,7 @@
  * For guests the page counts by itself, for as long as it is open.
  */
 import { RequestError } from "../shared/connection.js";
-import { compareIds } from "./timeline.js";
+import { compareIds, later } from "./timeline.js";
 
 /**
  * @typedef {import("./room.js").Room} Room
@@ -151,13 +151,4 @@ export class Marks {
     room.unread = Math.min(room.unread, room.timeline.items.filter((item) => !item.own && !item.deleted && !item.redacted && item.id && read && compareIds(item.id, read) > 0).length);
     this.changed();
   }
-}
-
-/**
- * @param {string | undefined} a
- * @param {string | undefined} b
- */
-function later(a, b) {
-  if (!a || !b) return a || b;
-  return compareIds(b, a) > 0 ? b : a;
 }

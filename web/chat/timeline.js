@@ -293,6 +293,15 @@ export function compareIds(a, b) {
   return epochA - epochB || sequenceA - sequenceB;
 }
 
+/**
+ * @param {string | undefined} a
+ * @param {string | undefined} b
+ */
+export function later(a, b) {
+  if (!a || !b) return a || b;
+  return compareIds(b, a) > 0 ? b : a;
+}
+
 /** @param {string} id */
 function split(id) {
   const [epoch, sequence] = id.split("-");
