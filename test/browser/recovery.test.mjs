@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, before, describe, test } from "node:test";
 import { suite, until } from "../harness.mjs";
-import { fresh, open } from "./pages.mjs";
+import { fresh, open, shoot } from "./pages.mjs";
 
 const patience = 30_000;
 
@@ -175,5 +175,60 @@ describe("the chat page that comes back too late", () => {
     await until(async () => (await bob.people()).join() === "Ann,Bob,Cem", "Ann to be listed again");
     await bob.say("welcome back");
     await ann.sees("welcome back");
+  });
+
+  test("shows nothing that was taken out meanwhile, however far up, and the reader's place stays", async () => {
+    const [room, other] = [fresh("taken out"), fresh("taken out elsewhere")];
+    const cem = await site.client("Cem", room);
+    assert.equal((await cem.timeout(10_000).emitWithAck("join", other)).ok, true);
+    const ids = {};
+    for (const name of [room, other]) ids[name] = [];
+    const post = async (name, text) => ids[name].push((await cem.timeout(10_000).emitWithAck("room message", name, text)).id);
+    const remove = (name, i) => until(async () => (await cem.timeout(10_000).emitWithAck("delete message", { room: name, id: ids[name][i - 1] })).ok, "the message to be deleted");
+    for (let i = 1; i <= 120; i++) await post(room, `message ${i}`);
+    const ann = await site.chat("Ann", other);
+    for (let i = 1; i <= 70; i++) await post(other, `elsewhere ${i}`);
+    await ann.sees("elsewhere 70");
+    await ann.join(room);
+    const log = ann.page.locator("#log");
+    await until(async () => {
+      await log.evaluate((element) => (element.scrollTop = 0));
+      return (await ann.texts()).includes("message 1");
+    }, "all to be on the page");
+    const bubble = (text) => ann.page.locator(".bubble").getByText(text, { exact: true });
+    await bubble("message 12").evaluate((element) => element.scrollIntoView());
+    const place = () => bubble("message 15").evaluate((element) => Math.round(element.getBoundingClientRect().top));
+    let before;
+    await until(async () => before === (before = await place()), "the page to have scrolled");
+
+    await ann.context.setOffline(true);
+    await ann.page.locator("#banner").getByText("Reconnecting…").waitFor();
+    const gone = Date.now();
+    await remove(room, 14);
+    await remove(room, 60);
+    await remove(other, 3);
+    await post(room, "message 121");
+    await until(async () => (await cem.timeout(10_000).emitWithAck("history", { room, limit: 1 })).messages?.at(-1)?.event[2] === "message 121", "history to have everything");
+    await until(() => Date.now() - gone > 1500, "the window to be over");
+    await ann.context.setOffline(false);
+    await connected(ann);
+    await until(async () => !(await ann.texts()).includes("message 14"), "what was deleted to be gone", patience);
+    await shoot(ann.page, "chat-back-late");
+    assert.ok(Math.abs((await place()) - before) <= 2, `what was read stands ${(await place()) - before} px away`);
+    const now = messages(1, 121);
+    for (const i of [14, 60]) now[i - 1] = "This message was deleted.";
+    await until(async () => {
+      await log.evaluate((element) => (element.scrollTop = element.scrollHeight));
+      return (await ann.texts()).includes("message 121");
+    }, "the newest by reading on");
+    const texts = await ann.texts();
+    assert.deepEqual(texts, now.slice(-texts.length));
+
+    await ann.room(other).click();
+    await until(async () => {
+      await log.evaluate((element) => (element.scrollTop = 0));
+      return (await ann.texts()).includes("elsewhere 1");
+    }, "all of the other room");
+    assert.deepEqual((await ann.texts()).slice(0, 4), ["elsewhere 1", "elsewhere 2", "This message was deleted.", "elsewhere 4"]);
   });
 });

@@ -76,7 +76,7 @@ export class Chat extends EventTarget {
     const room = this.add(name);
     if (this.active !== room) {
       if (this.active) {
-        this.active.mark = undefined;
+        this.active.mark = this.active.reading = undefined;
         this.past.leave(this.active);
       }
       this.active = room;

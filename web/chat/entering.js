@@ -52,6 +52,7 @@ export class Entrance {
     room.until = undefined;
     if (!stillIn) {
       room.state = "joining";
+      room.stale = room.loaded;
       this.chat.tell("room", { room });
       try {
         await this.connection.request("join", room.name);

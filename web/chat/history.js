@@ -18,7 +18,8 @@ const beginning = "0-0"; // older than any message
 
 /**
  * Brings the newest messages, and everything between them and what is here already. If that is too much,
- * what is here is forgotten, and scrolling up brings it again: there is never a hole in what is shown.
+ * what is here is forgotten, and scrolling up brings it again: there is never a hole in what is shown. So is what may have
+ * been changed meanwhile. A reader who was further up than what is here then stays there, and looks at the past.
  *
  * @param {Connection} connection
  * @param {Room} room
@@ -38,10 +39,13 @@ export async function catchUp(connection, room) {
       if (known !== undefined) missed.unshift(...items.filter((item) => item.id && (!known || compareIds(item.id, known) > 0)));
       before = page.messages[0]?.stamp.id ?? before;
       if (known === undefined || !page.more) break;
-      met = known !== "" && compareIds(before, known) <= 0;
+      met = known !== "" && [known, room.stale && room.reading].every((id) => !id || compareIds(before, id) <= 0);
       if (met || pages === gapPages) break;
     }
-    if (!met) {
+    const { reading } = room;
+    const further = room.stale && reading && compareIds(reading, before) < 0;
+    if (further && (await showAround(connection, room, reading))) return;
+    if (!met || room.stale) {
       if (known !== undefined) room.timeline.dropBefore(before);
       room.more = page.more;
       room.reach = before;
@@ -50,6 +54,7 @@ export async function catchUp(connection, room) {
     room.settled = page.more ? before : beginning;
     room.gapFrom = undefined;
     room.loaded = true;
+    room.stale = false;
   });
   return missed;
 }
@@ -106,17 +111,27 @@ export async function loadOlder(connection, room) {
  * @throws {RequestError} what is here stays
  */
 export function loadAround(connection, room, id) {
-  return inTurn(room, async () => {
-    const page = await ask(connection, room, { around: id });
-    if (!page.messages.some(({ stamp }) => stamp.id === id)) return false;
-    room.timeline.clear();
-    add(room, page);
-    room.more = page.more;
-    room.reach = page.messages[0].stamp.id ?? "";
-    room.until = page.messages.at(-1)?.stamp.id;
-    room.gapFrom = room.settled = undefined;
-    return true;
-  });
+  return inTurn(room, () => showAround(connection, room, id));
+}
+
+/**
+ * Is loadAround for one whose turn it is.
+ *
+ * @param {Connection} connection
+ * @param {Room} room
+ * @param {string} id
+ */
+async function showAround(connection, room, id) {
+  const page = await ask(connection, room, { around: id });
+  if (!page.messages.some(({ stamp }) => stamp.id === id)) return false;
+  room.timeline.clear();
+  add(room, page);
+  room.more = page.more;
+  room.reach = page.messages[0].stamp.id ?? "";
+  room.until = page.messages.at(-1)?.stamp.id;
+  room.gapFrom = room.settled = undefined;
+  room.stale = false;
+  return true;
 }
 
 /**

@@ -33,6 +33,10 @@ export class Room {
   historyProblem = "";
   /** @type {string | undefined} the newest message before the connection broke ("" if there was none), until the gap is filled */
   gapFrom = undefined;
+  /** Whether what is here may have been changed while we were not told: it is, until the newest page is here again. */
+  stale = false;
+  /** @type {string | undefined} the first message that the reader sees; none at the end, where one follows what is said */
+  reading = undefined;
   /** @type {string | undefined} how far history was read, if the person looks at the past: newer messages are left out */
   until = undefined;
   /** When we came in, in milliseconds since 1970. */
