@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, before, describe, test } from "node:test";
 import { suite, until } from "../harness.mjs";
-import { fresh, open, shoot } from "./pages.mjs";
+import { adminPassword, fresh, open, Person, shoot } from "./pages.mjs";
 
 const patience = 30_000;
 
@@ -230,5 +230,38 @@ describe("the chat page that comes back too late", () => {
       return (await ann.texts()).includes("elsewhere 1");
     }, "all of the other room");
     assert.deepEqual((await ann.texts()).slice(0, 4), ["elsewhere 1", "elsewhere 2", "This message was deleted.", "elsewhere 4"]);
+  });
+
+  test("what another device has read while there was no connection counts no more", async () => {
+    const [room, other] = [fresh("here"), fresh("there")];
+    const { page, context } = await site.visit(`/#${new URLSearchParams({ room })}`);
+    await page.getByRole("textbox", { name: "Your name" }).fill("admin");
+    await page.getByRole("button", { name: "I have an account" }).click();
+    await page.getByLabel("Password").first().fill(adminPassword);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    const admin = new Person(page, context);
+    await admin.isIn(room);
+    await admin.join(other);
+    await admin.room(room).click();
+    await admin.isIn(room);
+    const bob = await site.client("Bob", other);
+    const ids = [];
+    for (let i = 1; i <= 10; i++) ids.push((await bob.timeout(10_000).emitWithAck("room message", other, `news ${i}`)).id);
+    const count = async () => await admin.room(other).locator(".count").textContent();
+    await until(async () => (await count()) === "10", "ten unread");
+
+    await admin.context.setOffline(true);
+    await admin.page.locator("#banner").getByText("Reconnecting…").waitFor();
+    const gone = Date.now();
+    const { token } = await site.signIn("admin", adminPassword);
+    const device = await site.member(token, other);
+    await until(async () => (await device.timeout(10_000).emitWithAck("read", { room: other, id: ids[7] })).ok, "the other device to have read eight");
+    await until(() => Date.now() - gone > 1500, "the window to be over");
+    await admin.context.setOffline(false);
+    await until(async () => (await count()) === "2", "two unread", patience);
+    await shoot(admin.page, "chat-read-elsewhere");
+    await admin.room(other).click();
+    await admin.isIn(other);
+    await admin.page.locator(".unread-line + .message").getByText("news 9").waitFor();
   });
 });

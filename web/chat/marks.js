@@ -13,7 +13,7 @@ import { compareIds, later } from "./timeline.js";
 const tellAfter = 400; // milliseconds: who scrolls through news tells of it once
 
 export class Marks {
-  /** @type {Map<Room, number>} timers of what is to be told */
+  /** @type {Map<Room, string | undefined>} the newest message that was seen, which is to be told */
   #telling = new Map();
 
   /**
@@ -91,10 +91,9 @@ export class Marks {
   #counted(room, count) {
     if (!count) return;
     room.read = later(room.read, count.read);
-    room.unread = Math.max(room.unread, Number(count.unread) || 0);
-    const { read } = room;
-    if (room.unread > 0) room.mark ??= room.timeline.items.find((item) => item.id && !item.own && (!read || compareIds(item.id, read) > 0))?.key;
-    this.changed();
+    if (room === this.active()) return; // opened meanwhile
+    // What was counted here before may have been read on another device while there was no connection.
+    this.#set(room, Math.max(Number(count.unread) || 0, unreadOf(room).length));
   }
 
   /**
@@ -119,17 +118,16 @@ export class Marks {
 
   /** @param {Room} room the person has seen all of it */
   seen(room) {
-    if (!this.identity.session || this.#telling.has(room)) return;
-    const timer = setTimeout(() => {
-      this.#telling.delete(room);
-      this.#tell(room);
-    }, tellAfter);
-    this.#telling.set(room, Number(timer));
+    if (!this.identity.session) return;
+    const waits = this.#telling.has(room);
+    this.#telling.set(room, room.timeline.newest); // what comes after it may come when the person looks elsewhere
+    if (!waits) setTimeout(() => this.#tell(room), tellAfter);
   }
 
   /** @param {Room} room */
   async #tell(room) {
-    const { newest } = room.timeline;
+    const newest = this.#telling.get(room);
+    this.#telling.delete(room);
     if (!newest || room.state !== "in" || later(room.read, newest) === room.read) return;
     try {
       await this.connection.request("read", { room: room.name, id: newest });
@@ -147,8 +145,27 @@ export class Marks {
    */
   heard(room, id) {
     room.read = later(room.read, id);
-    const { read } = room;
-    room.unread = Math.min(room.unread, room.timeline.items.filter((item) => !item.own && !item.deleted && !item.redacted && item.id && read && compareIds(item.id, read) > 0).length);
+    this.#set(room, Math.min(room.unread, unreadOf(room).length));
+  }
+
+  /**
+   * @param {Room} room
+   * @param {number} unread
+   */
+  #set(room, unread) {
+    room.unread = unread;
+    const items = unread > 0 ? unreadOf(room) : [];
+    // In the open room the line stays where the news began.
+    if (room !== this.active() && !items.some(({ key }) => key === room.mark)) room.mark = items[0]?.key;
     this.changed();
   }
+}
+
+/**
+ * What others said in the room since it was read on any device, as far as it is here.
+ *
+ * @param {Room} room
+ */
+function unreadOf({ read, timeline }) {
+  return timeline.items.filter(({ id, own, deleted, redacted, toAll }) => id && !own && !deleted && !redacted && !toAll && (!read || compareIds(id, read) > 0));
 }
