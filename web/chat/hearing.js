@@ -85,10 +85,10 @@ export class Hearing {
     if (room && typeof fact.id === "string") this.chat.marks.heard(room, fact.id);
   }
 
-  /** @param {{user?: string}} fact */
+  /** @param {{user?: string, until?: string}} fact */
   #redacted(fact) {
     const user = fact?.user;
     if (!user) return;
-    for (const room of this.chat.rooms.values()) if (this.chat.marks.less(room, () => room.timeline.redact(user))) this.chat.tell("room", { room });
+    for (const room of this.chat.rooms.values()) if (this.chat.marks.less(room, () => room.timeline.redact(user, fact.until))) this.chat.tell("room", { room });
   }
 }

@@ -193,10 +193,12 @@ export class Timeline {
 
   /**
    * @param {string} user
+   * @param {string} [until] what was said later stays, RFC 3339; without it, nothing does
    * @returns {boolean} whether something was said by that user
    */
-  redact(user) {
-    const theirs = this.items.filter((item) => item.stamp.user === user && item.state === "stored");
+  redact(user, until) {
+    const last = until ? Date.parse(until) : Infinity;
+    const theirs = this.items.filter(({ stamp, state }) => stamp.user === user && state === "stored" && Date.parse(stamp.time) <= last);
     theirs.forEach((item) => this.#redact(item));
     return theirs.length > 0;
   }
