@@ -204,9 +204,15 @@ type StatsReply struct {
 // RoleAdmin is the role, granted by a middleware, of those who may change what others said.
 const RoleAdmin = "admin"
 
+// Redacted says that what a user said was taken out: until a time, or all of it if that is zero.
+type Redacted struct {
+	User  string    `json:"user"`
+	Until time.Time `json:"until,omitzero"`
+}
+
 // What clients hear of changes in history.
 const (
-	// EventRedacted is said to every socket of a namespace when a user's messages are redacted: ["redacted", {"user": id}].
+	// EventRedacted is said to every socket of a namespace when a user's messages are redacted: ["redacted", Redacted].
 	EventRedacted = "redacted"
 	// EventEdited and EventDeleted are said where the message was: ["message edited", HistoryChanged].
 	EventEdited  = "message edited"

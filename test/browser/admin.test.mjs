@@ -182,7 +182,7 @@ describe("the admin page", () => {
       .waitFor();
     await until(async () => !(await ann.texts()).includes("my words"), "the words to be gone");
     const removed = ann.page.locator(".message.redacted");
-    assert.match(await removed.textContent(), /account was deleted/);
+    assert.match(await removed.textContent(), /what the sender had said was erased/);
     assert.ok((await ann.texts()).includes("and mine"));
 
     // In history too, for those who come later.

@@ -131,6 +131,41 @@ describe("changed messages on the chat page", () => {
     assert.deepEqual(shown, [["second", false], ["", true], ["newest", false]]);
   });
 
+  test("what a person says after an erasure stays", async () => {
+    const room = fresh("erased");
+    const reader = await site.chat("Ann", room);
+    const admin = await site.signIn("admin", adminPassword);
+    const writer = await site.member(admin.token, room);
+    const say = async (text) => assert.equal((await writer.timeout(10_000).emitWithAck("room message", room, text)).ok, true);
+    await say("said before");
+    await reader.sees("said before");
+    const { connection } = await site.natter.nats();
+    const ask = async (endpoint, request) => (await connection.request(`natter.history.${endpoint}`, JSON.stringify(request), { timeout: 10_000 })).json();
+    await until(async () => (await ask("page", { namespace: "/", room })).messages.length === 1, "history to have it");
+    // As of an announcement that comes after what is said next.
+    const heard = await reader.page.evaluate(async () => {
+      const { Timeline } = await import("/timeline.js");
+      const timeline = new Timeline(() => false);
+      const said = (id, time) => timeline.add({ text: id, stamp: { id, user: "u", time } });
+      said("x-1", "2026-01-02T12:00:00Z");
+      said("x-2", "2026-01-02T12:00:02.123456789Z");
+      timeline.redact("u", "2026-01-02T12:00:01Z");
+      const first = timeline.items.map(({ text }) => text);
+      timeline.redact("u");
+      return [first, timeline.items.map(({ text }) => text)];
+    });
+    assert.deepEqual(heard, [["", "x-2"], ["", ""]]);
+    assert.equal((await ask("erase", { user: admin.user })).known, true);
+    await reader.sees("Removed: what the sender had said was erased.");
+    await say("said after");
+    await reader.sees("said after");
+    assert.deepEqual(await reader.page.locator(".message .who").allTextContents(), ["Removed", "admin"]);
+    await shoot(reader.page, "chat-erased");
+    await reader.page.reload();
+    await reader.sees("said after");
+    await reader.sees("Removed: what the sender had said was erased.");
+  });
+
   test("an administrator changes what others said", async () => {
     const room = fresh("moderated");
     const bob = await site.chat("Bob", room);

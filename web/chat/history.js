@@ -3,7 +3,7 @@
  * older ones on demand, and those around a message that was searched for.
  */
 import { RequestError } from "../shared/connection.js";
-import { compareIds } from "./timeline.js";
+import { compareIds, later } from "./timeline.js";
 
 /**
  * @typedef {import("./room.js").Room} Room
@@ -14,10 +14,12 @@ import { compareIds } from "./timeline.js";
 
 const pageSize = 50;
 const gapPages = 4; // a longer gap is not worth loading at once
+const beginning = "0-0"; // older than any message
 
 /**
  * Brings the newest messages, and everything between them and what is here already. If that is too much,
- * what is here is forgotten, and scrolling up brings it again: there is never a hole in what is shown.
+ * what is here is forgotten, and scrolling up brings it again: there is never a hole in what is shown. So is what may have
+ * been changed meanwhile. A reader who was further up than what is here then stays there, and looks at the past.
  *
  * @param {Connection} connection
  * @param {Room} room
@@ -29,46 +31,55 @@ export async function catchUp(connection, room) {
   const missed = [];
   await loading(connection, room, async () => {
     let before = "";
-    for (let pages = 0; ; pages++) {
-      const page = await ask(connection, room, before ? { before } : {});
+    let page;
+    let met = false;
+    for (let pages = 1; ; pages++) {
+      page = await ask(connection, room, before ? { before } : {});
       const items = add(room, page);
-      if (pages === 0) room.settled = page.messages.at(-1)?.stamp.id ?? "";
       if (known !== undefined) missed.unshift(...items.filter((item) => item.id && (!known || compareIds(item.id, known) > 0)));
       before = page.messages[0]?.stamp.id ?? before;
-      if (known === undefined || !page.more) {
-        room.more = page.more;
-        room.reach = before;
-        break;
-      }
-      if (known && compareIds(before, known) <= 0) break; // room.more stays as it was for the older ones
-      if (pages + 1 === gapPages) {
-        room.timeline.dropBefore(before);
-        room.reach = before;
-        room.more = true;
-        break;
-      }
+      if (known === undefined || !page.more) break;
+      met = known !== "" && [known, room.stale && room.reading].every((id) => !id || compareIds(before, id) <= 0);
+      if (met || pages === gapPages) break;
     }
+    const { reading } = room;
+    const further = room.stale && reading && compareIds(reading, before) < 0;
+    if (further && (await showAround(connection, room, reading))) return;
+    if (!met || room.stale) {
+      if (known !== undefined) room.timeline.dropBefore(before);
+      room.more = page.more;
+      room.reach = before;
+    }
+    // A page that is not read on to has what is stored: older ones may still come between.
+    room.settled = page.more ? before : beginning;
     room.gapFrom = undefined;
     room.loaded = true;
+    room.stale = false;
   });
   return missed;
 }
 
 /**
- * Brings what lies between the newest message that history had when we came in and the first that we heard
- * live: history is written behind live delivery, so that what was said just before was in neither.
+ * Reads on from where nothing can be missing: pages that are read on to never step over what is not stored yet. Once they
+ * come to the first message that we heard live, all is here.
  *
  * @param {Connection} connection
  * @param {Room} room
- * @returns {Promise<Item[]>} what was missed
+ * @returns {Promise<{items: Item[], newer: boolean, held: boolean}>} what was missing; whether history has newer ones; whether it
+ *   cannot give them yet
+ * @throws {RequestError}
  */
-export async function settle(connection, room) {
-  const { settled } = room;
-  if (settled === undefined || room.loading) return [];
-  const page = await ask(connection, room, room.firstLive ? { before: room.firstLive } : {});
-  if (room.settled !== settled) return []; // cut back meanwhile: what is missing is older than what is shown
-  room.settled = undefined;
-  return add(room, page).filter((item) => item.id && (!settled || compareIds(item.id, settled) > 0));
+export function settle(connection, room) {
+  return queued(room, async () => {
+    const { settled } = room;
+    if (settled === undefined) return { items: [], newer: false, held: false };
+    const page = await ask(connection, room, { after: settled, limit: 2 * pageSize });
+    if (room.settled !== settled) return { items: [], newer: true, held: false }; // cut back, or read further back, meanwhile
+    const items = add(room, page);
+    room.settled = page.messages.at(-1)?.stamp.id ?? settled;
+    if (room.firstLive && compareIds(room.settled, room.firstLive) >= 0) room.settled = undefined;
+    return { items, newer: page.newer, held: page.newer && page.messages.length === 0 };
+  });
 }
 
 /**
@@ -84,6 +95,7 @@ export async function loadOlder(connection, room) {
       const items = add(room, page);
       room.reach = page.messages[0]?.stamp.id ?? room.reach;
       room.more = page.more;
+      if (room.settled !== undefined) room.settled = room.more ? room.reach : beginning;
       if (items.length > 0 || !page.more) break;
     }
   });
@@ -99,17 +111,27 @@ export async function loadOlder(connection, room) {
  * @throws {RequestError} what is here stays
  */
 export function loadAround(connection, room, id) {
-  return inTurn(room, async () => {
-    const page = await ask(connection, room, { around: id });
-    if (!page.messages.some(({ stamp }) => stamp.id === id)) return false;
-    room.timeline.clear();
-    add(room, page);
-    room.more = page.more;
-    room.reach = page.messages[0].stamp.id ?? "";
-    room.until = page.messages.at(-1)?.stamp.id;
-    room.gapFrom = room.settled = undefined;
-    return true;
-  });
+  return inTurn(room, () => showAround(connection, room, id));
+}
+
+/**
+ * Is loadAround for one whose turn it is.
+ *
+ * @param {Connection} connection
+ * @param {Room} room
+ * @param {string} id
+ */
+async function showAround(connection, room, id) {
+  const page = await ask(connection, room, { around: id });
+  if (!page.messages.some(({ stamp }) => stamp.id === id)) return false;
+  room.timeline.clear();
+  add(room, page);
+  room.more = page.more;
+  room.reach = page.messages[0].stamp.id ?? "";
+  room.until = page.messages.at(-1)?.stamp.id;
+  room.gapFrom = room.settled = undefined;
+  room.stale = false;
+  return true;
 }
 
 /**
@@ -117,10 +139,11 @@ export function loadAround(connection, room, id) {
  *
  * @param {Connection} connection
  * @param {Room} room
- * @returns {Promise<boolean>} whether history has nothing newer
+ * @returns {Promise<"end" | "held" | undefined>} end: history has nothing newer; held: it has, and cannot give it yet
  */
 export async function loadNewer(connection, room) {
-  let end = false;
+  /** @type {"end" | "held" | undefined} */
+  let came;
   await loading(connection, room, async () => {
     for (let pages = 0; pages < gapPages; pages++) {
       const { until } = room;
@@ -130,11 +153,12 @@ export async function loadNewer(connection, room) {
       const items = add(room, page);
       const newest = page.messages.at(-1)?.stamp.id;
       room.until = newest ?? until;
-      end = !page.newer || !newest;
-      if (items.length > 0 || end) return;
+      if (!page.newer) came = "end";
+      else if (!newest) came = "held";
+      if (items.length > 0 || came) return;
     }
   });
-  return end;
+  return came;
 }
 
 /**
@@ -147,7 +171,19 @@ export async function loadNewer(connection, room) {
  */
 function inTurn(room, work) {
   room.loads++;
-  const done = room.turn.then(work).finally(() => room.loads--);
+  return queued(room, work).finally(() => room.loads--);
+}
+
+/**
+ * Is inTurn for what nobody waits for.
+ *
+ * @template T
+ * @param {Room} room
+ * @param {() => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+function queued(room, work) {
+  const done = room.turn.then(work);
   room.turn = done.catch(() => {});
   return done;
 }
@@ -178,7 +214,7 @@ async function loading(connection, room, work) {
  *
  * @param {Connection} connection
  * @param {Room} room
- * @param {{before?: string, after?: string, around?: string}} at the newest without it
+ * @param {{before?: string, after?: string, around?: string, limit?: number}} at the newest without it
  * @returns {Promise<{messages: Said[], more: boolean, newer: boolean}>}
  */
 async function ask(connection, room, at) {
@@ -193,7 +229,9 @@ async function ask(connection, room, at) {
     const oldest = found[0]?.stamp.id;
     const newest = found.at(-1)?.stamp.id;
     if (page.more === true && !at.after && oldest && (!from || compareIds(oldest, from) > 0)) from = oldest;
-    if (page.newer === true && newest && (!to || compareIds(newest, to) < 0)) to = newest;
+    // A page that is held back may have nothing of what is newer.
+    const end = page.newer === true ? later(newest, at.after ?? at.around) : undefined;
+    if (end && (!to || compareIds(end, to) < 0)) to = end;
     messages.push(...found.map((message) => ({ ...message, toAll: i === 1 })));
   });
   messages = messages.filter(({ stamp: { id = "" } }) => (!from || compareIds(id, from) >= 0) && (!to || compareIds(id, to) <= 0));

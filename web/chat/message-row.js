@@ -27,7 +27,7 @@ export function messageRow(row, chat, room) {
   const { item, first, last, time } = row;
   if (!item || !room) return h("li");
   const service = !item.own && !item.stamp.socket && !item.redacted;
-  const name = item.redacted ? "Deleted account" : item.stamp.name || (service ? "Service" : "Guest");
+  const name = item.redacted ? "Removed" : item.stamp.name || (service ? "Service" : "Guest");
   const classes = [
     "message",
     item.own && "own",
@@ -102,7 +102,7 @@ function tools(item, chat, room) {
  * @param {Date} time
  */
 function bubble(item, time) {
-  if (item.redacted) return h("div", { class: "bubble" }, "Removed: the sender’s account was deleted.");
+  if (item.redacted) return h("div", { class: "bubble" }, "Removed: what the sender had said was erased.");
   if (item.deleted) return h("div", { class: "bubble" }, "This message was deleted.");
   const large = onlyEmoji.test(item.text) && /\S/u.test(item.text);
   const edited = item.edited ? h("span", { class: "edited", title: `Edited ${full(new Date(item.edited))}` }) : undefined;

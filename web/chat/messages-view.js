@@ -62,7 +62,7 @@ export class MessagesView {
       this.#follow();
     }
     if (this.#follows) room?.trim();
-    const anchor = this.#anchor();
+    const seen = this.#inView();
     const kept = new Map();
     const elements = rowsOf(room).map((row) => {
       const known = this.#rows.get(row.key);
@@ -78,7 +78,7 @@ export class MessagesView {
     else if (room?.timeline.items.at(-1)?.state === "sending") this.#follows = true;
     if (this.#target) this.#toTarget();
     else if (this.#follows) this.#toEnd();
-    else this.#hold(anchor);
+    else this.#hold(seen);
     this.#showJump();
     this.#log.setAttribute("aria-label", room ? `Messages in ${room.name}` : "Messages");
     queueMicrotask(() => this.#wantMore());
@@ -162,6 +162,7 @@ export class MessagesView {
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.#log;
     this.#follows = scrollHeight - scrollTop - clientHeight < nearEnd && !this.#room?.until;
+    if (this.#room) this.#room.reading = this.#inView().find(({ id }) => id)?.id;
     if (this.#follows) this.#below = 0;
     this.#showJump();
     this.#wantMore();
@@ -192,19 +193,21 @@ export class MessagesView {
     byId("jump-text").textContent = this.#below ? `${this.#below} new` : "To the newest";
   }
 
-  /** The first row that the reader sees, and where. */
-  #anchor() {
-    if (this.#follows) return undefined;
+  /** The rows from the first on that the reader sees, and where they are; none at the end. */
+  #inView() {
+    if (this.#follows) return [];
     const frame = this.#log.getBoundingClientRect().top;
-    for (const element of this.#list.querySelectorAll(".message")) {
+    const places = [.../** @type {NodeListOf<HTMLElement>} */ (this.#list.querySelectorAll(".message"))].map((element) => {
       const { top, bottom } = element.getBoundingClientRect();
-      if (bottom > frame) return { key: /** @type {HTMLElement} */ (element).dataset.key ?? "", top };
-    }
-    return undefined;
+      return { key: element.dataset.key ?? "", id: element.dataset.id, top, bottom };
+    });
+    const first = places.findIndex(({ bottom }) => bottom > frame);
+    return first < 0 ? [] : places.slice(first);
   }
 
-  /** @param {{key: string, top: number} | undefined} anchor */
-  #hold(anchor) {
+  /** @param {{key: string, top: number}[]} seen of which the first that is left stays where it was */
+  #hold(seen) {
+    const anchor = seen.find(({ key }) => this.#rows.has(key));
     const element = anchor && this.#rows.get(anchor.key)?.element;
     if (element) this.#log.scrollTop += element.getBoundingClientRect().top - anchor.top;
   }

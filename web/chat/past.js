@@ -5,11 +5,17 @@
  *   found {room, id}  a message that was asked for is here
  */
 import { RequestError } from "../shared/connection.js";
+import { jittered } from "./backoff.js";
 import { loadAround, loadNewer } from "./history.js";
 
 /** @typedef {import("./room.js").Room} Room */
 
+const heldDelay = 2000; // milliseconds
+
 export class Past extends EventTarget {
+  /** @type {Set<Room>} where history has what comes next and cannot give it yet */
+  #held = new Set();
+
   /**
    * @param {import("../shared/connection.js").Connection} connection
    * @param {(room: Room) => void} changed
@@ -37,13 +43,23 @@ export class Past extends EventTarget {
 
   /** @param {Room} room the reader comes to the end of what is here */
   async newer(room) {
-    if (!room.until || room.loading || room.state !== "in" || room.historyProblem) return;
-    const end = await loadNewer(this.connection, room);
-    if (end && room.until && room.state === "in") {
+    if (!room.until || room.loading || room.state !== "in" || room.historyProblem || this.#held.has(room)) return;
+    const came = await loadNewer(this.connection, room);
+    if (came === "held") this.#wait(room);
+    else if (came === "end" && room.until && room.state === "in") {
       room.gapFrom = room.until;
       this.catchUp(room);
     }
     this.changed(room);
+  }
+
+  /** @param {Room} room */
+  #wait(room) {
+    this.#held.add(room);
+    setTimeout(() => {
+      this.#held.delete(room);
+      this.changed(room); // if the reader is still at the end, the next try follows
+    }, jittered(heldDelay));
   }
 
   /** @param {Room} room back to the newest at once */

@@ -2,7 +2,7 @@
  * A room that the person has open: what it is called, whether the server has let us in, and what is known
  * of it.
  */
-import { compareIds, Timeline } from "./timeline.js";
+import { compareIds, later, Timeline } from "./timeline.js";
 
 /**
  * @typedef {import("../shared/types.js").Stamp} Stamp
@@ -33,9 +33,15 @@ export class Room {
   historyProblem = "";
   /** @type {string | undefined} the newest message before the connection broke ("" if there was none), until the gap is filled */
   gapFrom = undefined;
+  /** Whether what is here may have been changed while we were not told: it is, until the newest page is here again. */
+  stale = false;
+  /** @type {string | undefined} the first message that the reader sees; none at the end, where one follows what is said */
+  reading = undefined;
   /** @type {string | undefined} how far history was read, if the person looks at the past: newer messages are left out */
   until = undefined;
-  /** @type {string | undefined} the newest message that history had when we came in ("" if it had none), until what came after it is here */
+  /** When we came in, in milliseconds since 1970. */
+  entered = 0;
+  /** @type {string | undefined} up to where nothing can be missing of what is shown, an id; until all is certain to be here that was said before we heard it live */
   settled = undefined;
   /** @type {string | undefined} the first message that was heard since we came in */
   firstLive = undefined;
@@ -85,7 +91,7 @@ export class Room {
     this.timeline.dropBefore(oldest);
     this.reach = "";
     this.more = true;
-    this.settled = undefined;
+    if (this.settled) this.settled = later(this.settled, oldest);
   }
 
   /**

@@ -53,6 +53,7 @@ function together(a, b) {
   return (
     sender(a) === sender(b) &&
     a.toAll === b.toAll &&
+    a.redacted === b.redacted && // whose name is gone, though the person goes on
     Math.abs(gap) < groupGap &&
     dayKey(new Date(a.stamp.time)) === dayKey(new Date(b.stamp.time))
   );

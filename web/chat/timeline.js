@@ -193,10 +193,12 @@ export class Timeline {
 
   /**
    * @param {string} user
+   * @param {string} [until] what was said later stays, RFC 3339; without it, nothing does
    * @returns {boolean} whether something was said by that user
    */
-  redact(user) {
-    const theirs = this.items.filter((item) => item.stamp.user === user && item.state === "stored");
+  redact(user, until) {
+    const last = until ? Date.parse(until) : Infinity;
+    const theirs = this.items.filter(({ stamp, state }) => stamp.user === user && state === "stored" && Date.parse(stamp.time) <= last);
     theirs.forEach((item) => this.#redact(item));
     return theirs.length > 0;
   }
@@ -291,6 +293,15 @@ export function compareIds(a, b) {
   const [epochA, sequenceA] = split(a);
   const [epochB, sequenceB] = split(b);
   return epochA - epochB || sequenceA - sequenceB;
+}
+
+/**
+ * @param {string | undefined} a
+ * @param {string | undefined} b
+ */
+export function later(a, b) {
+  if (!a || !b) return a || b;
+  return compareIds(b, a) > 0 ? b : a;
 }
 
 /** @param {string} id */

@@ -24,6 +24,7 @@
  * @typedef {object} HistoryPage
  * @property {HistoryMessage[]} messages oldest first
  * @property {boolean} more whether there are older ones
+ * @property {boolean} [newer] whether there are newer ones, if it was read on to: maybe not to be had yet, then it is empty
  *
  * @typedef {object} Member someone in a room
  * @property {string} id socket id

@@ -92,7 +92,7 @@ type appender struct {
 // tell notes that clients must be told of what was redacted: last and in one order, so that instances do not wait for each other.
 func (a *appender) tell(ctx context.Context) error {
 	for _, key := range slices.SortedFunc(maps.Keys(a.newest), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
-		if err := a.announceRedaction(ctx, a.tx, key[0], key[1], a.newest[key]); err != nil {
+		if err := a.announceRedaction(ctx, a.tx, key[0], key[1], a.erased[key[1]], a.newest[key]); err != nil {
 			return err
 		}
 	}

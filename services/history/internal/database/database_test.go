@@ -237,6 +237,44 @@ func TestRedactionInChunks(t *testing.T) {
 	})
 }
 
+// TestClientsHearUntilWhenWordsWereErased has a user erased twice, then deleted, before anybody is told.
+func TestClientsHearUntilWhenWordsWereErased(t *testing.T) {
+	both(t, func(t *testing.T, s *database.Store, _ func() *database.Store) {
+		first, second, third := message(1, 1, "all"), message(1, 2, "all"), message(1, 3, "all")
+		first.Time = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+		second.Time, third.Time = first.Time.Add(time.Hour), first.Time.Add(2*time.Hour)
+		appendAll(t, s, first, second, third)
+		tells := func(want ...string) {
+			t.Helper()
+			a, err := s.Announcements(t.Context())
+			var got []string
+			for _, a := range a {
+				if a.Namespace != "" {
+					got = append(got, string(a.Event))
+				}
+			}
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("announcements %q, %v; want %q", got, err, want)
+			}
+		}
+		if n, err := s.Erase(t.Context(), "u", first.Time.Add(1500*time.Millisecond)); err != nil || n != 1 {
+			t.Fatalf("erased %d, %v", n, err)
+		}
+		tells(`["redacted",{"user":"u","until":"2026-01-02T12:00:01.5Z"}]`)
+		if n, err := s.Erase(t.Context(), "u", second.Time); err != nil || n != 1 {
+			t.Fatalf("erased %d, %v", n, err)
+		}
+		tells(`["redacted",{"user":"u","until":"2026-01-02T12:00:01.5Z"}]`, `["redacted",{"user":"u","until":"2026-01-02T13:00:00Z"}]`)
+		late := message(1, 4, "all")
+		late.Time = first.Time
+		appendAll(t, s, late)
+		if n, err := s.Redact(t.Context(), "u", time.Time{}); err != nil || n != 1 {
+			t.Fatalf("redacted %d, %v", n, err)
+		}
+		tells(`["redacted",{"user":"u","until":"2026-01-02T12:00:01.5Z"}]`, `["redacted",{"user":"u"}]`, `["redacted",{"user":"u","until":"2026-01-02T13:00:00Z"}]`)
+	})
+}
+
 // TestNothingSlipsPastARedaction stores a user's messages while the user is redacted: none may stay as it was.
 func TestNothingSlipsPastARedaction(t *testing.T) {
 	both(t, func(t *testing.T, s *database.Store, again func() *database.Store) {

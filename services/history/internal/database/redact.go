@@ -168,19 +168,24 @@ func (s *Store) redactSome(ctx context.Context, tx *sql.Tx, user string, until i
 		newest[m.Namespace], from = m.ID, m.ID
 	}
 	for namespace, id := range newest {
-		if err := s.announceRedaction(ctx, tx, namespace, user, id); err != nil {
+		if err := s.announceRedaction(ctx, tx, namespace, user, until, id); err != nil {
 			return 0, from, err
 		}
 	}
 	return len(found), from, nil
 }
 
-// announceRedaction notes that clients of the namespace must be told.
-func (s *Store) announceRedaction(ctx context.Context, tx *sql.Tx, namespace, user string, newest record.ID) error {
-	event, err := json.Marshal([]any{contract.EventRedacted, map[string]string{"user": user}})
+// announceRedaction notes that clients of the namespace must be told. Each erasure is told for itself: of two, the one that
+// took out the newer message need not be the one that reaches further.
+func (s *Store) announceRedaction(ctx context.Context, tx *sql.Tx, namespace, user string, until int64, newest record.ID) error {
+	topic, fact := "redacted:", contract.Redacted{User: user}
+	if until != forGood {
+		topic, fact.Until = fmt.Sprintf("erased:%d:", until), time.Unix(0, until).UTC()
+	}
+	event, err := json.Marshal([]any{contract.EventRedacted, fact})
 	if err != nil {
 		return err
 	}
-	return s.announce(ctx, tx, record.Announcement{Topic: "redacted:" + namespace + ":" + user, Version: newest,
+	return s.announce(ctx, tx, record.Announcement{Topic: topic + namespace + ":" + user, Version: newest,
 		Namespace: namespace, Target: contract.TargetAll, Event: event})
 }
