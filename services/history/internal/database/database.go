@@ -26,6 +26,8 @@ type Dialect struct {
 	Name   string // "sqlite" or "postgres"
 	Goose  goose.Dialect
 	Dollar bool // parameters are $1, $2, … instead of ?
+	// Isolation of transactions. They must see what was committed before they had their lock, not before they began.
+	Isolation sql.IsolationLevel
 
 	// Shared and Exclusive are said at the beginning of a transaction, if not "". Those that store messages share a
 	// lock, as those that sweep do; what must see every stored message, and be seen by those that store afterwards, has it
@@ -154,7 +156,7 @@ func (s *Store) DB() *sql.DB { return s.write }
 
 // inTx runs do in a write transaction that holds the lock.
 func (s *Store) inTx(ctx context.Context, lock string, do func(tx *sql.Tx) error) error {
-	tx, err := s.write.BeginTx(ctx, nil)
+	tx, err := s.write.BeginTx(ctx, &sql.TxOptions{Isolation: s.Isolation})
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}

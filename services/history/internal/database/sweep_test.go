@@ -9,6 +9,23 @@ import (
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
+// waiting waits until so many transactions of a PostgreSQL wait for locks.
+func waiting(t *testing.T, s *database.Store, n int) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		var now int
+		if err := s.DB().QueryRowContext(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&now); err != nil {
+			t.Fatal(err)
+		}
+		if now == n {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d transactions wait; want %d", now, n)
+		}
+	}
+}
+
 // TestSweepWaitsForWhatIsUnderWay sweeps a message by one instance of PostgreSQL's while another one is in the midst of changing
 // it, since somebody holds its row. SQLite has one writer.
 func TestSweepWaitsForWhatIsUnderWay(t *testing.T) {
@@ -38,24 +55,9 @@ func TestSweepWaitsForWhatIsUnderWay(t *testing.T) {
 			if _, err := held.ExecContext(t.Context(), "SELECT 1 FROM messages FOR UPDATE"); err != nil {
 				t.Fatal(err)
 			}
-			waiting := func(n int) {
-				t.Helper()
-				for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-					var now int
-					if err := s.DB().QueryRowContext(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&now); err != nil {
-						t.Fatal(err)
-					}
-					if now == n {
-						return
-					}
-					if time.Now().After(end) {
-						t.Fatalf("%d transactions wait; want %d", now, n)
-					}
-				}
-			}
 			done := make(chan error, 2)
 			go func() { done <- do(t, s) }()
-			waiting(1)
+			waiting(t, s, 1)
 			go func() {
 				n, err := other.Sweep(t.Context(), red, noon.Add(time.Hour))
 				if err == nil && n != 1 {
@@ -63,7 +65,7 @@ func TestSweepWaitsForWhatIsUnderWay(t *testing.T) {
 				}
 				done <- err
 			}()
-			waiting(2)
+			waiting(t, s, 2)
 			if err := held.Commit(); err != nil {
 				t.Fatal(err)
 			}

@@ -38,7 +38,7 @@ const (
 )
 
 var dialect = database.Dialect{
-	Name: "postgres", Goose: goose.DialectPostgres, Dollar: true,
+	Name: "postgres", Goose: goose.DialectPostgres, Dollar: true, Isolation: sql.LevelReadCommitted,
 	Shared:    lock("pg_advisory_xact_lock_shared", lockStore),
 	Exclusive: lock("pg_advisory_xact_lock", lockStore),
 	Sweep:     lock("pg_advisory_xact_lock", lockSweep),
