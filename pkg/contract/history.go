@@ -38,7 +38,7 @@ type HistoryRequest struct {
 const (
 	DefaultHistoryPage = 50
 	MaxHistoryPage     = 200
-	MaxHistoryRooms    = 256  // rooms of one request
+	MaxHistoryRooms    = 4096 // rooms of one request
 	MaxUnread          = 1000 // what is counted of a room
 	MaxUnreadLook      = 5000 // messages of a room that are looked at for it, the newest
 )

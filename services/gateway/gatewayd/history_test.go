@@ -1,6 +1,8 @@
 package gatewayd_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -74,5 +76,30 @@ func TestQuestionsToHistory(t *testing.T) {
 	guest.emit(`"delete message"`, `{"room":"red","id":"x-9"}`)
 	if question := recv(t, "the request", asked); question.Subject != "natter.history.delete" {
 		t.Errorf("without acks: asked on %s", question.Subject)
+	}
+}
+
+// A member of as many rooms as the gateway allows need not name them.
+func TestAMemberOfManyRoomsSearchesThemAll(t *testing.T) {
+	t.Parallel()
+	const n = 300
+	d := deploy(t)
+	g := d.gateway(func(c *gatewayd.Config) { c.MaxRooms = n })
+	s := g.connect()
+	rooms := make([]string, n)
+	for i := range rooms {
+		rooms[i] = fmt.Sprintf(`"room %d"`, i)
+	}
+	d.do("/", []string{s.id}, `["join",`+strings.Join(rooms, ",")+`]`)
+	d.say([]string{fmt.Sprintf("room %d", n-1)}, 0, 1)
+	s.event()
+	asked := d.listen("natter.history.search")
+	d.serve("natter.history.search", func(*nats.Msg) string { return `{"ok":true}` })
+	if ack := s.request(`"search"`, `{"text":"word"}`); ack != `[{"ok":true}]` {
+		t.Fatal(ack)
+	}
+	var question contract.SearchRequest
+	if err := json.Unmarshal(recv(t, "the request", asked).Data, &question); err != nil || len(question.Rooms) != n+1 {
+		t.Errorf("asked for %d rooms, %v", len(question.Rooms), err)
 	}
 }
