@@ -42,9 +42,15 @@ func (s *Store) Redact(ctx context.Context, user string, until time.Time) (redac
 	return s.redact(ctx, user, last, false)
 }
 
-// Erase is Redact by order of somebody here, of which other services must be told.
+// Erase is Redact by order of somebody here, of which other services must be told. All that is stored is taken out, also
+// what another clock has dated later than until.
 func (s *Store) Erase(ctx context.Context, user string, until time.Time) (redacted int, err error) {
-	return s.redact(ctx, user, until.UnixNano(), true)
+	var newest int64
+	err = s.read.QueryRowContext(ctx, s.sql(`SELECT time FROM messages WHERE author = ? AND author <> '' ORDER BY epoch DESC, sequence DESC LIMIT 1`), user).Scan(&newest)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("look up the newest message of user %s: %w", user, err)
+	}
+	return s.redact(ctx, user, max(until.UnixNano(), newest), true)
 }
 
 // Resume ends what was cut off when the service was killed, or the database failed.

@@ -76,6 +76,8 @@ type Options struct {
 	Lag func() int64
 	// Last is the id of what the main stream stored last, the zero one if there is none.
 	Last func(context.Context) (record.ID, error)
+	// Newest is when the main stream stored something last; the zero time if it has nothing.
+	Newest func(context.Context) (time.Time, error)
 	// Expects says whether a message that is not there may still come.
 	Expects func(ctx context.Context, place record.Place, id record.ID) bool
 	// Largest is the size of the largest message that the main stream takes; 0 if it has no limit but NATS's.
