@@ -83,3 +83,45 @@ func TestSweepWaitsForWhatIsUnderWay(t *testing.T) {
 		})
 	}
 }
+
+// TestAWrongClockHoldsUpNoSweep has messages that are dated too late in front of old ones: in the future, which many are, and later
+// than those behind them.
+func TestAWrongClockHoldsUpNoSweep(t *testing.T) {
+	both(t, func(t *testing.T, s *database.Store, _ func() *database.Store) {
+		var all []record.Message
+		add := func(n int, when time.Time) {
+			for range n {
+				m := said(int64(len(all)+1), "ann", "hello", "room.red")
+				m.Time = when
+				all = append(all, m)
+			}
+		}
+		now := time.Now()
+		add(1, now.Add(-48*time.Hour))
+		add(700, now.Add(24*time.Hour))
+		add(10, now.Add(-time.Hour))
+		add(600, now.Add(-48*time.Hour))
+		add(5, now)
+		appendAll(t, s, all...)
+		if n, err := s.Sweep(t.Context(), red, now.Add(-24*time.Hour)); err != nil || n != 601 {
+			t.Errorf("swept %d messages, %v; 601 are old", n, err)
+		}
+	})
+}
+
+// TestAnErasureTakesAllThatIsStored has the clock of those who order it behind NATS's.
+func TestAnErasureTakesAllThatIsStored(t *testing.T) {
+	both(t, func(t *testing.T, s *database.Store, _ func() *database.Store) {
+		first, last := said(1, "ann", "hello", "room.red"), said(2, "ann", "secret", "room.red")
+		first.Time, last.Time = noon, noon.Add(2*time.Minute)
+		appendAll(t, s, first, last)
+		if n, err := s.Erase(t.Context(), "ann", noon.Add(time.Minute)); err != nil || n != 2 {
+			t.Errorf("erased %d messages, %v; want 2", n, err)
+		}
+		next := said(3, "ann", "back again", "room.red")
+		next.Time = noon.Add(3 * time.Minute)
+		if _, redacted, err := s.Append(t.Context(), []record.Message{next}); err != nil || redacted != 0 {
+			t.Errorf("%d redacted of what is said later, %v", redacted, err)
+		}
+	})
+}
