@@ -13,7 +13,7 @@ import (
 // facts are those that other services must still be told.
 func facts(t *testing.T, s *database.Store) string {
 	t.Helper()
-	all, err := s.Announcements(t.Context())
+	all, err := announcements(t, s)
 	if err != nil {
 		t.Fatal(err)
 	}

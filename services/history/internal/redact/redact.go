@@ -12,6 +12,7 @@
 package redact
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,8 +40,9 @@ type Store interface {
 	Resume(ctx context.Context) (redacted int, err error)
 	// Deletions makes deletions of messages, those too that come later. Repeating it changes nothing.
 	Deletions(ctx context.Context, told []record.Deletion) error
-	// Announcements and Announced list and forget what clients and services must still be told.
-	Announcements(ctx context.Context) ([]record.Announcement, error)
+	// Announcements hands what clients and services must still be told to each, as it is then, until each returns false;
+	// Announced forgets it.
+	Announcements(ctx context.Context, each func(record.Announcement) bool) error
 	Announced(ctx context.Context, a record.Announcement) error
 }
 
@@ -136,20 +138,14 @@ func (r *Redactor) sayAlways(ctx context.Context) {
 // say tells clients what is noted and forgets it. What cannot be told now does not hold up the rest. Several instances may
 // say the same at once: JetStream stores a Nats-Msg-Id once.
 func (r *Redactor) say(ctx context.Context) error {
-	announcements, err := r.store.Announcements(ctx)
-	if err != nil {
-		return err
-	}
 	var failed error // the first: others are likely to be the same
-	for _, a := range announcements {
+	err := r.store.Announcements(ctx, func(a record.Announcement) bool {
 		if err := r.sayOne(ctx, a); err != nil && failed == nil {
 			failed = err
 		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return failed
+		return ctx.Err() == nil
+	})
+	return cmp.Or(failed, err)
 }
 
 func (r *Redactor) sayOne(ctx context.Context, a record.Announcement) error {
