@@ -29,7 +29,12 @@ func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg) error {
 		held[i] = posts[i].msg
 	}
 	holder.Go(func() { in.hold(holding, held) })
-	err := in.save(ctx, posts)
+	var err error
+	for some := range portions(posts) {
+		if err = in.save(ctx, some); err != nil {
+			break
+		}
+	}
 	release()
 	holder.Wait()
 	if err != nil && !errors.Is(err, queue.ErrOtherDatabase) {
@@ -40,11 +45,11 @@ func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg) error {
 
 // save stores posts however long the database takes, with growing pauses between attempts. A batch that the database
 // refuses for good is taken apart until the posts that are to blame are found, which are put aside; one for which there
-// was not enough time is taken apart too. It fails only if ctx ends; an attempt that has begun then is finished: it is
+// was not enough time, or which fails twice for whatever reason, is taken apart too. It fails only if ctx ends; an attempt that has begun then is finished: it is
 // committed, or not at all.
 func (in *Ingester) save(ctx context.Context, posts []post) error {
 	wait := newBackoff(firstRetry, lastRetry)
-	for {
+	for failures := 0; ; {
 		attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), in.StoreWait)
 		stored, redacted, err := in.keep(attempt, posts)
 		late := attempt.Err() != nil
@@ -63,6 +68,7 @@ func (in *Ingester) save(ctx context.Context, posts []post) error {
 			return nil
 		}
 		if !refused {
+			failures++
 			in.Metrics.failures.Inc()
 			in.stands(err)
 			delay := wait.next()
@@ -71,7 +77,7 @@ func (in *Ingester) save(ctx context.Context, posts []post) error {
 				return err
 			}
 		}
-		if half := len(posts) / 2; half > 0 && (refused || late) {
+		if half := len(posts) / 2; half > 0 && (refused || late || failures > 1) {
 			if err := in.save(ctx, posts[:half]); err != nil {
 				return err
 			}

@@ -190,14 +190,16 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 	looked := time.Now()
 	in.queue, in.asked = consumer, time.Now()
 	reconnects := in.nc.Stats().Reconnects
-	owned := false
+	owned, most := false, min(in.Batch, firstPull)
 	for ctx.Err() == nil {
 		select {
 		case <-in.back:
 			return queue.ErrWentBack
 		default:
 		}
-		msgs, err := pull(ctx, consumer, in.Batch)
+		pulled := most
+		msgs, err := pull(ctx, consumer, pulled)
+		most = in.toPull(pulled, msgs)
 		// Before the batch is taken: after a while without NATS the consumer may be another's of the same name.
 		if ctx.Err() == nil {
 			if err := in.isOurs(ctx); err != nil {
@@ -222,7 +224,7 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 		if err != nil {
 			return fmt.Errorf("pull: %w", err)
 		}
-		if !owned && len(msgs) < in.Batch {
+		if !owned && len(msgs) < pulled {
 			if owned, err = in.takeOver(ctx, consumer); err != nil {
 				return err
 			}
