@@ -45,8 +45,8 @@ func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg) error {
 
 // save stores posts however long the database takes, with growing pauses between attempts. A batch that the database
 // refuses for good is taken apart until the posts that are to blame are found, which are put aside; one for which there
-// was not enough time, or which fails twice for whatever reason, is taken apart too. It fails only if ctx ends; an attempt that has begun then is finished: it is
-// committed, or not at all.
+// was not enough time, or which fails twice for whatever reason, is taken apart too. It fails only if ctx ends; an attempt
+// that has begun then is finished: it is committed, or not at all.
 func (in *Ingester) save(ctx context.Context, posts []post) error {
 	wait := newBackoff(firstRetry, lastRetry)
 	for failures := 0; ; {
@@ -56,7 +56,7 @@ func (in *Ingester) save(ctx context.Context, posts []post) error {
 		cancel()
 		refused := errors.Is(err, record.ErrRefused)
 		if err == nil || refused && len(posts) == 1 {
-			in.stands(nil)
+			in.goesOn()
 			if err := in.mayEnd(ctx); err != nil {
 				return err
 			}
@@ -70,9 +70,8 @@ func (in *Ingester) save(ctx context.Context, posts []post) error {
 		if !refused {
 			failures++
 			in.Metrics.failures.Inc()
-			in.stands(err)
 			delay := wait.next()
-			in.Log.Error("history stands still; posts wait in their stream", "error", err, "retry", delay)
+			in.standsStill(err, delay)
 			if !sleep(ctx, delay) {
 				return err
 			}

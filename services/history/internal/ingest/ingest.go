@@ -87,6 +87,7 @@ type Ingester struct {
 	lag     atomic.Int64
 	working atomic.Bool           // the queue is this database's
 	problem atomic.Pointer[error] // why nothing can be stored; nil if it can
+	still   time.Time             // since when, if that was logged
 	settled atomic.Pointer[record.ID]
 	floor   queue.Floor
 	back    chan struct{} // the database went back
@@ -142,6 +143,24 @@ func (in *Ingester) stands(err error) {
 	in.problem.Store(&err)
 }
 
+// standsStill notes and logs why nothing can be stored.
+func (in *Ingester) standsStill(err error, retry time.Duration) {
+	in.stands(err)
+	if in.still.IsZero() {
+		in.still = time.Now()
+	}
+	in.Log.Error("history stands still; posts wait in their stream", "error", err, "retry", retry)
+}
+
+// goesOn notes that posts can be stored, and logs it if it was not so.
+func (in *Ingester) goesOn() {
+	in.stands(nil)
+	if !in.still.IsZero() {
+		in.Log.Info("history goes on", "after", time.Since(in.still).Round(time.Millisecond))
+		in.still = time.Time{}
+	}
+}
+
 // Run ingests until ctx ends, or the queue is another database's ([queue.ErrOtherDatabase]); a batch that it has at the
 // end of ctx is still stored. Whatever else fails is logged and tried again.
 func (in *Ingester) Run(ctx context.Context) error {
@@ -151,12 +170,12 @@ func (in *Ingester) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		in.stands(err)
 		if errors.Is(err, queue.ErrOtherDatabase) {
+			in.stands(err)
 			return err
 		}
 		delay := wait.next()
-		in.Log.Error("history stands still; posts wait in their stream", "error", err, "retry", delay)
+		in.standsStill(err, delay)
 		sleep(ctx, delay)
 	}
 	return nil
@@ -181,7 +200,7 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 	if err := in.epoch.look(ctx, true); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		in.Log.Warn("cannot look at the main stream", "error", err)
 	}
-	in.stands(nil)
+	in.goesOn()
 	in.working.Store(true)
 	defer in.noteLast(context.WithoutCancel(ctx), consumer)
 	defer in.working.Store(false)
