@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/socketio"
 	"github.com/natter-io/natter/services/gateway/gatewayd"
 )
 
@@ -102,4 +103,29 @@ func TestAMemberOfManyRoomsSearchesThemAll(t *testing.T) {
 	if err := json.Unmarshal(recv(t, "the request", asked).Data, &question); err != nil || len(question.Rooms) != n+1 {
 		t.Errorf("asked for %d rooms, %v", len(question.Rooms), err)
 	}
+}
+
+// One client does not take all the places for searches that the history service has.
+func TestTheSearchesOfAClientAreBounded(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	s := d.gateway().connect()
+	asked := d.listen("natter.history.search")
+	var first *nats.Msg
+	var answer <-chan *socketio.Packet
+	for i := range 4 {
+		got := s.emitAck(`"search"`, `{"text":"word"}`)
+		if question := recv(t, "a search", asked); i == 0 {
+			first, answer = question, got
+		}
+	}
+	if ack := s.request(`"search"`, `{"text":"word"}`); !strings.HasPrefix(ack, `[{"ok":false,"code":"rate_limited"`) {
+		t.Fatalf("a fifth search: %s", ack)
+	}
+	if err := first.Respond([]byte(`{"ok":true}`)); err != nil {
+		t.Fatal(err)
+	}
+	recv(t, "the answer", answer)
+	s.emitAck(`"search"`, `{"text":"word"}`)
+	recv(t, "one more search", asked)
 }
