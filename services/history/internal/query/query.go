@@ -36,6 +36,7 @@ type Store interface {
 	Read(ctx context.Context, place record.Place, user string, id record.ID) (moved bool, err error)
 	Unread(ctx context.Context, place record.Place, user string, most int) (count int, mark record.ID, err error)
 	Marks(ctx context.Context, user string, after record.Place, each func(record.Mark) bool) error
+	Did(ctx context.Context, user string, after int64, each func(record.Message, record.Trace) bool) error
 	Last(ctx context.Context) (record.ID, error)
 	Known(ctx context.Context, user string) (known bool, err error)
 	Erase(ctx context.Context, user string, until time.Time) (redacted int, err error)
