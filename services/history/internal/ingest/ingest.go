@@ -120,46 +120,11 @@ func New(nc *nats.Conn, store Store, o Options) (*Ingester, error) {
 	return in, nil
 }
 
-// Check says why nothing can be stored now, if that is so.
-func (in *Ingester) Check(context.Context) error {
-	if err := in.problem.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
 // Lag is how many posts wait to be stored, those included that are not in the posts stream yet, as of a few seconds ago; -1 if that is not known.
 func (in *Ingester) Lag() int64 { return in.lag.Load() }
 
 // Largest is the size of the largest message that the main stream takes, as of a few seconds ago; 0 if it has no limit.
 func (in *Ingester) Largest() int { return max(0, int(in.epoch.largest.Load())) }
-
-// stands notes why nothing can be stored; nil if it can.
-func (in *Ingester) stands(err error) {
-	if err == nil {
-		in.problem.Store(nil)
-		return
-	}
-	in.problem.Store(&err)
-}
-
-// standsStill notes and logs why nothing can be stored.
-func (in *Ingester) standsStill(err error, retry time.Duration) {
-	in.stands(err)
-	if in.still.IsZero() {
-		in.still = time.Now()
-	}
-	in.Log.Error("history stands still; posts wait in their stream", "error", err, "retry", retry)
-}
-
-// goesOn notes that posts can be stored, and logs it if it was not so.
-func (in *Ingester) goesOn() {
-	in.stands(nil)
-	if !in.still.IsZero() {
-		in.Log.Info("history goes on", "after", time.Since(in.still).Round(time.Millisecond))
-		in.still = time.Time{}
-	}
-}
 
 // Run ingests until ctx ends, or the queue is another database's ([queue.ErrOtherDatabase]); a batch that it has at the
 // end of ctx is still stored. Whatever else fails is logged and tried again.
@@ -337,37 +302,6 @@ func (in *Ingester) consumer(ctx context.Context) (jetstream.Consumer, error) {
 		MaxDeliver:    -1,
 		MaxAckPending: instances * in.Batch,
 	}, in.store, &in.floor, in.Log)
-}
-
-// pull takes what is there, or waits for the first message and takes what came with it. Messages may
-// accompany an error.
-func pull(ctx context.Context, c jetstream.Consumer, n int) ([]jetstream.Msg, error) {
-	msgs, err := drain(c.FetchNoWait(n))
-	if len(msgs) > 0 || err != nil {
-		return msgs, err
-	}
-	waiting, cancel := context.WithTimeout(ctx, pullWait)
-	defer cancel()
-	msgs, err = drain(c.Fetch(1, jetstream.FetchContext(waiting)))
-	switch {
-	case len(msgs) == 0 && waiting.Err() != nil:
-		return nil, nil
-	case len(msgs) == 0 || err != nil || n == 1:
-		return msgs, err
-	}
-	more, err := drain(c.FetchNoWait(n - 1))
-	return append(msgs, more...), err
-}
-
-func drain(batch jetstream.MessageBatch, err error) ([]jetstream.Msg, error) {
-	if err != nil {
-		return nil, err
-	}
-	var msgs []jetstream.Msg
-	for msg := range batch.Messages() {
-		msgs = append(msgs, msg)
-	}
-	return msgs, batch.Error()
 }
 
 // sleep says false if ctx ended first.
