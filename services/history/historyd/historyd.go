@@ -145,7 +145,7 @@ func (s *Service) serve(ctx context.Context) (err error) {
 	work := func(ctx context.Context) error {
 		answers := query.New(nc, store, query.Options{
 			Subjects: subjects, Log: s.log, Metrics: s.query,
-			Changed: redactor.Poke, Cut: redactor.Cut, Lag: ingester.Lag, Last: ingester.Last, Problem: ingester.Check, Settled: ingester.Settled,
+			Changed: redactor.Poke, Lag: ingester.Lag, Last: ingester.Last, Problem: ingester.Check, Settled: ingester.Settled,
 			Largest: ingester.Largest, Expects: ingester.Expects,
 		})
 		g := run.Group{Log: s.log}

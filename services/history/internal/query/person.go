@@ -22,7 +22,6 @@ func (s *Service) erase(ctx context.Context, data []byte) ([]byte, error) {
 	}
 	erased, err := s.store.Erase(ctx, r.User, time.Now())
 	if err != nil {
-		s.Cut()
 		return nil, err
 	}
 	s.Changed()

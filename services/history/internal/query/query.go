@@ -70,8 +70,6 @@ type Options struct {
 	Metrics  *Metrics
 	// Changed is called when clients must be told of a change. It must not block.
 	Changed func()
-	// Cut is called when an erasure has failed on its way. It must not block.
-	Cut func()
 	// Lag says how many posts wait to be stored; -1 if that is not known.
 	Lag func() int64
 	// Last is the id of what the main stream stored last, the zero one if there is none.
