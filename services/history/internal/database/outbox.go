@@ -20,6 +20,8 @@ func (s *Store) announce(ctx context.Context, tx *sql.Tx, a record.Announcement)
 
 // Announcements lists what clients must still be told, in the order of its versions.
 func (s *Store) Announcements(ctx context.Context) ([]record.Announcement, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.ReadWait)
+	defer cancel()
 	rows, err := s.read.QueryContext(ctx, `SELECT topic, epoch, sequence, namespace, target, event FROM outbox ORDER BY epoch, sequence, topic`)
 	if err != nil {
 		return nil, fmt.Errorf("read announcements: %w", err)
@@ -41,6 +43,8 @@ func (s *Store) Announcements(ctx context.Context) ([]record.Announcement, error
 
 // Announced forgets an announcement, unless a newer one on its topic has come since it was read.
 func (s *Store) Announced(ctx context.Context, a record.Announcement) error {
+	ctx, cancel := context.WithTimeout(ctx, s.ReadWait)
+	defer cancel()
 	if _, err := s.write.ExecContext(ctx, s.sql(`DELETE FROM outbox WHERE topic = ? AND epoch = ? AND sequence = ?`), a.Topic, a.Version.Epoch, a.Version.Sequence); err != nil {
 		return fmt.Errorf("forget an announcement: %w", err)
 	}

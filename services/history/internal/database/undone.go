@@ -11,6 +11,8 @@ import (
 
 // Undone lists the erasures that are not over, and how far they are: somebody is at work, or was killed, or the database failed.
 func (s *Store) Undone(ctx context.Context) (all []record.Erasure, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.ReadWait)
+	defer cancel()
 	rows, err := s.read.QueryContext(ctx, `SELECT author, until FROM erased WHERE NOT done`)
 	if err != nil {
 		return nil, fmt.Errorf("list erasures: %w", err)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,6 +60,47 @@ func TestSessionsHaveTheirSettings(t *testing.T) {
 		var got string
 		if err := s.DB().QueryRow("SHOW " + name).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %s, %v; want %s", name, got, err, want)
+		}
+	}
+}
+
+// TestSilentConnectionsAreGivenUp asks over connections of the pool that lead to nowhere.
+func TestSilentConnectionsAreGivenUp(t *testing.T) {
+	link := pgtest.Through(t, pgtest.New(t))
+	s := opened(t)(Open(t.Context(), link.URL, ""))
+	s.TxWait, s.ReadWait = time.Second, time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if _, _, err := s.Append(ctx, []record.Message{said(1)}); err != nil {
+		t.Fatal(err)
+	}
+	link.Hang()
+	calls := map[string]func() error{
+		"Announcements": func() error { _, err := s.Announcements(ctx); return err },
+		"Announced":     func() error { return s.Announced(ctx, record.Announcement{}) },
+		"Undone":        func() error { _, err := s.Undone(ctx); return err },
+		"Redact":        func() error { _, err := s.Redact(ctx, "u", time.Now()); return err },
+		"Deletions":     func() error { return s.Deletions(ctx, []record.Deletion{{ID: record.ID{Epoch: 1, Sequence: 1}}}) },
+		"NextPlace":     func() error { _, _, err := s.NextPlace(ctx, record.Place{}); return err },
+		"Sweep":         func() error { _, err := s.Sweep(ctx, record.Place{}, time.Now()); return err },
+		"Fact":          func() error { _, err := s.Fact(ctx, "x"); return err },
+		"NoteFact":      func() error { return s.NoteFact(ctx, "x", "y") },
+		"Newest":        func() error { _, err := s.Newest(ctx, 1); return err },
+		"Incarnations":  func() error { _, err := s.Incarnations(ctx, "x"); return err },
+	}
+	var asking sync.WaitGroup
+	for name, call := range calls {
+		asking.Go(func() {
+			if err := call(); !IsAway(err) || ctx.Err() != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	asking.Wait()
+	link.Mend()
+	for name, call := range calls {
+		if err := call(); err != nil {
+			t.Errorf("%s, when the link is mended: %v", name, err)
 		}
 	}
 }
