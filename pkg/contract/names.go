@@ -35,7 +35,7 @@ func (s Subjects) Names() Names {
 		Accounts:      p + "_ACCOUNTS",
 		AuthKeys:      p + "_AUTH_KEYS",
 		HistoryPosts:  "history",
-		HistoryEvents: "history",
+		HistoryEvents: "history-facts",
 	}
 }
 

@@ -18,8 +18,8 @@ import (
 // attempt is how long one publish waits for its PubAck before it is tried again with the same message id.
 const attempt = 3 * time.Second
 
-// reconnectPoll is how often a publish is tried while there is no connection.
-const reconnectPoll = 100 * time.Millisecond
+// retryPause comes before a publish is tried again that failed at once.
+const retryPause = 100 * time.Millisecond
 
 // store publishes to the stream and returns when it is there. It tries again, with the same message id, until
 // the context or [Options.PublishTimeout] ends: the election of a stream's leader takes seconds.
@@ -45,9 +45,9 @@ func (s *Server) store(ctx context.Context, msg *nats.Msg, id string) (*jetstrea
 			return nil, fmt.Errorf("%s: %d bytes, the NATS server takes %d: %w", msg.Subject, len(msg.Data), s.nc.MaxPayload(), err)
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("%w: %s: %w", ErrNotStored, msg.Subject, errors.Join(context.Cause(ctx), err))
-		case errors.Is(err, nats.ErrReconnectBufExceeded):
-			select { // disconnected, and the connection keeps nothing for later
-			case <-time.After(reconnectPoll):
+		case errors.Is(err, nats.ErrReconnectBufExceeded), passes(err):
+			select { // disconnected, and the connection keeps nothing for later; or refused for a moment
+			case <-time.After(retryPause):
 			case <-ctx.Done():
 			}
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, jetstream.ErrNoStreamResponse):
@@ -59,6 +59,15 @@ func (s *Server) store(ctx context.Context, msg *nats.Msg, id string) (*jetstrea
 			return nil, fmt.Errorf("%w: %s: %w", ErrNotStored, msg.Subject, err)
 		}
 	}
+}
+
+// inProcess is JetStream's error code for a message whose earlier attempt it has not stored yet, as it lacks a quorum.
+const inProcess = 10158
+
+// passes says whether JetStream refuses for as long as it has no quorum, leader or room.
+func passes(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) && (refused.ErrorCode == inProcess || refused.Code == 503)
 }
 
 // tellingKey is under which the context of the handlers of an event has the highest sequence that they stored: their ack is

@@ -165,6 +165,7 @@ func noLoss(o Options) []nats.Option {
 		nats.ReconnectJitter(reconnectJitter, reconnectJitter),
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(maxPingsOut),
+		nats.FlusherTimeout(pingInterval), // a write that waits holds up the pings that would find the server frozen
 		nats.ReconnectBufSize(-1),
 	}
 	if o.InboxPrefix != "" {

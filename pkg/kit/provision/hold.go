@@ -50,7 +50,7 @@ func heldAge(c *jetstream.StreamConfig) (time.Duration, bool) {
 // Hold has the main stream keep everything, whatever its age, until [Unhold]. Holding what is held changes nothing, so it is
 // repeated as long as the reason lasts: whoever changes the stream at the same moment may undo it.
 func Hold(ctx context.Context, js jetstream.JetStream, s contract.Subjects, st Storage) error {
-	return amend(ctx, js, s, st, func(have jetstream.StreamConfig) []change {
+	return amend(ctx, js, s.Names().Stream, st, func(have jetstream.StreamConfig) []change {
 		if have.MaxAge <= 0 {
 			return nil
 		}
@@ -68,7 +68,7 @@ func Hold(ctx context.Context, js jetstream.JetStream, s contract.Subjects, st S
 // Unhold gives the main stream the age that it had before [Hold], or the given one if that is longer. One that is not held
 // is left alone.
 func Unhold(ctx context.Context, js jetstream.JetStream, s contract.Subjects, age time.Duration, st Storage) error {
-	return amend(ctx, js, s, st, func(have jetstream.StreamConfig) []change {
+	return amend(ctx, js, s.Names().Stream, st, func(have jetstream.StreamConfig) []change {
 		before, ok := heldAge(&have)
 		if !ok {
 			return nil
@@ -82,22 +82,24 @@ func Unhold(ctx context.Context, js jetstream.JetStream, s contract.Subjects, ag
 	})
 }
 
-// amend changes the main stream once.
-func amend(ctx context.Context, js jetstream.JetStream, s contract.Subjects, st Storage, lacks func(jetstream.StreamConfig) []change) error {
-	name := s.Names().Stream
-	stream, err := js.Stream(ctx, name)
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", name, err)
-	}
-	have := stream.CachedInfo().Config
-	changes := lacks(have)
-	if len(changes) == 0 {
-		return nil
-	}
-	if err := update(ctx, js, st, &have, changes); err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("stream %s: %w: JetStream does not change it now", name, err)
+// amend changes a stream that is there, by what its configuration is. An update replaces all of that, so what is not answered is not
+// said again as it was: somebody may have changed the stream since it was read.
+func amend(ctx context.Context, js jetstream.JetStream, name string, st Storage, lacks func(jetstream.StreamConfig) []change) error {
+	_, err := Repeat(ctx, func(ctx context.Context) (any, error) {
+		stream, err := js.Stream(ctx, name)
+		if err != nil {
+			return nil, err
 		}
+		have := stream.CachedInfo().Config
+		if changes := lacks(have); len(changes) > 0 {
+			return nil, update(ctx, js, st, &have, changes)
+		}
+		return nil, nil
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w: JetStream does not change it now", err)
+	}
+	if err != nil {
 		return fmt.Errorf("stream %s: %w", name, err)
 	}
 	return nil

@@ -62,17 +62,11 @@ func Renew(ctx context.Context, js jetstream.JetStream, s contract.Subjects, was
 		if err := copyAgain(ctx, js, s, next, st); err != nil {
 			return now, err
 		}
-		err = amend(ctx, js, s, st, func(have jetstream.StreamConfig) []change {
+		err = amend(ctx, js, name, st, func(have jetstream.StreamConfig) []change {
 			if contract.IncarnationOf(info.Created, have.Metadata) != was { // somebody else was quicker
 				return nil
 			}
-			return []change{{contract.MetadataEpoch, was.Epoch, next.Epoch, true, func(c *jetstream.StreamConfig) {
-				c.Metadata = maps.Clone(c.Metadata)
-				if c.Metadata == nil {
-					c.Metadata = make(map[string]string)
-				}
-				c.Metadata[contract.MetadataEpoch], c.Metadata[contract.MetadataFirst] = next.Epoch, strconv.FormatUint(next.First, 10)
-			}}}
+			return []change{begins(was, next)}
 		})
 		if err != nil {
 			return now, err
@@ -84,6 +78,31 @@ func Renew(ctx context.Context, js jetstream.JetStream, s contract.Subjects, was
 		}
 	}
 	return now, fmt.Errorf("stream %s: %w", name, errContended)
+}
+
+// begins is the change to another incarnation.
+func begins(was, next contract.Incarnation) change {
+	return change{contract.MetadataEpoch, was.Epoch, next.Epoch, true, func(c *jetstream.StreamConfig) {
+		c.Metadata = maps.Clone(c.Metadata)
+		if c.Metadata == nil {
+			c.Metadata = make(map[string]string)
+		}
+		c.Metadata[contract.MetadataEpoch], c.Metadata[contract.MetadataFirst] = next.Epoch, strconv.FormatUint(next.First, 10)
+	}}
+}
+
+// PutBack has the main stream, which was made at the given time, say again of an incarnation that it had, if it says of an earlier one now: an update
+// that somebody had begun before [Renew] may have replaced the configuration.
+func PutBack(ctx context.Context, js jetstream.JetStream, s contract.Subjects, made time.Time, had contract.Incarnation, st Storage) error {
+	return amend(ctx, js, s.Names().Stream, st, func(have jetstream.StreamConfig) []change {
+		says := contract.IncarnationOf(made, have.Metadata)
+		is, err := strconv.ParseInt(says.Epoch, 36, 64)
+		was, e := strconv.ParseInt(had.Epoch, 36, 64)
+		if err != nil || e != nil || is >= was {
+			return nil
+		}
+		return []change{begins(says, had)}
+	})
 }
 
 // hasLost says whether the main stream has lost a message for sure. Whoever says how far a stream is may lead it no more, or have
@@ -146,8 +165,7 @@ func copyAgain(ctx context.Context, js jetstream.JetStream, s contract.Subjects,
 		return err
 	}
 	filter := s.AllOf(contract.Post)
-	have := info.Config
-	err = update(ctx, js, st, &have, []change{{"sources", "what was copied", fmt.Sprintf("from sequence %d on, once more", next.First), true, func(c *jetstream.StreamConfig) {
+	changes := []change{{"sources", "what was copied", fmt.Sprintf("from sequence %d on, once more", next.First), true, func(c *jetstream.StreamConfig) {
 		c.Sources = []*jetstream.StreamSource{{Name: s.Names().Stream, OptStartSeq: next.First, SubjectTransforms: []jetstream.SubjectTransformConfig{
 			{Source: filter, Destination: filter},
 			{Source: s.Prefix() + ".again." + next.Epoch, Destination: s.Prefix() + ".again." + next.Epoch},
@@ -157,11 +175,8 @@ func copyAgain(ctx context.Context, js jetstream.JetStream, s contract.Subjects,
 			c.Metadata = make(map[string]string)
 		}
 		c.Metadata[again] = time.Now().UTC().Format(time.RFC3339)
-	}}})
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", name, err)
-	}
-	return nil
+	}}}
+	return amend(ctx, js, name, st, func(jetstream.StreamConfig) []change { return changes })
 }
 
 // sameSource says whether a source copies what is wanted, be it once more.

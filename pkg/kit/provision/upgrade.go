@@ -65,6 +65,7 @@ const (
 
 func upgrade(ctx context.Context, js jetstream.JetStream, st Storage, want jetstream.StreamConfig) (jetstream.Stream, error) {
 	var refused []string // settings that JetStream does not change
+	unanswered := errContended
 	for range upgradeTries {
 		stream, err := Repeat(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.Stream(ctx, want.Name) })
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -84,6 +85,10 @@ func upgrade(ctx context.Context, js jetstream.JetStream, st Storage, want jetst
 			return stream, nil
 		}
 		failed, err := apply(ctx, js, st, have, changes)
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil { // it is looked again what is there
+			unanswered = err
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -97,7 +102,7 @@ func upgrade(ctx context.Context, js jetstream.JetStream, st Storage, want jetst
 			return nil, context.Cause(ctx)
 		}
 	}
-	return nil, errContended
+	return nil, unanswered
 }
 
 var errContended = errors.New("its configuration is being changed all the time: do several services have different settings for it?")
@@ -141,12 +146,15 @@ func raised(changes []change, refused []string) bool {
 	return !slices.Contains(refused, replicas) && slices.ContainsFunc(changes, func(c change) bool { return c.setting == replicas })
 }
 
+// update makes changes to a stream as it is known to be, once.
 func update(ctx context.Context, js jetstream.JetStream, st Storage, have *jetstream.StreamConfig, changes []change) error {
 	next := *have
 	for _, c := range changes {
 		c.set(&next)
 	}
-	if _, err := Repeat(ctx, func(ctx context.Context) (jetstream.Stream, error) { return js.UpdateStream(ctx, next) }); err != nil {
+	attempt, cancel := context.WithTimeout(ctx, repeatAfter)
+	defer cancel()
+	if _, err := js.UpdateStream(attempt, next); err != nil {
 		return err
 	}
 	*have = next

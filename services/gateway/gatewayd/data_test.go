@@ -106,3 +106,23 @@ func TestEventsBringTheDataOfTheirSocket(t *testing.T) {
 	heard("disconnecting", `{"seat":3}`, "")
 	heard("disconnect", `{"seat":3}`, "")
 }
+
+// TestAnOrderThatIsFoundLateUndoesNoLaterOne loses the first of two orders to the same socket that have different targets.
+func TestAnOrderThatIsFoundLateUndoesNoLaterOne(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	g := d.gateway()
+	s := g.connect()
+	s.join("red")
+	d.emit("/", nil, `["now"]`) // so that nothing seems to be lost for the next moment
+	s.wantNext(`["now"]`)
+	d.silently(func() {
+		d.do("/", []string{"red"}, `["data","earlier"]`)
+		d.emit("/", []string{"red"}, `["found"]`)
+	})
+	last := d.do("/", []string{s.id}, `["data","later"]`)
+	s.wantNext(`["found"]`)
+	if got := d.data("/", last)[s.id]; got != `"later"` {
+		t.Errorf("the data is %s", got)
+	}
+}

@@ -14,18 +14,28 @@ type gate struct {
 	listener net.Listener
 	words    []byte
 	with     bool          // the words are kept back, too
+	instead  []byte        // nothing is kept back, but the words are replaced; nil: they are not
 	reached  chan struct{} // says once that they came
 	open     chan struct{}
 	came     sync.Once
 	opened   sync.Once
 }
 
-func newGate(t testing.TB, target, words string) *gate { return openGate(t, target, words, false) }
+func newGate(t testing.TB, target, words string) *gate {
+	return openGate(t, target, &gate{words: []byte(words)})
+}
 
 // newGateBefore keeps back the words, too.
-func newGateBefore(t testing.TB, target, words string) *gate { return openGate(t, target, words, true) }
+func newGateBefore(t testing.TB, target, words string) *gate {
+	return openGate(t, target, &gate{words: []byte(words), with: true})
+}
 
-func openGate(t testing.TB, target, words string, with bool) *gate {
+// newChanger puts others in place of the words, which are as long.
+func newChanger(t testing.TB, target, words, instead string) *gate {
+	return openGate(t, target, &gate{words: []byte(words), instead: []byte(instead)})
+}
+
+func openGate(t testing.TB, target string, g *gate) *gate {
 	t.Helper()
 	u, err := url.Parse(target)
 	if err != nil {
@@ -35,7 +45,7 @@ func openGate(t testing.TB, target, words string, with bool) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{listener: listener, words: []byte(words), with: with, reached: make(chan struct{}, 1), open: make(chan struct{})}
+	g.listener, g.reached, g.open = listener, make(chan struct{}, 1), make(chan struct{})
 	var pumps sync.WaitGroup
 	pumps.Go(func() {
 		for {
@@ -80,7 +90,11 @@ func (g *gate) pump(to io.Writer, from io.Reader) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		if n > 0 {
+		if n > 0 && g.instead != nil {
+			if _, err := to.Write(bytes.ReplaceAll(buffer[:n], g.words, g.instead)); err != nil {
+				return
+			}
+		} else if n > 0 {
 			seen = append(seen, buffer[:n]...)
 			found := bytes.Contains(seen, g.words)
 			if found && g.with {

@@ -278,6 +278,7 @@ func (s *Service) assemble(nc *nats.Conn) (*parts, error) {
 		Metrics:            m,
 	}, p.hub, p.bridge)
 	o := s.cfg.transport()
+	o.Oversize = func() { m.Malformed("too large") }
 	o.Log = s.log
 	p.carry = carry.New(nc, carry.Options{
 		Gateway: s.id, Subjects: s.subjects, Max: s.cfg.MaxCarried, Silence: s.cfg.Lease, Alive: p.bridge.Alive,

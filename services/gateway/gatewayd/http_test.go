@@ -240,4 +240,5 @@ func TestHugeRequestsAreRefused(t *testing.T) {
 	_ = w.link.write(engineio.Packet{Type: engineio.Message, Data: []byte(`2["chat message",` + quote(strings.Repeat("x", 20_000)) + `]`)})
 	w.wantOver()
 	s.wantAlive()
+	wait(t, "the count of both", func() bool { return g.metric("natter_gateway_connections_closed_total", "too large") == 2 })
 }

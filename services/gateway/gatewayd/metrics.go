@@ -41,7 +41,7 @@ func newMetrics(registry prometheus.Registerer, connections func() float64, sock
 	return &metrics{
 		received:    counters("events_received_total", "Events of clients, by what the namespace's rule does with them.", "namespace", "action"),
 		refused:     counters("events_refused_total", "Events of clients that were refused.", "code"),
-		malformed:   counters("connections_closed_total", "Connections closed since the client violated the protocol.", "reason"),
+		malformed:   counters("connections_closed_total", "Connections closed since the client violated the protocol, or said too large a message.", "reason"),
 		delivered:   counters("messages_total", "Messages from NATS that were handed to sockets.", "kind"),
 		skipped:     counters("messages_skipped_total", "Messages from NATS that are outside the contract.", "kind"),
 		dropped:     counters("dropped_total", "What had to be given up.", "reason"),

@@ -53,6 +53,9 @@ func TestGatewaySurvivesAnOutageOfNATS(t *testing.T) {
 	if ack := a.request(`"room message"`, `"green"`, `"x"`); !strings.Contains(ack, `"code":"forbidden"`) {
 		t.Fatalf("a final refusal: %s", ack)
 	}
+	if ack := a.request(`"history"`, `{"room":"red"}`); ack != historyAway {
+		t.Fatalf("history: %s", ack)
+	}
 	if ack := a.request(`"leave"`, `"yellow"`); ack != `[{"ok":true}]` {
 		t.Fatalf("leaving a room: %s", ack)
 	}

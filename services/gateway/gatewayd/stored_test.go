@@ -52,3 +52,27 @@ func TestGatewayThatWasTakenForGoneForLongHasItsClientsComeBack(t *testing.T) {
 	s.wantOver()
 	other.wantAlive()
 }
+
+// TestGatewayWhoseLeaseEndedKeepsItsClients has the gateway see no sessions where it lists them: a copy of the bucket that is
+// behind may have answered.
+func TestGatewayWhoseLeaseEndedKeepsItsClients(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	names := contract.Subjects{}.Names()
+	behind := newChanger(t, d.nats.URL(), names.Sessions+".session.*", names.Sessions+".nothing.*")
+	g := d.gateway(func(c *gatewayd.Config) { c.NATS.URL = behind.url() })
+	s, pid := g.connectKept("/", "")
+	_, before := d.session(pid)
+	leases, err := d.js.KeyValue(t.Context(), names.Gateways)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := leases.Delete(t.Context(), g.ID()); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the session to be stored once more", func() bool {
+		_, now := d.session(pid)
+		return now > before || s.isOver()
+	})
+	s.wantAlive()
+}

@@ -129,7 +129,7 @@ func (s *Service) serve(ctx context.Context) (err error) {
 	}
 	ingester, err := ingest.New(nc, store, ingest.Options{
 		Subjects: subjects, Batch: s.cfg.Batch, Age: s.cfg.PostsAge, Storage: posts,
-		Log: s.log, Metrics: s.ingest, Redacted: redactor.Poke, After: redactor.Caught(),
+		Log: s.log, Metrics: s.ingest, Redacted: redactor.Poke, Facts: redactor.Known,
 		AckWait: s.ackWait, StoreWait: s.storeWait,
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/socketio"
+	"github.com/natter-io/natter/services/history/internal/record"
 )
 
 // hostile is a post that somebody makes who means no good, or knows no better.
@@ -55,7 +56,7 @@ func hostilePosts() []hostile {
 		{"an overlong NUL", room, "[\"m\",\"\xc0\x80\"]", nil, "skipped"},
 		{"a lone surrogate", room, `["lone","\ud800 word \udc00","\ud83d\ude00"]`, nil, "stored"},
 		{"a lone surrogate in the event's name", room, `["\ud800"]`, nil, "stored"},
-		{"as many arrays in each other as clients take", room, `["deep",` + nested(socketio.MaxDepth-1) + `]`, nil, "stored"},
+		{"as many arrays in each other as clients take in a page", room, `["deep",` + nested(socketio.MaxDepth-record.AroundPage-1) + `]`, nil, "stored"},
 		{"an array more", room, `["m",` + nested(socketio.MaxDepth) + `]`, nil, "skipped"},
 		{"200,000 arrays in each other", room, `["m",` + strings.Repeat("[", 200_000) + strings.Repeat("]", 200_000) + `]`, nil, "skipped"},
 		{"arrays that do not end", room, `["m",` + strings.Repeat("[", 200_000), nil, "skipped"},

@@ -65,10 +65,12 @@ func (f *fixture) ready(s *Service) {
 	})
 }
 
+var queues = map[string]string{"NATTER_POSTS": "history", "NATTER_EVENTS": "history-facts"}
+
 func (f *fixture) removeQueues(streams ...string) {
 	f.t.Helper()
 	for _, stream := range streams {
-		if err := f.js.DeleteConsumer(f.ctx(), stream, "history"); err != nil {
+		if err := f.js.DeleteConsumer(f.ctx(), stream, queues[stream]); err != nil {
 			f.t.Fatal(err)
 		}
 	}
@@ -104,7 +106,7 @@ func TestAnotherDatabaseDoesNotAnswer(t *testing.T) {
 	f.remove("u1") // a fact that waits for the right one
 	// One of the queues alone is not enough: each of the two databases would have one.
 	f.removeQueues("NATTER_POSTS")
-	f.standsStill(second, "history of NATTER_EVENTS")
+	f.standsStill(second, "history-facts of NATTER_EVENTS")
 	f.say(contract.To("red"), `["room message","red","kept"]`)
 	f.stop()
 
@@ -140,18 +142,18 @@ func TestTheQueueIsLost(t *testing.T) {
 			f.awaitRoom("red", 1)
 			f.settled()
 			config := jetstream.ConsumerConfig{
-				Durable: "history", AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: filter,
+				Durable: queues[stream], AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: filter,
 				Metadata: map[string]string{"natter.database": "OTHER"},
 			}
 			f.until("a consumer of another database", func() error {
-				err := f.js.DeleteConsumer(f.ctx(), stream, "history")
+				err := f.js.DeleteConsumer(f.ctx(), stream, queues[stream])
 				if err == nil || errors.Is(err, jetstream.ErrConsumerNotFound) {
 					_, err = f.js.CreateConsumer(f.ctx(), stream, config) // fails if the service was quicker
 				}
 				return err
 			})
 			f.say(contract.To("red"), `["m",2]`)
-			f.standsStill(s, "history of "+stream)
+			f.standsStill(s, queues[stream]+" of "+stream)
 			f.until("nobody who answers", func() error {
 				n, err := f.answering()
 				if err == nil && n != 0 {

@@ -56,7 +56,7 @@ func (f *fixture) factsDone() {
 				return err
 			}
 		}
-		c, err := events.Consumer(f.ctx(), "history")
+		c, err := events.Consumer(f.ctx(), queues["NATTER_EVENTS"])
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/natter-io/natter/pkg/contract"
 )
 
@@ -34,11 +36,7 @@ func TestWhatWasTakenOutStaysOutOfADatabaseFilledAnew(t *testing.T) {
 	f.stop()
 
 	f.cfg.Database = newDatabase(t)
-	for _, stream := range []string{"NATTER_POSTS", "NATTER_EVENTS"} {
-		if err := f.js.DeleteConsumer(f.ctx(), stream, "history"); err != nil {
-			t.Fatal(err)
-		}
-	}
+	f.removeQueues("NATTER_POSTS", "NATTER_EVENTS")
 	f.start()
 	f.page("red", "", 1) // it answers
 	f.until("all messages", func() error {
@@ -78,24 +76,23 @@ func (f *fixture) awaitFacts(n uint64) {
 	})
 }
 
-// TestTheFactsOfAnEarlierVersionAreHeardOn has a consumer that hears of deleted users only.
-func TestTheFactsOfAnEarlierVersionAreHeardOn(t *testing.T) {
+// TestAnInstanceOfAnEarlierVersionRunsOn has one hear of deleted users, and hold a fact, beside one of this version.
+func TestAnInstanceOfAnEarlierVersionRunsOn(t *testing.T) {
 	f := newFixture(t)
 	f.start()
 	id := f.id(f.say(contract.To("red"), `["m","red","`+gone+`"]`, by("u1")...).Sequence)
-	f.settled()
-	f.factsDone()
+	f.say(contract.To("blue"), `["m","blue","`+gone+`"]`, by("u2")...)
+	f.awaitRoom("blue", 1)
 	f.stop()
-	c, err := f.js.Consumer(f.ctx(), "NATTER_EVENTS", "history")
+	old, err := f.js.CreateOrUpdateConsumer(f.ctx(), "NATTER_EVENTS", jetstream.ConsumerConfig{
+		Durable: "history", AckPolicy: jetstream.AckExplicitPolicy,
+		FilterSubjects: []string{"natter.event.user.deleted", "natter.event.user.erased", "natter.event.message.deleted"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	old := c.CachedInfo().Config
-	old.FilterSubjects, old.FilterSubject, old.MaxAckPending = nil, "natter.event.user.deleted", 1
-	if _, err := f.js.UpdateConsumer(f.ctx(), "NATTER_EVENTS", old); err != nil {
-		t.Fatal(err)
-	}
 	f.remove("u2")
+	f.fetch(old, 1)
 	f.start()
 	f.publish("natter.event.message.deleted", `{"id":"`+id+`","time":"`+time.Now().Format(time.RFC3339Nano)+`"}`)
 	for _, nothing := range []string{`{}`, `{"id":"1-1"}`, `{"id":"x","time":"2026-01-01T00:00:00Z"}`, `{"id":"1-1","user":"a\u0000b","time":"2026-01-01T00:00:00Z"}`, `{"id":"1-1","time":"9026-01-01T00:00:00Z"}`} {
@@ -109,9 +106,49 @@ func TestTheFactsOfAnEarlierVersionAreHeardOn(t *testing.T) {
 		return nil
 	})
 	f.factsDone()
+	f.until("the redaction", func() error {
+		if page := f.page("blue", "", 1); len(page.Messages) != 1 || !page.Messages[0].Redacted {
+			return fmt.Errorf("%+v", page)
+		}
+		return nil
+	})
+	f.remove("u3")
+	if heard := f.fetch(old, 1); heard[0].Subject() != "natter.event.user.deleted" {
+		t.Errorf("the earlier version hears of %s", heard[0].Subject())
+	}
+	if info, err := old.Info(f.ctx()); err != nil || info.Config.InactiveThreshold == 0 {
+		t.Errorf("its queue stays when nobody asks it any more: %+v, %v", info, err)
+	}
 	if n := strings.Count(f.log.String(), "skipped a fact"); n != 6 {
 		t.Errorf("%d facts skipped; want 6", n)
 	}
+}
+
+// TestDeletionsOfWhatNeverComesAreForgotten has facts of messages that are in no stream: one of before all that is there, and one that may be of
+// what is on its way.
+func TestDeletionsOfWhatNeverComesAreForgotten(t *testing.T) {
+	f := newFixture(t)
+	f.say(contract.To("red"), `["m","kept"]`)
+	f.remove("u9") // makes the stream
+	for i, ago := range []time.Duration{31 * 24 * time.Hour, time.Hour} {
+		f.publish("natter.event.message.deleted", fmt.Sprintf(`{"id":"mib8k3yz-%d","time":%q}`, i+1, time.Now().Add(-ago).Format(time.RFC3339Nano)))
+	}
+	f.start()
+	f.awaitRoom("red", 1)
+	f.factsDone()
+	db, err := sql.Open(driver, f.cfg.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	f.until("the deletion that is remembered", func() error {
+		var n, first int
+		err := db.QueryRowContext(f.ctx(), "SELECT count(*), min(sequence) FROM gone").Scan(&n, &first)
+		if err == nil && (n != 1 || first != 2) {
+			err = fmt.Errorf("%d are, from %d on; want the second one alone", n, first)
+		}
+		return err
+	})
 }
 
 // TestAnErasureThatFailsGoesOn has the database fail at a message of the second transaction, and mends it while the service runs.

@@ -129,3 +129,64 @@ func TestNothingIsDeliveredAgainAfterAStop(t *testing.T) {
 		t.Error("the queue went back")
 	}
 }
+
+// emptied has everything go from the database behind the service's back, but for its name, as if a backup of its first day were put back.
+func (f *fixture) emptied() {
+	f.t.Helper()
+	for _, statement := range []string{
+		"DELETE FROM words", "DELETE FROM places", "DELETE FROM changes", "DELETE FROM messages", "DELETE FROM erased", "UPDATE facts SET value = '0 0' WHERE name LIKE 'floor%'",
+	} {
+		f.execute(statement)
+	}
+}
+
+// erasedAndKept says something that is erased, and something that is not.
+func (f *fixture) erasedAndKept() {
+	f.t.Helper()
+	f.say(contract.To("red"), `["m","red","`+gone+`"]`, by("u1")...)
+	f.say(contract.To("red"), `["m","red","kept"]`, by("u2")...)
+	f.awaitRoom("red", 2)
+	f.settled()
+	f.noted(2)
+	f.request("erase", `{"user":"u1"}`, `"erased":1`)
+	f.awaitFacts(1)
+	f.factsDone()
+}
+
+// isBack waits until what was said is there again, without what was erased.
+func (f *fixture) isBack(n int) {
+	f.t.Helper()
+	f.until("the messages", func() error {
+		page := f.page("red", "", 10)
+		for _, m := range page.Messages {
+			if strings.Contains(string(m.Event), gone) || m.Redacted != (m.Stamp.ID == f.id(1)) {
+				f.t.Fatalf("what was erased is there again: %+v\n%s", m, f.log)
+			}
+		}
+		if len(page.Messages) != n {
+			return fmt.Errorf("%d of %d", len(page.Messages), n)
+		}
+		return nil
+	})
+}
+
+// TestFactsComeFirstAlsoLater has a database emptied while the service runs, and posts delivered again.
+func TestFactsComeFirstAlsoLater(t *testing.T) {
+	f := newFixture(t)
+	f.start()
+	f.erasedAndKept()
+	f.emptied()
+	f.removeQueues("NATTER_POSTS")
+	f.isBack(2)
+}
+
+// TestTheDatabaseGoesBackWhileTheServiceRuns has nobody say so.
+func TestTheDatabaseGoesBackWhileTheServiceRuns(t *testing.T) {
+	f := newFixture(t)
+	f.start()
+	f.erasedAndKept()
+	f.emptied()
+	f.say(contract.To("red"), `["m","red","kept, since it was said later"]`, by("u1")...)
+	f.isBack(3)
+	f.noted(3)
+}

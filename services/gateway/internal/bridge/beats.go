@@ -13,27 +13,27 @@ import (
 // beatKey is what a gateway renews as long as it lives, and what tells afterwards when it was seen last.
 func beatKey(gateway string) string { return "gateway." + gateway }
 
-// beat renews the sign of life. The first one tells this gateway's own writes from those of another that had its id before.
-func (s *sessions) beat(ctx context.Context) error {
+// beat renews the sign of life, and returns the bucket's revision with it. The first one tells this gateway's own writes from those of another that had its id before.
+func (s *sessions) beat(ctx context.Context) (revision uint64, err error) {
 	kv := *s.bucket.Load()
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
 	if err := s.lookBack(ctx, kv); err != nil {
-		return err
+		return 0, err
 	}
 	msg := nats.NewMsg("$KV." + kv.Bucket() + "." + beatKey(s.bridge.opts.Gateway))
 	keep := s.bridge.opts.Window + s.bridge.opts.Lease + keepMargin
 	msg.Header.Set(jetstream.MsgTTLHeader, strconv.Itoa(int(keep/time.Second))+"s")
 	ack, err := s.bridge.js.PublishMsg(ctx, msg)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.since == 0 || ack.Sequence < s.since { // less: the bucket is another one
 		s.since = ack.Sequence
 	}
-	return nil
+	return ack.Sequence, nil
 }
 
 // lookBack finds out, once, when a gateway with this one's id was seen before.

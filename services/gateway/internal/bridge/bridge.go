@@ -112,8 +112,12 @@ type Bridge struct {
 	handing sync.Mutex
 
 	epoch  *epoch
-	heard  witness // the newest message that was handed on
-	looked witness // the stream's last one, when that was looked at
+	heard  witness  // the newest message that was handed on
+	looked witness  // the stream's last one, when that was looked at
+	had    struct { // the incarnation that was seen last, of the stream that was made at a time; of who provides it
+		made time.Time
+		is   contract.Incarnation
+	}
 
 	ready chan struct{} // closed when the streams are there for the first time
 	who   chan struct{} // bounds clients' concurrent questions to all gateways

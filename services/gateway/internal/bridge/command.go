@@ -50,7 +50,7 @@ func (b *Bridge) command(ctx context.Context, epoch string, sel hub.Selection, s
 		b.hub.Barrier()
 		for _, members := range b.obedient(sel, sequence) {
 			for _, s := range members {
-				s.SetData(data)
+				s.SetData(data, sequence)
 				s.Obeyed(sequence)
 			}
 		}

@@ -23,11 +23,12 @@ type gateways struct {
 	twins    rate.Sometimes
 	lapsed   atomic.Bool // this one's lease had ended: others may have taken it for gone
 
-	mu     sync.Mutex
-	leases jetstream.KeyValue
-	held   time.Time            // when the lease was taken or renewed last
-	heard  map[string]time.Time // gateways that are alive, and when they were heard of last
-	met    bool                 // it is known who else there is
+	mu      sync.Mutex
+	leases  jetstream.KeyValue
+	held    time.Time            // when the lease was taken or renewed last
+	longest time.Duration        // for which there was no lease, until it was taken again; see settle
+	heard   map[string]time.Time // gateways that are alive, and when they were heard of last
+	met     bool                 // it is known who else there is
 }
 
 func newGateways(opts Options) *gateways {
@@ -162,11 +163,31 @@ func (g *gateways) hold(ctx context.Context, leases jetstream.KeyValue) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.leases = leases
-	if !g.held.IsZero() && time.Since(g.held) > g.opts.Lease*3/4 {
+	if gap := time.Since(g.held); !g.held.IsZero() && gap > g.opts.Lease*3/4 {
 		g.lapsed.Store(true)
+		g.longest = max(g.longest, gap)
 	}
 	g.held = began
 	return nil
+}
+
+// outage is for how long this gateway has had no lease, or had none when it took it again and what follows is not settled.
+func (g *gateways) outage() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.held.IsZero() {
+		return 0
+	}
+	return max(g.longest, time.Since(g.held))
+}
+
+// settle notes that what follows from an outage is done, unless there was a longer one since.
+func (g *gateways) settle(outage time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.longest <= outage {
+		g.longest = 0
+	}
 }
 
 // renewed is when this gateway's lease was taken or renewed last.

@@ -1,10 +1,14 @@
 package bridge
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/natter-io/natter/pkg/kit/provision"
 	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
@@ -91,4 +95,142 @@ func TestRepeatedWriteRespectsWhatOthersWrote(t *testing.T) {
 			}
 		})
 	}
+}
+
+// behind is a bucket of which a copy answers first that has an older session, or none.
+type behind struct {
+	jetstream.KeyValue
+	has     jetstream.KeyValueEntry
+	answers int
+}
+
+func (b *behind) Get(ctx context.Context, key string) (jetstream.KeyValueEntry, error) {
+	if b.answers--; b.answers < 0 {
+		return b.KeyValue.Get(ctx, key)
+	}
+	if b.has == nil {
+		return nil, jetstream.ErrKeyNotFound
+	}
+	return b.has, nil
+}
+
+func (b *behind) WatchFiltered(ctx context.Context, keys []string, opts ...jetstream.WatchOpt) (jetstream.KeyWatcher, error) {
+	if b.answers--; b.answers >= 0 {
+		keys = []string{"nothing.*"}
+	}
+	return b.KeyValue.WatchFiltered(ctx, keys, opts...)
+}
+
+// What a gateway that was killed has stored last may not be in the copy of the bucket that another one looks through: it looks again.
+func TestSessionOfAGatewayThatIsGoneIsNotedWhoeverListsIt(t *testing.T) {
+	t.Parallel()
+	b := keeper(t)
+	leases, err := provision.Gateways(t.Context(), b.js, b.opts.Subjects, time.Minute, provision.Storage{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.gateways.leases = leases
+	if _, err := b.sessions.writeNow(t.Context(), testPID, record{Saved: testSaved(nil), Gateway: "killed", Claim: 1}, 0); err != nil {
+		t.Fatal(err)
+	}
+	var lagging jetstream.KeyValue = &behind{*b.sessions.bucket.Load(), nil, 1}
+	if _, err := b.sessions.beat(t.Context()); err != nil { // it asks the bucket, the first time
+		t.Fatal(err)
+	}
+	b.sessions.bucket.Store(&lagging)
+	for _, all := range []bool{false, true} {
+		if b.sessions.mourn(t.Context()) != all {
+			t.Fatalf("got through: %t, want %t", !all, all)
+		}
+		if r, _ := b.storedSession(t); r.Left.IsZero() == all {
+			t.Fatalf("stored %+v", r)
+		}
+	}
+}
+
+// The acknowledgement of a write is lost after the session was taken over, and who is asked then has not heard of that.
+func TestCopyThatIsBehindDoesNotTakeASessionAway(t *testing.T) {
+	t.Parallel()
+	b := keeper(t)
+	b.keep(t, session.Left)
+	kv := *b.sessions.bucket.Load()
+	earlier, err := kv.Get(t.Context(), "session."+testPID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim, err := b.ClaimSession(t.Context(), b.find(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.keepAs(t, claim, nil, session.Here); err != nil {
+		t.Fatal(err)
+	}
+	var lagging jetstream.KeyValue = &behind{kv, earlier, 1}
+	b.sessions.bucket.Store(&lagging)
+	if _, err := b.keepAs(t, claim, map[string]uint64{"red": 1}, session.Here); err != nil {
+		t.Fatal(err)
+	}
+	if r, _ := b.storedSession(t); r.Claim != claim.Number || len(r.Rooms) != 1 {
+		t.Fatalf("stored %+v", r)
+	}
+}
+
+// A session that is not there any more has expired, since its gateway was taken for gone, or was lost with a server that forgot the
+// last moments. Only who is certain that it is gone closes its connection.
+func TestSessionThatIsNotThereIsOverOrLost(t *testing.T) {
+	t.Parallel()
+	const short, long = time.Second, time.Hour
+	for name, test := range map[string]struct {
+		outage time.Duration
+		remove func(ctx context.Context, b *Bridge, key string) error
+		want   error
+		ended  bool
+	}{
+		"expired lately": {short, func(ctx context.Context, b *Bridge, key string) error {
+			return (*b.sessions.bucket.Load()).Delete(ctx, key)
+		}, session.ErrClaimed, true},
+		"expired long ago": {long, lose, session.ErrClaimed, true},
+		"lost":             {short, lose, nil, false},
+		"a copy that is behind says so": {long, func(_ context.Context, b *Bridge, _ string) error {
+			var kv jetstream.KeyValue = &behind{*b.sessions.bucket.Load(), nil, claimTries}
+			b.sessions.bucket.Store(&kv)
+			return nil
+		}, session.ErrUnavailable, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := keeper(t)
+			b.gateways.held = time.Now().Add(-test.outage)
+			c := session.Claim{PID: testPID, Number: 1}
+			var err error
+			if c.Revision, err = b.keepAs(t, c, nil, session.Here); err != nil {
+				t.Fatal(err)
+			}
+			if c.Revision, err = b.keepAs(t, c, nil, session.Here); err != nil {
+				t.Fatal(err)
+			}
+			well := b.sessions.bucket.Load()
+			if err := test.remove(t.Context(), b, "session."+testPID); err != nil {
+				t.Fatal(err)
+			}
+			c.Revision-- // the last acknowledgement was lost, so that the write fails first
+			if _, err := b.keepAs(t, c, nil, session.Here); !errors.Is(err, test.want) {
+				t.Errorf("stored: %v, want %v", err, test.want)
+			}
+			b.sessions.bucket.Store(well)
+			if r, _ := b.storedSession(t); r.Ended != test.ended {
+				t.Errorf("the session has ended: %t, want %t", r.Ended, test.ended)
+			}
+		})
+	}
+}
+
+// lose has the bucket forget a key.
+func lose(ctx context.Context, b *Bridge, key string) error {
+	kv := *b.sessions.bucket.Load()
+	stream, err := b.js.Stream(ctx, "KV_"+kv.Bucket())
+	if err != nil {
+		return err
+	}
+	return stream.Purge(ctx, jetstream.WithPurgeSubject("$KV."+kv.Bucket()+"."+key))
 }

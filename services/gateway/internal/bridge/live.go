@@ -39,7 +39,8 @@ func (b *Bridge) readLive(ctx context.Context) {
 			b.startOver(epoch, in)
 			in = nil
 		}
-		if b.doubt.Swap(false) {
+		if b.doubt.Load() && !b.certain(in) {
+			b.doubt.Store(false)
 			b.backlog = append(slices.Clip(in), b.backlog...)
 			b.catchUp(ctx, epoch)
 			continue
@@ -75,11 +76,18 @@ type incoming struct {
 	fetched bool // all that is before it was, too
 }
 
+// certain says whether nothing can be missing before what is about to be handed on, whatever is in doubt now: a gateway that catches up
+// may drop messages again and again meanwhile, and hands on in between what it has.
+func (b *Bridge) certain(in []incoming) bool {
+	if len(in) == 0 {
+		return false
+	}
+	sequence := sequenceOf(in[0].msg)
+	return sequence > 0 && sequence <= b.caught
+}
+
 // next waits for a message, or for a doubt: then it returns none.
 func (b *Bridge) next(ctx context.Context) (in []incoming, ok bool) {
-	if b.doubt.Load() {
-		return nil, true
-	}
 	if ctx.Err() != nil {
 		return nil, false
 	}
@@ -87,6 +95,9 @@ func (b *Bridge) next(ctx context.Context) (in []incoming, ok bool) {
 		in = b.backlog[:1:1]
 		b.backlog = b.backlog[1:]
 		return in, true
+	}
+	if b.doubt.Load() {
+		return nil, true
 	}
 	select {
 	case <-ctx.Done():

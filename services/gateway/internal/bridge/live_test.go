@@ -56,3 +56,35 @@ func TestReaderNoticesANewConnectionByItself(t *testing.T) {
 		t.Fatal("the reader did not look for what was missed")
 	}
 }
+
+// doubtful is a context in which something is dropped whenever somebody is about to wait: with every question to the stream, and
+// before every message.
+type doubtful struct {
+	context.Context
+	b *Bridge
+}
+
+func (d doubtful) Done() <-chan struct{} {
+	d.b.doubt.Store(true)
+	return d.Context.Done()
+}
+
+// A gateway that is told so much that it drops messages whenever it catches up hands on what it has read all the same.
+func TestWhoCatchesUpAgainAndAgainHandsOnMeanwhile(t *testing.T) {
+	b := newBench(t, &counters{})
+	b.follow("red")
+	const all = 100
+	for range all {
+		b.emit("red")
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	wg.Go(func() { b.readLive(doubtful{ctx, b.Bridge}) })
+	for deadline := time.Now().Add(patience); b.Position() < all; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d were handed on", b.Position(), all)
+		}
+	}
+}

@@ -156,7 +156,7 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 		if err := b.sessions.open(limited, kept); err != nil {
 			return err
 		}
-		if err := b.sessions.beat(limited); err != nil {
+		if _, err := b.sessions.beat(limited); err != nil {
 			return err
 		}
 		if err := b.sessions.lookForOwn(limited); err != nil {

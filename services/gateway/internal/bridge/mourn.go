@@ -3,10 +3,12 @@ package bridge
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,7 +18,8 @@ import (
 	"github.com/natter-io/natter/services/gateway/internal/session"
 )
 
-// run hears of claims, renews this gateway's own sign of life, and looks after the sessions of gateways that are gone.
+// run hears of claims, renews this gateway's own sign of life, and looks after the sessions of gateways that are gone, and after
+// its own when it may have been taken for gone.
 func (s *sessions) run(ctx context.Context) {
 	if !s.bridge.opts.Recovery {
 		return
@@ -24,39 +27,39 @@ func (s *sessions) run(ctx context.Context) {
 	tick := time.NewTicker(s.bridge.opts.Lease / 3)
 	defer tick.Stop()
 	var known []string // gateways that were alive at the last look
-	var mourning sync.WaitGroup
-	defer mourning.Wait()
-	mourned := make(chan bool, 1)
-	due, busy := true, false
-	var again time.Time // when to look once more, as others may still be at it
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	looked := make(chan look, 1)
+	due, busy := look{others: true}, false
+	var again time.Time // when to look at the own once more, as others may still be at it
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case msg := <-s.claims:
 			s.claimed(msg)
-		case all := <-mourned:
-			busy, due = false, due || !all
+		case failed := <-looked:
+			busy, due = false, look{due.others || failed.others, due.own || failed.own}
 		case <-tick.C:
 			if s.bridge.Ready(ctx) != nil {
 				continue
 			}
-			if err := s.beat(ctx); err != nil {
+			if _, err := s.beat(ctx); err != nil {
 				s.bridge.opts.Log.Debug("the sign of life was not stored", "error", err)
 			}
 			alive := s.bridge.gateways.list()
-			due = due || lost(known, alive) || s.unheard.Swap(false)
+			due.others = due.others || lost(known, alive) || s.unheard.Swap(false)
 			known = alive
 			switch now := time.Now(); {
 			case s.bridge.gateways.lapsed.Swap(false):
-				due, again = true, now.Add(s.bridge.opts.Lease)
-				s.returned.Store(true)
+				due.own, again = true, now.Add(s.bridge.opts.Lease)
 			case !again.IsZero() && now.After(again):
-				due, again = true, time.Time{}
+				due.own, again = true, time.Time{}
 			}
-			if due && !busy {
-				due, busy = false, true
-				mourning.Go(func() { mourned <- s.mourn(ctx) })
+			if due != (look{}) && !busy {
+				now := due
+				due, busy = look{}, true
+				looking.Go(func() { looked <- look{now.others && !s.mourn(ctx), now.own && !s.storeAgain(ctx)} })
 			}
 			s.keepUnkept()
 			s.forget(time.Now())
@@ -65,35 +68,45 @@ func (s *sessions) run(ctx context.Context) {
 	}
 }
 
+// look is which sessions are to be looked after: those of gateways that are gone, those of sockets here.
+type look struct{ others, own bool }
+
 // lost says whether one of the gateways is not among those alive.
 func lost(known, alive []string) bool {
 	return slices.ContainsFunc(known, func(id string) bool { return !slices.Contains(alive, id) })
 }
 
-// mourn notes for all sessions of gateways that are gone that their clients are away, and tells services. Several
-// gateways may do so at a time: the first write counts. It returns whether it got through.
-//
-// If this gateway's own lease had ended it may be taken for gone, too. Then it closes the connections of sockets whose sessions are
-// not there any more, as they were kept for less than that; of others, see outlived.
-func (s *sessions) mourn(ctx context.Context) (all bool) {
-	returned := s.returned.Swap(false)
-	through := false
-	defer func() {
-		if returned && !through {
-			s.returned.Store(true)
+// storeAgain stores the sessions of all sockets here once more, as this gateway's lease had ended and others may have taken it for
+// gone. Where somebody has noted that the client is away, or that was so long ago that the session is gone, the write fails for
+// certain, and the connection is closed: services were told so. It returns whether it got through.
+func (s *sessions) storeAgain(ctx context.Context) (all bool) {
+	outage := s.bridge.gateways.outage()
+	var failed atomic.Bool
+	places := make(chan struct{}, burials)
+	for _, namespace := range s.bridge.hub.Namespaces() {
+		for _, socket := range s.bridge.hub.Select(hub.Selection{Namespace: namespace}) {
+			places <- struct{}{}
+			socket.StoreAgain(func(err error) {
+				if err != nil && !errors.Is(err, session.ErrClaimed) {
+					failed.Store(true)
+				}
+				<-places
+			})
 		}
-	}()
-	var unseen map[place]*session.Socket
-	if returned && !s.anew.Load() {
-		unseen = s.stored()
 	}
-	kv := *s.bucket.Load()
-	watcher, err := kv.WatchFiltered(ctx, []string{"session.*"}, jetstream.IgnoreDeletes())
-	if err != nil {
-		s.bridge.opts.Log.Debug("reading the sessions of gateways that are gone", "error", err)
+	for range cap(places) { // each write has its own deadline
+		places <- struct{}{}
+	}
+	if failed.Load() || ctx.Err() != nil {
 		return false
 	}
-	defer watcher.Stop() //nolint:errcheck // fails only on a closed connection
+	s.bridge.gateways.settle(outage)
+	return true
+}
+
+// mourn notes for all sessions of gateways that are gone that their clients are away, and tells services. Several
+// gateways may do so at a time: the first write counts. It returns whether it got through.
+func (s *sessions) mourn(ctx context.Context) (all bool) {
 	gone := s.gone(ctx)
 	all = true
 	places := make(chan struct{}, burials)
@@ -102,57 +115,24 @@ func (s *sessions) mourn(ctx context.Context) (all bool) {
 			places <- struct{}{}
 		}
 	}()
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case entry, ok := <-watcher.Updates():
-			if !ok {
-				return false
-			}
-			if entry == nil { // those were all
-				through = true
-				for _, socket := range unseen {
-					socket.MovedOn()
-				}
-				return all
-			}
-			var r record
-			if json.Unmarshal(entry.Value(), &r) == nil {
-				delete(unseen, place{r.Namespace, r.ID})
-				all = s.bury(ctx, entry, r, gone, places) && all
-			}
-		}
+	err := s.each(ctx, func(entry jetstream.KeyValueEntry, r record) {
+		all = s.bury(ctx, entry, r, gone, places) && all
+	})
+	if err != nil {
+		s.bridge.opts.Log.Debug("looking for sessions of gateways that are gone", "error", err)
 	}
+	return all && err == nil
 }
 
-// place is where a socket is.
-type place struct{ namespace, id string }
-
-// stored are the sockets here whose sessions this gateway has stored.
-func (s *sessions) stored() map[place]*session.Socket {
-	all := make(map[place]*session.Socket)
-	for _, namespace := range s.bridge.hub.Namespaces() {
-		for _, socket := range s.bridge.hub.Select(hub.Selection{Namespace: namespace}) {
-			if socket.Stored() {
-				all[place{namespace, socket.ID()}] = socket
-			}
-		}
+// each reads all sessions that were stored before it began, but for those that change meanwhile. A copy that is behind shows by this
+// gateway's sign of life, which is stored first: then it fails with [errBehind].
+func (s *sessions) each(ctx context.Context, take func(jetstream.KeyValueEntry, record)) error {
+	beat, err := s.beat(ctx)
+	if err != nil {
+		return fmt.Errorf("a sign of life: %w", err)
 	}
-	return all
-}
-
-// lookForOwn finds out, once, which sockets with ids of a gateway that had this one's id before have gone on at others: those
-// answer for them. Until then this one answers for none that it does not have.
-func (s *sessions) lookForOwn(ctx context.Context) error {
-	if s.looked.Load() {
-		return nil
-	}
-	if s.bridge.opts.FreshID {
-		s.looked.Store(true)
-		return nil
-	}
-	watcher, err := (*s.bucket.Load()).WatchFiltered(ctx, []string{"session.*"}, jetstream.IgnoreDeletes())
+	own, whole := beatKey(s.bridge.opts.Gateway), false
+	watcher, err := (*s.bucket.Load()).WatchFiltered(ctx, []string{"session.*", own}, jetstream.IgnoreDeletes())
 	if err != nil {
 		return fmt.Errorf("reading sessions: %w", err)
 	}
@@ -162,19 +142,42 @@ func (s *sessions) lookForOwn(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("reading sessions: %w", context.Cause(ctx))
 		case entry, ok := <-watcher.Updates():
-			if !ok {
+			switch {
+			case !ok:
 				return fmt.Errorf("reading sessions: %w", nats.ErrConnectionClosed)
-			}
-			if entry == nil { // those were all
-				s.looked.Store(true)
+			case entry == nil && !whole:
+				return errBehind
+			case entry == nil: // those were all
 				return nil
+			case entry.Key() == own:
+				whole = entry.Revision() >= beat
+				continue
 			}
 			var r record
-			if json.Unmarshal(entry.Value(), &r) == nil && !r.Ended {
-				s.rememberMoved(&r)
+			if json.Unmarshal(entry.Value(), &r) == nil {
+				take(entry, r)
 			}
 		}
 	}
+}
+
+// lookForOwn finds out, once, which sockets with ids of a gateway that had this one's id before have gone on at others: those
+// answer for them. Until then this one answers for none that it does not have.
+func (s *sessions) lookForOwn(ctx context.Context) error {
+	if s.looked.Load() {
+		return nil
+	}
+	if !s.bridge.opts.FreshID {
+		if err := s.each(ctx, func(_ jetstream.KeyValueEntry, r record) {
+			if !r.Ended {
+				s.rememberMoved(&r)
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	s.looked.Store(true)
+	return nil
 }
 
 // rememberMoved remembers a socket that has gone on at another gateway if its id is of this one's.
@@ -209,16 +212,11 @@ func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, r re
 	if r.Ended {
 		return true
 	}
-	own := s.bridge.opts.Gateway
 	s.rememberMoved(&r)
-	stale := s.stale(&r, entry.Revision())
 	if !r.Left.IsZero() {
-		if r.Gateway == own && !stale {
-			s.outlived(&r)
-		}
 		return true
 	}
-	if !stale {
+	if !s.stale(&r, entry.Revision()) {
 		if gone, sure := isGone(r.Gateway); !gone {
 			return sure
 		}
@@ -236,14 +234,4 @@ func (s *sessions) bury(ctx context.Context, entry jetstream.KeyValueEntry, r re
 		<-places
 	})
 	return true
-}
-
-// outlived closes the connection of a socket whose client another gateway took to be away, as this one's lease had ended:
-// services were told so. The client comes back, and goes on.
-func (s *sessions) outlived(r *record) {
-	for _, socket := range s.bridge.hub.Select(hub.Selection{Namespace: r.Namespace, Rooms: []string{r.ID}}) {
-		if socket.Claimed() == r.Claim {
-			socket.MovedOn()
-		}
-	}
 }

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -10,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -30,11 +30,14 @@ type namespaces struct {
 	functions []string          // the functions among them
 	claims    map[string]*claim // namespaces that exist because a function said so, while somebody is in them
 
-	declared bool // once, since this process has started; of the goroutine that declares
+	// Of the goroutine that declares, loads and follows.
+	declared bool      // once, since this process has started
+	made     time.Time // when the bucket was
+	latest   map[string]jetstream.KeyValueEntry
 }
 
 func newNamespaces(opts Options, p *patterns) *namespaces {
-	return &namespaces{opts: opts, patterns: p, known: make(map[string]contract.Namespace), claims: make(map[string]*claim)}
+	return &namespaces{opts: opts, patterns: p, known: make(map[string]contract.Namespace), latest: make(map[string]jetstream.KeyValueEntry), claims: make(map[string]*claim)}
 }
 
 // find looks up a namespace's configuration and the name under which it stands: its own, else that of the first
@@ -116,30 +119,87 @@ func (n *namespaces) set(name string, ns *contract.Namespace) {
 
 // load reads all that is there, and forgets what was removed while NATS was away. It asks again what is not answered: until
 // then nothing is delivered, and an answer may be lost with a server that has just gone.
+//
+// What was removed has left a mark. What is not there at all is removed only if the bucket is another one: else the copy that answers
+// may be behind, or servers have forgotten it, and it stays in force.
 func (n *namespaces) load(ctx context.Context, kv jetstream.KeyValue) error {
-	keys, err := provision.Repeat(ctx, func(ctx context.Context) ([]string, error) { return kv.Keys(ctx) })
-	if err != nil && !errors.Is(err, jetstream.ErrNoKeysFound) {
+	status, err := provision.Repeat(ctx, func(ctx context.Context) (jetstream.KeyValueStatus, error) { return kv.Status(ctx) })
+	if err != nil {
 		return fmt.Errorf("namespaces: %w", err)
 	}
-	n.mu.RLock()
-	known := slices.Collect(maps.Keys(n.known))
-	n.mu.RUnlock()
-	for _, name := range known {
-		if key, err := contract.EncodeNamespace(name); err != nil || !slices.Contains(keys, key) {
-			n.set(name, nil)
+	bucket, ok := status.(*jetstream.KeyValueBucketStatus)
+	if !ok {
+		return fmt.Errorf("namespaces: not a bucket: %T", status)
+	}
+	entries, err := provision.Repeat(ctx, func(ctx context.Context) ([]jetstream.KeyValueEntry, error) {
+		return listed(ctx, kv, bucket.StreamInfo().State.LastSeq)
+	})
+	if err != nil {
+		return fmt.Errorf("namespaces: %w", err)
+	}
+	if made := bucket.StreamInfo().Created; !made.Equal(n.made) {
+		n.made = made
+		clear(n.latest)
+		n.mu.RLock()
+		known := slices.Collect(maps.Keys(n.known))
+		n.mu.RUnlock()
+		for _, name := range known {
+			key, err := contract.EncodeNamespace(name)
+			if err != nil || !slices.ContainsFunc(entries, func(e jetstream.KeyValueEntry) bool { return e.Key() == key }) {
+				n.set(name, nil)
+			}
 		}
 	}
-	for _, key := range keys {
-		entry, err := provision.Repeat(ctx, func(ctx context.Context) (jetstream.KeyValueEntry, error) { return kv.Get(ctx, key) })
-		if errors.Is(err, jetstream.ErrKeyNotFound) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("namespaces: %w", err)
-		}
+	for _, entry := range entries {
 		n.apply(entry)
 	}
 	return nil
+}
+
+const (
+	listTries = 20
+	listAgain = 50 * time.Millisecond
+)
+
+// listed are the latest entries of all keys, marks of those that were removed among them. It asks again, for a second, while the copy that
+// answers has not come to a revision. One that was purged never comes.
+func listed(ctx context.Context, kv jetstream.KeyValue, revision uint64) (all []jetstream.KeyValueEntry, err error) {
+	for range listTries {
+		if all, err = list(ctx, kv); err != nil || len(all) > 0 && all[len(all)-1].Revision() >= revision {
+			return all, err
+		}
+		if revision == 0 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(listAgain):
+		}
+	}
+	return all, nil
+}
+
+func list(ctx context.Context, kv jetstream.KeyValue) (all []jetstream.KeyValueEntry, err error) {
+	watcher, err := kv.WatchAll(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer watcher.Stop() //nolint:errcheck // fails only on a closed connection
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case entry, ok := <-watcher.Updates():
+			if !ok {
+				return nil, nats.ErrConnectionClosed
+			}
+			if entry == nil { // those were all
+				return all, nil
+			}
+			all = append(all, entry)
+		}
+	}
 }
 
 // follow applies changes until the context ends.
@@ -155,7 +215,13 @@ func (n *namespaces) follow(ctx context.Context, kv jetstream.KeyValue) {
 	}
 }
 
+// apply takes over an entry, unless a later one is known, which a copy of the bucket that is behind has not.
 func (n *namespaces) apply(entry jetstream.KeyValueEntry) {
+	// By both, since revisions repeat where a server lost power, and clocks of servers differ.
+	if latest := n.latest[entry.Key()]; latest != nil && entry.Revision() < latest.Revision() && entry.Created().Before(latest.Created()) {
+		return
+	}
+	n.latest[entry.Key()] = entry
 	if entry.Operation() != jetstream.KeyValuePut {
 		if name, err := contract.DecodeNamespace(entry.Key()); err == nil {
 			n.mu.RLock()

@@ -23,10 +23,9 @@ type sessions struct {
 	stores *replies
 	claims chan *nats.Msg // other gateways took over sockets of ours
 
-	looked   atomic.Bool // it is known which ids of this gateway's another one has
-	anew     atomic.Bool // the bucket is another one than it was: sockets may be here of which it knows nothing
-	unheard  atomic.Bool // the connection to NATS is another one: claims may have gone unheard
-	returned atomic.Bool // this gateway's lease had ended: others may have taken it for gone
+	looked  atomic.Bool // it is known which ids of this gateway's another one has
+	anew    atomic.Bool // the bucket is another one than it was: sockets may be here of which it knows nothing
+	unheard atomic.Bool // the connection to NATS is another one: claims may have gone unheard
 
 	mu      sync.Mutex
 	moved   map[string]time.Time // ids of this gateway's that another one has, until when that is remembered

@@ -19,7 +19,7 @@ func (s *Socket) admit(ctx context.Context) error {
 	for {
 		start := time.Now()
 		s.user, s.name, s.roles, s.greetings = "", name, nil, nil
-		s.SetData(nil)
+		s.SetData(nil, 0)
 		if err := s.admitOnce(ctx); err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ func (s *Socket) add(a contract.Admission) {
 	}
 	s.roles = append(s.roles, a.Roles...)
 	if len(a.Data) > 0 {
-		s.SetData(a.Data)
+		s.SetData(a.Data, 0)
 	}
 	s.greetings = append(s.greetings, a.Emit...)
 }

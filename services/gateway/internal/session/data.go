@@ -9,12 +9,20 @@ import (
 // brief is how the socket's data stand in the header of what it says, written once for all of it.
 type brief struct{ header, value string }
 
-// SetData replaces what services know of the socket as its data, JSON that is not changed any more; nil for none.
-func (s *Socket) SetData(data json.RawMessage) {
+// SetData replaces what services know of the socket as its data, JSON that is not changed any more; nil for none. It was ordered at a
+// sequence of the stream, 0 if it is what middlewares say: an order that was lost at first, and is found late, leaves what a later
+// one has set.
+func (s *Socket) SetData(data json.RawMessage, sequence uint64) {
 	s.mu.Lock()
-	s.setData(data)
+	late := sequence < s.orders.data
+	if !late {
+		s.orders.data = sequence
+		s.setData(data)
+	}
 	s.mu.Unlock()
-	s.keep(nil)
+	if !late {
+		s.keep(nil)
+	}
 }
 
 // setData is SetData for who holds mu, or has the socket alone, and does not store the session.

@@ -59,7 +59,7 @@ func (s *Socket) DeliverVolatile(offset uint64, m *transport.Message, encode fun
 func (s *Socket) StartOver() {
 	s.floor = 0
 	s.mu.Lock()
-	s.orders.upTo, s.orders.obeyed = 0, 0
+	s.orders.upTo, s.orders.obeyed, s.orders.data = 0, 0, 0
 	s.mu.Unlock()
 	if s.held != nil && s.found != nil {
 		s.CloseTransport()

@@ -62,7 +62,7 @@ func (e *event) history() *contract.Refusal {
 		case errors.Is(err, ErrTooLarge):
 			a.ack(refuse(contract.CodeInvalid, "%v", err))
 		case err != nil:
-			a.ack(refuse(contract.CodeUnavailable, "the history is not available at the moment: %v", err))
+			a.unavailable("history cannot be reached at the moment, try again", err)
 		default:
 			a.ack(json.RawMessage(reply))
 		}
@@ -74,6 +74,12 @@ func (e *event) history() *contract.Refusal {
 		backend.History(endpoint, request, done)
 	}
 	return nil
+}
+
+// unavailable says that something cannot be answered now; the cause is for the log.
+func (a answer) unavailable(message string, cause error) {
+	a.socket.client.srv.often("cannot answer a client", "socket", a.socket.id, "namespace", a.socket.namespace, "answer", message, "error", cause)
+	a.ack(refuse(contract.CodeUnavailable, "%s", message))
 }
 
 // inquire makes the request to the history service.

@@ -155,11 +155,17 @@ func (s *Socket) Epoch() string {
 	return s.kept.epoch
 }
 
-// Stored says whether this gateway has stored the socket's session, and is to go on doing so.
-func (s *Socket) Stored() bool {
+// StoreAgain stores the session once more, as it is. done is called once, when it is stored or with an error; at once, if this
+// gateway has not stored it.
+func (s *Socket) StoreAgain(done func(error)) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.kept.claim.PID != "" && s.kept.claim.Revision > 0
+	is := s.state == connected && s.kept.claim.Revision > 0
+	s.mu.Unlock()
+	if !is {
+		done(nil)
+		return
+	}
+	s.keep(done)
 }
 
 // Claimed is the number of the claim by which this gateway has the socket; 0 if it is not recoverable.

@@ -10,6 +10,7 @@ type orders struct {
 	latest    uint64 // the last one that came meanwhile
 	upTo      uint64 // the stream's sequence up to which orders were replayed
 	obeyed    uint64 // the highest one that has taken effect since
+	data      uint64 // the one that has set the data
 }
 
 // Obeys says whether an order at a sequence of the stream is to take effect on the socket now, by who reads them in turn. Else

@@ -213,7 +213,7 @@ func (e *event) who(room string) *contract.Refusal {
 	e.socket.client.srv.backend.Who(e.socket.namespace, room, func(infos []contract.SocketInfo, err error) {
 		a.socket.endReply()
 		if err != nil && len(infos) == 0 {
-			a.ack(refuse(contract.CodeUnavailable, "who is here is not known at the moment: %v", err))
+			a.unavailable("who is here is not known at the moment, try again", err)
 			return
 		}
 		list := members{OK: true, Members: make([]member, len(infos))}

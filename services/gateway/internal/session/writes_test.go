@@ -121,7 +121,7 @@ func TestSessionThatWasStoredWhileItWasRestoredIsStoredAgain(t *testing.T) {
 		t.Fatal("changed, and nothing has happened")
 	}
 	s.kept.joined = map[string]uint64{"red": 1} // and it was taken out again, all while it was away
-	s.SetData(nil)
+	s.SetData(nil, 0)
 	s.kept.joined = nil
 	if !s.changed() {
 		t.Fatal("not changed, and what is stored has a room more")

@@ -38,6 +38,8 @@ type Options struct {
 
 	// MaxPayload bounds one WebSocket message and one POST body, in bytes; default 1e6.
 	MaxPayload int64
+	// Oversize is called for each message that is over it. Default: nothing.
+	Oversize func()
 	// MaxQueueBytes and MaxQueueMessages bound what waits for one client; over either of them the
 	// client is disconnected. One message is accepted whatever its size. Defaults 8 MiB and 8192.
 	MaxQueueBytes    int
@@ -105,6 +107,9 @@ func (o Options) WithDefaults() Options {
 	setDefault(&o.WriteTimeout, 10*time.Second)
 	setDefault(&o.CloseTimeout, 30*time.Second)
 	setDefault(&o.MaxPayload, 1e6)
+	if o.Oversize == nil {
+		o.Oversize = func() {}
+	}
 	setDefault(&o.MaxQueueBytes, 8<<20)
 	setDefault(&o.MaxQueueMessages, 8192)
 	setDefault(&o.HTTPCompression, 1024)

@@ -214,6 +214,7 @@ func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
 	defer putBuffer(buf)
 	switch err := c.readBody(w, r, buf); {
 	case errors.As(err, new(*http.MaxBytesError)):
+		c.oversize()
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		return
 	case err != nil:

@@ -181,6 +181,9 @@ func (c *Conn) readFailed(w *wire, err error) {
 	if errors.Is(err, io.EOF) || errors.As(err, new(*ws.CloseError)) {
 		reason = ReasonTransportClose
 	}
+	if errors.Is(err, errTooLong) || errors.Is(err, ws.ErrReadLimit) || errors.Is(err, engineio.ErrStreamLength) {
+		c.oversize()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// The library has answered a bad frame with a close frame already.
@@ -195,6 +198,11 @@ func (c *Conn) readFailed(w *wire, err error) {
 	default:
 		c.end(reason, nil, none)
 	}
+}
+
+func (c *Conn) oversize() {
+	c.srv.opts.Log.Debug("a client's message is larger than maxHttpBufferSize", "connection", c.LogID(), "limit", c.srv.opts.MaxPayload)
+	c.srv.opts.Oversize()
 }
 
 // wireFailed ends what depends on a WebSocket that cannot be used any more. A nil frame stands for

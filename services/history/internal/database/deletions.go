@@ -109,3 +109,20 @@ func (a *appender) told(ctx context.Context, first, last record.ID) (map[record.
 	}
 	return told, rows.Err()
 }
+
+// Forget forgets the deletions from before then of messages that have not come.
+func (s *Store) Forget(ctx context.Context, before time.Time) (forgotten int, err error) {
+	err = s.inTx(ctx, s.Shared, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, s.sql(`DELETE FROM gone WHERE time < ?`), before.UnixNano())
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		forgotten = int(n)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("forget deletions: %w", err)
+	}
+	return forgotten, nil
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/services/history/internal/queue"
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
@@ -33,7 +34,7 @@ func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg) error {
 	err := in.save(ctx, posts, time.Now())
 	release()
 	holder.Wait()
-	if err != nil {
+	if err != nil && !errors.Is(err, queue.ErrOtherDatabase) {
 		in.giveBack(held)
 	}
 	return err
@@ -51,15 +52,17 @@ func (in *Ingester) save(ctx context.Context, posts []post, began time.Time) err
 		stored, redacted, err := in.keep(attempt, posts)
 		late := attempt.Err() != nil
 		cancel()
-		if err == nil {
-			in.stands(nil)
-			in.acknowledge(posts, stored, redacted)
-			return nil
-		}
 		refused := errors.Is(err, record.ErrRefused)
-		if refused && len(posts) == 1 {
+		if err == nil || refused && len(posts) == 1 {
 			in.stands(nil)
-			in.putAside(posts[0], err)
+			if err := in.mayEnd(ctx); err != nil {
+				return err
+			}
+			if refused {
+				in.putAside(posts[0], err)
+			} else {
+				in.acknowledge(posts, stored, redacted)
+			}
 			return nil
 		}
 		if !refused {

@@ -38,6 +38,8 @@ type Store interface {
 	Newest(ctx context.Context, epoch int64) (record.Message, error)
 	// Last is the newest message; the zero ID if there is none.
 	Last(ctx context.Context) (record.ID, error)
+	// Forget forgets the deletions from before then of messages that have not come.
+	Forget(ctx context.Context, before time.Time) (forgotten int, err error)
 }
 
 // Options of an [Ingester].
@@ -55,8 +57,8 @@ type Options struct {
 	Metrics   *Metrics
 	// Redacted is called when posts of users who are deleted already were stored. It must not block.
 	Redacted func()
-	// After is closed once posts may be stored; nil if they may at once.
-	After <-chan struct{}
+	// Facts waits until the database knows what was taken out of history; before that nothing may be stored. It may be nil.
+	Facts func(context.Context) error
 }
 
 const (
@@ -76,28 +78,6 @@ const (
 	instances   = 8 // that may hold a full batch each at a time
 )
 
-// mayStore waits until the facts are known; it says false if ctx ended first.
-func (in *Ingester) mayStore(ctx context.Context) bool {
-	if in.After == nil {
-		return true
-	}
-	select {
-	case <-in.After:
-		return true
-	default:
-	}
-	in.stands(errFacts)
-	select {
-	case <-in.After:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// errFacts is why nothing is stored at first.
-var errFacts = errors.New("the facts of what was taken out of history are not all known yet")
-
 // Ingester runs the loop. Make it with [New], call Run, and WatchLag beside it. Once Run has returned it may be called again.
 type Ingester struct {
 	Options
@@ -111,6 +91,13 @@ type Ingester struct {
 	working atomic.Bool           // the queue is this database's
 	problem atomic.Pointer[error] // why nothing can be stored; nil if it can
 	settled atomic.Pointer[record.ID]
+	floor   queue.Floor
+	back    chan struct{} // the database went back
+
+	queue jetstream.Consumer // of this session
+	asked time.Time          // when it was asked whose it is
+
+	forget time.Time // when deletions are to be forgotten
 }
 
 // New returns an Ingester that works through nc.
@@ -127,7 +114,7 @@ func New(nc *nats.Conn, store Store, o Options) (*Ingester, error) {
 	}
 	name := o.Subjects.Names().Stream
 	in := &Ingester{
-		Options: o, nc: nc, js: js, store: store,
+		Options: o, nc: nc, js: js, store: store, back: make(chan struct{}, 1),
 		epoch: &epochs{js: js, subjects: o.Subjects, storage: o.Storage, store: store, log: o.Log, back: o.Metrics.back.Inc},
 		times: &times{nc: nc, stream: name, filter: o.Subjects.AllOf(contract.Post), log: o.Log},
 	}
@@ -190,8 +177,12 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 	if err != nil {
 		return err
 	}
-	if !in.mayStore(ctx) {
-		return ctx.Err()
+	select {
+	case <-in.back: // it has
+	default:
+	}
+	if err := in.mayStore(ctx); err != nil {
+		return err
 	}
 	if err := in.epoch.look(ctx, true); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		in.Log.Warn("cannot look at the main stream", "error", err)
@@ -202,17 +193,31 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 	defer in.working.Store(false)
 	names := in.Subjects.Names()
 	in.Log.Info("storing what is posted", "stream", names.Posts, "from", names.Stream, "waiting", consumer.CachedInfo().NumPending)
-	looked, asked := time.Now(), time.Now()
+	looked := time.Now()
+	in.queue, in.asked = consumer, time.Now()
+	reconnects := in.nc.Stats().Reconnects
 	owned := false
 	for ctx.Err() == nil {
+		select {
+		case <-in.back:
+			return queue.ErrWentBack
+		default:
+		}
 		msgs, err := pull(ctx, consumer, in.Batch)
 		// Before the batch is taken: after a while without NATS the consumer may be another's of the same name.
-		if time.Since(asked) > askOwner && ctx.Err() == nil {
-			asked = time.Now()
-			if err := queue.Check(ctx, consumer, in.store.ID()); err != nil {
+		if ctx.Err() == nil {
+			if err := in.isOurs(ctx); err != nil {
 				in.giveBack(msgs)
 				return err
 			}
+		}
+		// NATS may have lost power meanwhile, and what comes now have sequences that were there before.
+		if n := in.nc.Stats().Reconnects; n != reconnects && ctx.Err() == nil {
+			if err := in.epoch.look(ctx, true); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+				in.giveBack(msgs)
+				return err
+			}
+			reconnects = n
 		}
 		if len(msgs) > 0 {
 			if err := in.batch(ctx, msgs); err != nil {
@@ -226,6 +231,11 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 		if !owned && len(msgs) < in.Batch {
 			if owned, err = in.takeOver(ctx, consumer); err != nil {
 				return err
+			}
+		}
+		if time.Now().After(in.forget) {
+			if err := in.forgetDeletions(ctx); err != nil && ctx.Err() == nil {
+				in.Log.Warn("cannot forget deletions of messages that never come yet", "error", err)
 			}
 		}
 		if time.Since(looked) > askMain {
@@ -257,7 +267,7 @@ func (in *Ingester) noteLast(ctx context.Context, c jetstream.Consumer) {
 		in.Log.Debug("cannot note how far the queue is", "error", err)
 		return
 	}
-	in.note(ctx, stream.CachedInfo(), c.CachedInfo().Name, c.CachedInfo().AckFloor.Stream)
+	in.note(ctx, stream.CachedInfo(), c.CachedInfo())
 }
 
 // awaitMain waits until the main stream exists. JetStream tries a source that is missing only every ten
@@ -311,7 +321,7 @@ func (in *Ingester) consumer(ctx context.Context) (jetstream.Consumer, error) {
 		AckWait:       in.AckWait,
 		MaxDeliver:    -1,
 		MaxAckPending: instances * in.Batch,
-	}, in.store, in.Log)
+	}, in.store, &in.floor, in.Log)
 }
 
 // pull takes what is there, or waits for the first message and takes what came with it. Messages may

@@ -34,7 +34,7 @@ func (in *Ingester) Last(ctx context.Context) (record.ID, error) {
 func (in *Ingester) WatchLag(ctx context.Context) error {
 	names := in.Subjects.Names()
 	watch := copying.New(in.nc, in.Subjects)
-	late, floor := false, uint64(0)
+	late := false
 	for sleep(ctx, lagEvery) {
 		stream, err := in.js.Stream(ctx, names.Posts)
 		if err != nil {
@@ -46,20 +46,26 @@ func (in *Ingester) WatchLag(ctx context.Context) error {
 			i := consumer.CachedInfo()
 			in.lag.Store(int64(behind) + int64(i.NumPending) + int64(i.NumAckPending))
 			in.Metrics.lag.Set(float64(in.Lag()))
-			if in.working.Load() && i.AckFloor.Stream != floor { // not before the queue has gone back to where the database is
-				floor = i.AckFloor.Stream
-				in.note(ctx, stream.CachedInfo(), i.Name, floor)
+			if in.working.Load() { // not before the queue has gone back to where the database is
+				in.note(ctx, stream.CachedInfo(), i)
 			}
 		}
 	}
 	return nil
 }
 
-// note notes how far the queue is. It does not wait for a database that hangs.
-func (in *Ingester) note(ctx context.Context, posts *jetstream.StreamInfo, consumer string, floor uint64) {
+// note notes how far the queue is, and has it go back if the database did. It does not wait for a database that hangs.
+func (in *Ingester) note(ctx context.Context, posts *jetstream.StreamInfo, consumer *jetstream.ConsumerInfo) {
 	ctx, cancel := context.WithTimeout(ctx, directWait)
 	defer cancel()
-	if err := queue.Note(ctx, in.store, posts, consumer, floor); err != nil {
+	err := in.floor.Note(ctx, in.store, posts, consumer)
+	if errors.Is(err, queue.ErrWentBack) {
+		select {
+		case in.back <- struct{}{}:
+		default:
+		}
+	}
+	if err != nil {
 		in.Log.Debug("cannot note how far the queue is", "error", err)
 	}
 }

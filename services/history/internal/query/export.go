@@ -85,8 +85,8 @@ func (e *exported) addMessage(m record.Message) bool {
 		e.err = err
 		return false
 	}
-	const around = len(`,"trail":[]`) + 1 // the comma
-	if len(whole)+around > e.empty {      // nobody could ask beyond it otherwise
+	const around = len(`,"trail":[]`) + 1                        // the comma
+	if len(whole)+around > e.empty || !record.Fits(m.Event, 0) { // nobody could ask beyond it otherwise
 		e.omit(m.ID)
 		e.next = cursor{id: m.ID}
 		return true

@@ -11,8 +11,8 @@ import (
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
-// list gathers messages as JSON: at most so many, and so many bytes. A message that fits no reply by itself is left
-// out, since nobody could ask beyond it otherwise; there is one in oversize for each.
+// list gathers messages as JSON: at most so many, and so many bytes. A message that fits no reply by itself, or that clients
+// do not take, is left out, since nobody could ask beyond it otherwise; there is one in oversize for each.
 type list struct {
 	limit, size int
 	whole       int  // the size of a reply, of which the list may have a part
@@ -44,7 +44,7 @@ func (l *list) add(m record.Message) bool {
 		return false
 	}
 	switch {
-	case len(text) > l.whole:
+	case len(text) > l.whole, !record.Fits(m.Event, record.AroundPage):
 		l.oversize = append(l.oversize, m.ID)
 		return true
 	case l.used+len(text)+1 > l.size && (len(l.texts) > 0 || l.size < l.whole && !l.first):

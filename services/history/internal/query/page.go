@@ -66,7 +66,7 @@ func (s *Service) pause(ctx context.Context, end time.Time) bool {
 func (s *Service) leftOut(oversize []record.ID) {
 	for _, id := range oversize {
 		s.Metrics.oversize.Inc()
-		s.Log.Warn("left a message out of a page: by itself it is larger than a NATS message may be; raise max_payload", "id", id.String())
+		s.Log.Warn("left a message out of a page: by itself it is larger than a NATS message may be (raise max_payload), or nested deeper than clients take, or no text", "id", id.String())
 	}
 }
 

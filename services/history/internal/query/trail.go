@@ -51,7 +51,7 @@ type trailPage struct {
 	used  int
 	last  int64 // number of the last change
 	more  bool  // there is a next one, which does not fit
-	cut   bool  // one is there without its event, with which it would fit nowhere
+	cut   bool  // one is there without its event, which clients do not take, or with which it would fit nowhere
 	err   error
 }
 
@@ -61,10 +61,13 @@ func newTrail(size, alone int) *trailPage { return &trailPage{size: size, alone:
 func (p *trailPage) add(t record.Trace) bool {
 	change := contract.HistoryChange{Action: string(t.Action), User: t.By.User, Name: t.By.Name, Socket: t.By.Socket, Time: t.Time, Event: t.Event}
 	var text []byte
-	if text, p.err = reply(change); p.err != nil {
-		return false
+	cut := !record.Fits(t.Event, 0)
+	if !cut {
+		if text, p.err = reply(change); p.err != nil {
+			return false
+		}
+		cut = len(text)+1 > p.alone
 	}
-	cut := len(text)+1 > p.alone
 	if cut {
 		change.Event = nil
 		if text, p.err = reply(change); p.err != nil {

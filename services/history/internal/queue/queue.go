@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -35,20 +34,22 @@ type Database interface {
 }
 
 // Consumer makes a stream's durable consumer or brings it up to date, for a database. If that has less than was acknowledged, what it may lack
-// is delivered again.
-func Consumer(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, cfg jetstream.ConsumerConfig, db Database, log *slog.Logger) (jetstream.Consumer, error) {
+// is delivered again. What is known of its floor is the database's then.
+func Consumer(ctx context.Context, js jetstream.JetStream, stream jetstream.Stream, cfg jetstream.ConsumerConfig, db Database, floor *Floor, log *slog.Logger) (jetstream.Consumer, error) {
 	database := db.ID()
 	cfg.Metadata = map[string]string{metadata: database}
 	c, err := stream.Consumer(ctx, cfg.Durable)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
-		c, err = stream.CreateConsumer(ctx, cfg) // fails if somebody else is quicker
+		if c, err = stream.CreateConsumer(ctx, cfg); err == nil { // fails if somebody else is quicker
+			floor.set(position{})
+		}
 	case err == nil:
 		if err = owned(c.CachedInfo(), database); err == nil {
 			c, err = stream.UpdateConsumer(ctx, cfg)
 		}
 		if err == nil {
-			err = rewind(ctx, js, stream.CachedInfo(), c.CachedInfo(), db, log)
+			err = floor.rewind(ctx, js, stream.CachedInfo(), c.CachedInfo(), db, log)
 		}
 	}
 	if err != nil {
@@ -56,44 +57,6 @@ func Consumer(ctx context.Context, js jetstream.JetStream, stream jetstream.Stre
 	}
 	return c, nil
 }
-
-// Note notes how far a queue is: all up to a sequence of the stream is in the database, or never will be.
-func Note(ctx context.Context, db Database, stream *jetstream.StreamInfo, consumer string, sequence uint64) error {
-	return db.NoteFact(ctx, floorOf(stream, consumer), fmt.Sprintf("%d %d", stream.Created.UnixNano(), sequence))
-}
-
-func floorOf(stream *jetstream.StreamInfo, consumer string) string {
-	return "floor " + stream.Config.Name + " " + consumer
-}
-
-// rewind has the queue go back to where the database knows to have been. What is delivered again changes nothing if it is there.
-func rewind(ctx context.Context, js jetstream.JetStream, stream *jetstream.StreamInfo, queue *jetstream.ConsumerInfo, db Database, log *slog.Logger) error {
-	noted, err := db.Fact(ctx, floorOf(stream, queue.Name))
-	if err != nil || noted == "" {
-		return err
-	}
-	var created int64
-	var floor uint64
-	if n, _ := fmt.Sscanf(noted, "%d %d", &created, &floor); n < 2 || created != stream.Created.UnixNano() {
-		floor = 0 // of a stream that was there before
-	}
-	if queue.AckFloor.Stream <= floor {
-		return nil
-	}
-	about := []any{"stream", stream.Config.Name, "consumer", queue.Name, "acknowledged", queue.AckFloor.Stream, "database", floor}
-	limited, cancel := context.WithTimeout(ctx, resetWait)
-	defer cancel()
-	if _, err := js.ResetConsumerToSequence(limited, stream.Config.Name, queue.Name, floor+1); err != nil {
-		log.Warn(fmt.Sprintf("the database may lack what was acknowledged, since a backup was put back, or an instance was killed or started, and the queue cannot go back by itself: run \"nats consumer rm %s %s\"",
-			stream.Config.Name, queue.Name), append(about, "error", err)...)
-		return nil
-	}
-	log.Info("the database may lack what was acknowledged last, since a backup was put back, or an instance was killed or started: it is delivered again", about...)
-	return nil
-}
-
-// resetWait bounds the request to go back; JetStream does not answer who may not ask.
-const resetWait = 5 * time.Second
 
 // Check asks whether the consumer is still there and this database's.
 func Check(ctx context.Context, c jetstream.Consumer, database string) error {

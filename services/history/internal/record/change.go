@@ -126,6 +126,9 @@ func replaceLast(event []byte, value json.RawMessage) ([]byte, error) {
 	if err := socketio.ValidArgs(changed, 0); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnfitting, err)
 	}
+	if !Fits(changed, AroundPage) {
+		return nil, fmt.Errorf("%w: it would be nested deeper than %d", ErrUnfitting, socketio.MaxDepth-AroundPage)
+	}
 	return changed, nil
 }
 

@@ -49,8 +49,8 @@ func TestEditsToWhatClientsCannotTake(t *testing.T) {
 		want  error
 	}{
 		{`"fine"`, nil},
-		{nested(socketio.MaxDepth - 1), nil},
-		{nested(socketio.MaxDepth), ErrUnfitting},
+		{nested(socketio.MaxDepth - AroundPage - 1), nil},
+		{nested(socketio.MaxDepth - AroundPage), ErrUnfitting},
 		{"\"a\xff\xfeb\"", ErrUnfitting},
 		{"{\"\xc3\x28\":1}", ErrUnfitting},
 		{`1,2`, ErrUnfitting},

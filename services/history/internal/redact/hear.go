@@ -22,6 +22,9 @@ const (
 	ackWait = 30 * time.Second
 	// atOnce is how many facts are taken at a time: deletions of messages, which may be many, go into one transaction.
 	atOnce = 256
+	// knownPause is between two looks at whether all facts are known; lookWait bounds one at how far the database is.
+	knownPause = 20 * time.Millisecond
+	lookWait   = time.Second
 )
 
 // Claim makes the queue of facts if it is not there; whose that is answers for history. The error wraps
@@ -36,6 +39,9 @@ func (r *Redactor) consumer(ctx context.Context) (jetstream.Stream, jetstream.Co
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := r.retire(ctx, stream); err != nil {
+		return nil, nil, err
+	}
 	consumer, err := queue.Consumer(ctx, r.js, stream, jetstream.ConsumerConfig{
 		Durable:     r.Subjects.Names().HistoryEvents,
 		Description: "Facts of what is taken out of history, which the database does not know yet.",
@@ -47,8 +53,30 @@ func (r *Redactor) consumer(ctx context.Context) (jetstream.Stream, jetstream.Co
 		AckWait:       ackWait,
 		MaxDeliver:    -1,
 		MaxAckPending: 2 * atOnce,
-	}, r.store, r.Log)
+	}, r.store, &r.floor, r.Log)
 	return stream, consumer, err
+}
+
+const (
+	// former is the durable by which earlier versions hear of deleted users. They take all that comes by it for that, whatever it is.
+	former     = "history"
+	formerIdle = time.Hour
+)
+
+// retire leaves the former durable to instances of earlier versions that still run, with nothing but what they understand. When none has asked it
+// for an hour JetStream removes it. What they had not acknowledged is heard by the new one, which begins with the first fact in the stream.
+func (r *Redactor) retire(ctx context.Context, stream jetstream.Stream) error {
+	c, err := stream.Consumer(ctx, former)
+	if err == nil {
+		cfg := c.CachedInfo().Config
+		cfg.FilterSubject, cfg.FilterSubjects = "", []string{r.Subjects.Endpoint(contract.Event, contract.FactUserDeleted)}
+		cfg.InactiveThreshold = formerIdle
+		_, err = stream.UpdateConsumer(ctx, cfg)
+	}
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return fmt.Errorf("consumer %s of %s, of an earlier version: %w", former, r.Subjects.Names().Events, err)
+	}
+	return nil
 }
 
 // session prepares stream and consumer and hears facts until something fails.
@@ -57,20 +85,13 @@ func (r *Redactor) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	info, err := stream.Info(ctx)
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", r.Subjects.Names().Events, err)
-	}
 	for ctx.Err() == nil {
-		if err := r.catchUp(ctx, consumer, info.State.LastSeq); err != nil {
-			return err
-		}
 		msgs, err := pull(ctx, consumer)
 		if err != nil {
 			return fmt.Errorf("pull: %w", err)
 		}
 		if err = queue.Check(ctx, consumer, r.store.ID()); err == nil {
-			err = r.hear(ctx, msgs)
+			err = r.hear(ctx, consumer, msgs)
 		}
 		if err != nil {
 			for _, msg := range msgs {
@@ -80,40 +101,54 @@ func (r *Redactor) session(ctx context.Context) error {
 			}
 			return err
 		}
-		if len(msgs) > 0 {
-			if err := r.note(ctx, stream, consumer); err != nil {
-				return err
-			}
+		if err := r.note(ctx, stream, consumer, len(msgs) > 0); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// note notes how far the queue is, by all instances.
-func (r *Redactor) note(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer) error {
-	info, err := consumer.Info(ctx)
-	if err != nil {
-		return fmt.Errorf("consumer %s: %w", r.Subjects.Names().HistoryEvents, err)
+// note notes how far the queue is, by all instances, and finds out whether the database went back; that it does not wait for a database that hangs.
+func (r *Redactor) note(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer, heard bool) error {
+	wait := lookWait
+	if heard {
+		if _, err := consumer.Info(ctx); err != nil {
+			return fmt.Errorf("consumer %s: %w", r.Subjects.Names().HistoryEvents, err)
+		}
+		wait = sayWait
 	}
-	ctx, cancel := context.WithTimeout(ctx, sayWait)
+	limited, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	return queue.Note(ctx, r.store, stream.CachedInfo(), info.Name, info.AckFloor.Stream)
-}
-
-// catchUp looks whether the facts up to the last one are known, by whichever instance heard them.
-func (r *Redactor) catchUp(ctx context.Context, consumer jetstream.Consumer, last uint64) error {
-	if r.isCaught {
+	err := r.floor.Note(limited, r.store, stream.CachedInfo(), consumer.CachedInfo())
+	if err != nil && !heard && !errors.Is(err, queue.ErrWentBack) {
+		r.Log.Debug("cannot look how far the database is", "error", err)
 		return nil
 	}
-	info, err := consumer.Info(ctx)
+	return err
+}
+
+// Known waits until the database knows all facts that are in the stream now, by whichever instance heard them: also those that it has forgotten,
+// since a backup was put back. Posts that are stored earlier would be there for a while although they had been erased.
+func (r *Redactor) Known(ctx context.Context) error {
+	stream, consumer, err := r.consumer(ctx)
 	if err != nil {
-		return fmt.Errorf("consumer %s: %w", r.Subjects.Names().HistoryEvents, err)
+		return err
 	}
-	if info.AckFloor.Stream >= last || info.NumPending == 0 && info.NumAckPending == 0 {
-		r.isCaught = true
-		close(r.caught)
+	state, err := stream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", r.Subjects.Names().Events, err)
 	}
-	return nil
+	for ctx.Err() == nil {
+		info, err := consumer.Info(ctx)
+		if err != nil {
+			return fmt.Errorf("consumer %s: %w", r.Subjects.Names().HistoryEvents, err)
+		}
+		if info.AckFloor.Stream >= state.State.LastSeq || info.NumPending == 0 && info.NumAckPending == 0 {
+			return nil
+		}
+		sleep(ctx, knownPause)
+	}
+	return ctx.Err()
 }
 
 // pull takes what is there, or waits a while for a fact; none may come.
@@ -144,7 +179,7 @@ func drain(batch jetstream.MessageBatch, err error) (msgs []jetstream.Msg, _ err
 }
 
 // hear does what facts demand, notes what clients must be told, and acknowledges.
-func (r *Redactor) hear(ctx context.Context, msgs []jetstream.Msg) error {
+func (r *Redactor) hear(ctx context.Context, consumer jetstream.Consumer, msgs []jetstream.Msg) error {
 	var deletions []record.Deletion
 	known := make([]jetstream.Msg, 0, len(msgs))
 	for _, msg := range msgs {
@@ -171,6 +206,10 @@ func (r *Redactor) hear(ctx context.Context, msgs []jetstream.Msg) error {
 	}
 	if len(known) > 0 {
 		r.Poke() // what clients must be told stands in the database, so the facts are done
+	}
+	// That may have taken long. Who has the queue now has acknowledged nothing yet of what is in its hands.
+	if err := queue.Check(ctx, consumer, r.store.ID()); err != nil {
+		return err
 	}
 	return acknowledge(ctx, known)
 }

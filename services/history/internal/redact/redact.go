@@ -69,9 +69,7 @@ type Redactor struct {
 	js    jetstream.JetStream
 	store Store
 	poke  chan struct{}
-
-	caught   chan struct{} // closed once all facts of before the start are known
-	isCaught bool
+	floor queue.Floor
 }
 
 // New returns a Redactor that works through nc.
@@ -80,7 +78,7 @@ func New(nc *nats.Conn, store Store, o Options) (*Redactor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redact: %w", err)
 	}
-	return &Redactor{Options: o, js: js, store: store, poke: make(chan struct{}, 1), caught: make(chan struct{})}, nil
+	return &Redactor{Options: o, js: js, store: store, poke: make(chan struct{}, 1)}, nil
 }
 
 // Poke says that there is something new to announce. It does not block.
@@ -90,10 +88,6 @@ func (r *Redactor) Poke() {
 	default:
 	}
 }
-
-// Caught is closed once the database knows all facts that were in the stream at the start. Posts stored earlier would
-// be there for a while although they had been erased.
-func (r *Redactor) Caught() <-chan struct{} { return r.caught }
 
 // Run works until ctx ends, or the queue is another database's ([queue.ErrOtherDatabase]); whatever else fails is logged
 // and tried again.
