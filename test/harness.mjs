@@ -26,8 +26,8 @@ const flags = ({ port, natsPort, healthPort, dir }) => [
   "--data", dir,
   "--client-dir", new URL("../web/node_modules/socket.io-client/dist", import.meta.url).pathname,
 ];
-// A heartbeat short enough to wait for.
-export const fastHeartbeat = ["--ping-interval", "300ms", "--ping-timeout", "200ms"];
+// A heartbeat short enough to wait for, and long enough for a busy machine.
+export const fastHeartbeat = ["--ping-interval", "300ms", "--ping-timeout", "2s"];
 // The bucket that namespaces are configured in.
 const namespaces = "$KV.NATTER_NAMESPACES.";
 

@@ -19,5 +19,5 @@ if [ -z "${TEST_PROGRAM:-}" ]; then
 	esac
 	(cd .. && go build -race -o bin/ "${programs[@]}")
 fi
-# Two files at a time: each starts a Natter of its own on ports of its own, and waits more than it works.
-exec node --test --test-concurrency=2 --test-timeout=120000 --test-reporter=spec "${files[@]}"
+# Three files at a time: each starts a Natter of its own on ports of its own, and waits more than it works.
+exec node --test --test-concurrency=3 --test-timeout=300000 --test-reporter=spec "${files[@]}"

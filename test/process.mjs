@@ -7,8 +7,8 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { until, within } from "./wait.mjs";
 
-const startTimeout = 30_000;
-const stopTimeout = 20_000;
+const startTimeout = 60_000;
+const stopTimeout = 40_000;
 
 // Process is one program with its arguments. It can be started again after its end.
 export class Process {

@@ -1,12 +1,12 @@
 // Waiting for conditions and events, never for a fixed time: with a deadline that
 // fails the test and says what was awaited.
 
-export const timeout = 10_000;
+export const timeout = 20_000; // on a busy machine everything takes long
 
 // until waits for a condition to become true and returns what it gave; an error
-// counts as false. It looks again after a pause.
+// counts as false. It looks again after a pause, which grows while it waits.
 export async function until(condition, what, ms = timeout, pause = 10) {
-  const deadline = Date.now() + ms;
+  const began = Date.now();
   for (let last; ; ) {
     try {
       const value = await condition();
@@ -14,8 +14,9 @@ export async function until(condition, what, ms = timeout, pause = 10) {
     } catch (error) {
       last = error;
     }
-    if (Date.now() > deadline) throw new Error(`waited ${ms} ms for ${what}${last ? `: ${last.cause ?? last}` : ""}`);
-    await new Promise((resolve) => setTimeout(resolve, pause));
+    const waited = Date.now() - began;
+    if (waited > ms) throw new Error(`waited ${ms} ms for ${what}${last ? `: ${last.cause ?? last}` : ""}`);
+    await new Promise((resolve) => setTimeout(resolve, Math.max(pause, waited / 20)));
   }
 }
 

@@ -37,7 +37,6 @@ describe("changed messages on the chat page", () => {
     assert.equal(await message(bob, "frist").getByRole("button", { name: "Edit" }).count(), 0, "another's message cannot be edited");
     const eve = await site.client("Eve", room);
     const heard = collect(eve, "typing");
-    const edited = next(eve, "message edited");
     await ann.input.fill("half a thought");
     await heard.of(1);
     await ann.page.clock.fastForward(5000); // a sign is given again after some seconds only
@@ -47,6 +46,7 @@ describe("changed messages on the chat page", () => {
     await shoot(ann.page, "chat-editing");
     await ann.input.fill("");
     await ann.input.pressSequentially("first");
+    const edited = next(eve, "message edited");
     await ann.input.press("Enter");
     await edited;
     assert.equal(heard.all.length, 1, "who edits is not said to be typing");

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { io } from "socket.io-client";
-import { browser, connected, start, until } from "../harness.mjs";
+import { browser, connected, start, timeout, until } from "../harness.mjs";
 
 export const adminPassword = "correct horse battery";
 const artifacts = new URL("../artifacts/", import.meta.url).pathname;
@@ -33,7 +33,7 @@ export class Site {
   // something to the page before it is loaded.
   async visit(path, { prepare, ...options } = {}) {
     const context = await this.chromium.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-GB", ...options });
-    context.setDefaultTimeout(10_000);
+    context.setDefaultTimeout(timeout);
     const page = await context.newPage();
     await prepare?.(page);
     const errors = [];
@@ -62,14 +62,14 @@ export class Site {
   // client makes a stock client outside the browser that is in a room.
   async client(name, room) {
     const socket = await this.#connect("/", { name });
-    if (room) assert.equal((await socket.timeout(10_000).emitWithAck("join", room)).ok, true);
+    if (room) assert.equal((await socket.timeout(timeout).emitWithAck("join", room)).ok, true);
     return socket;
   }
 
   // member makes a stock client of someone who is signed in, in a room.
   async member(token, room) {
     const socket = await this.#connect("/", { token });
-    assert.equal((await socket.timeout(10_000).emitWithAck("join", room)).ok, true);
+    assert.equal((await socket.timeout(timeout).emitWithAck("join", room)).ok, true);
     return socket;
   }
 

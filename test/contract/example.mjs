@@ -14,7 +14,7 @@ import { difference, pattern } from "./match.mjs";
 
 const run = promisify(execFile);
 const AsyncFunction = (async () => {}).constructor;
-const patience = 10_000;
+const patience = 20_000;
 
 // Commands that go on until they are stopped, and questions about what history stores a moment later.
 const waits = /^nats (sub|reply) /;

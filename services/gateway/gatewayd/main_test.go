@@ -28,11 +28,11 @@ func TestMain(m *testing.M) {
 // patience is how long a test waits for what must happen.
 const patience = 15 * time.Second
 
-// wait waits for a condition that nothing announces.
+// wait waits for a condition that nothing announces. It looks the more seldom the longer it takes.
 func wait(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !cond(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
+	for began := time.Now(); !cond(); time.Sleep(max(2*time.Millisecond, time.Since(began)/20)) {
+		if time.Since(began) > patience {
 			t.Fatalf("waited in vain for %s", what)
 		}
 	}

@@ -237,19 +237,17 @@ func (f *fixture) awaitRoom(room string, n int) contract.HistoryPage {
 	return page
 }
 
-// until tries until there is no error.
+// until tries until there is no error, the more seldom the longer it takes.
 func (f *fixture) until(what string, try func() error) {
 	f.t.Helper()
-	end := time.Now().Add(deadline)
-	for {
+	for began := time.Now(); ; time.Sleep(max(10*time.Millisecond, time.Since(began)/20)) {
 		err := try()
 		if err == nil {
 			return
 		}
-		if time.Now().After(end) {
+		if time.Since(began) > deadline {
 			f.t.Fatalf("%s: %v\nlog:\n%s", what, err, f.log)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }
 
