@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
@@ -57,12 +58,16 @@ type Store struct {
 	id          string
 
 	OnClose func() error // called when the database is closed, if not nil
+
+	// A connection to a machine that has died may say nothing. TxWait bounds a transaction that is not bounded otherwise: the longest
+	// are those that take out many messages, one by one. ReadWait bounds a read of a row or a few for which nobody waits.
+	TxWait, ReadWait time.Duration
 }
 
 // Open brings the schema up to date, but for what [Store.Index] does, and returns a store that writes by one pool and reads by another, which may be
 // the same one. It closes them if it fails.
 func Open(ctx context.Context, d Dialect, write, read *sql.DB, migrations fs.FS) (*Store, error) {
-	s := &Store{Dialect: d, write: write, read: read}
+	s := &Store{Dialect: d, write: write, read: read, TxWait: time.Minute, ReadWait: 5 * time.Second}
 	if err := s.prepare(ctx, migrations); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -111,6 +116,8 @@ func (s *Store) ID() string { return s.id }
 
 // Fact is what was noted under a name last; "" if nothing was.
 func (s *Store) Fact(ctx context.Context, name string) (value string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.ReadWait)
+	defer cancel()
 	err = s.read.QueryRowContext(ctx, s.sql(`SELECT value FROM facts WHERE name = ?`), name).Scan(&value)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
@@ -156,6 +163,8 @@ func (s *Store) DB() *sql.DB { return s.write }
 
 // inTx runs do in a write transaction that holds the lock.
 func (s *Store) inTx(ctx context.Context, lock string, do func(tx *sql.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.TxWait)
+	defer cancel()
 	tx, err := s.write.BeginTx(ctx, &sql.TxOptions{Isolation: s.Isolation})
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)

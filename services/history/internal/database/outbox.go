@@ -33,8 +33,7 @@ func (s *Store) Announcements(ctx context.Context, each func(record.Announcement
 			return fmt.Errorf("read announcements: %w", err)
 		}
 		for _, a := range listed {
-			err := s.read.QueryRowContext(ctx, s.sql(`SELECT namespace, target, event FROM outbox WHERE topic = ? AND epoch = ? AND sequence = ?`),
-				a.Topic, a.Version.Epoch, a.Version.Sequence).Scan(&a.Namespace, &a.Target, &a.Event)
+			err := s.noted(ctx, &a)
 			if errors.Is(err, sql.ErrNoRows) {
 				continue
 			}
@@ -52,8 +51,18 @@ func (s *Store) Announcements(ctx context.Context, each func(record.Announcement
 	}
 }
 
+// noted reads what is to be said.
+func (s *Store) noted(ctx context.Context, a *record.Announcement) error {
+	ctx, cancel := context.WithTimeout(ctx, s.ReadWait)
+	defer cancel()
+	return s.read.QueryRowContext(ctx, s.sql(`SELECT namespace, target, event FROM outbox WHERE topic = ? AND epoch = ? AND sequence = ?`),
+		a.Topic, a.Version.Epoch, a.Version.Sequence).Scan(&a.Namespace, &a.Target, &a.Event)
+}
+
 // listed are the topics and versions of some announcements behind one.
 func (s *Store) listed(ctx context.Context, last record.Announcement) (listed []record.Announcement, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.ReadWait)
+	defer cancel()
 	rows, err := s.read.QueryContext(ctx, s.sql(`SELECT topic, epoch, sequence FROM outbox WHERE (epoch, sequence, topic) > (?, ?, ?)
 		ORDER BY epoch, sequence, topic LIMIT ?`), last.Version.Epoch, last.Version.Sequence, last.Topic, toldAtOnce)
 	if err != nil {
@@ -72,6 +81,8 @@ func (s *Store) listed(ctx context.Context, last record.Announcement) (listed []
 
 // Announced forgets an announcement, unless a newer one on its topic has come since it was read.
 func (s *Store) Announced(ctx context.Context, a record.Announcement) error {
+	ctx, cancel := context.WithTimeout(ctx, s.ReadWait)
+	defer cancel()
 	if _, err := s.write.ExecContext(ctx, s.sql(`DELETE FROM outbox WHERE topic = ? AND epoch = ? AND sequence = ?`), a.Topic, a.Version.Epoch, a.Version.Sequence); err != nil {
 		return fmt.Errorf("forget an announcement: %w", err)
 	}

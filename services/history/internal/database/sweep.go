@@ -16,6 +16,8 @@ const sweepChunk = 500
 // NextPlace is the place after another one, in no meaningful order; ok is false after the last. The first one comes
 // after the zero [record.Place].
 func (s *Store) NextPlace(ctx context.Context, after record.Place) (place record.Place, ok bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.ReadWait)
+	defer cancel()
 	err = s.read.QueryRowContext(ctx, s.sql(`SELECT namespace, target FROM places WHERE (namespace, target) > (?, ?) ORDER BY namespace, target LIMIT 1`),
 		after.Namespace, after.Target).Scan(&place.Namespace, &place.Target)
 	if errors.Is(err, sql.ErrNoRows) {

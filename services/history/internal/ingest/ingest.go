@@ -30,6 +30,8 @@ type Store interface {
 	// [record.ErrRefused] if trying again is in vain; it is a [record.TakenError] if other messages have their ids.
 	Append(ctx context.Context, messages []record.Message) (stored, redacted int, err error)
 	queue.Database
+	// Ping says whether the database can be read.
+	Ping(ctx context.Context) error
 	// Incarnations and NoteIncarnation remember those of the main stream; Newest is the newest message of one.
 	Incarnations(ctx context.Context, identity string) ([]record.Incarnation, error)
 	NoteIncarnation(ctx context.Context, identity string, i record.Incarnation) error
@@ -65,6 +67,7 @@ const (
 	pullWait    = 2 * time.Second
 	ackWait     = 30 * time.Second
 	storeWait   = 10 * time.Second // the database's own lock timeout included
+	reachWait   = 2 * time.Second
 	firstRetry  = 250 * time.Millisecond
 	lastRetry   = 5 * time.Second
 	askMain     = 10 * time.Second // how often the main stream is looked at, for its incarnation
@@ -148,6 +151,9 @@ func (in *Ingester) Run(ctx context.Context) error {
 
 // session prepares stream and consumer and pulls until something fails.
 func (in *Ingester) session(ctx context.Context, wait *backoff) error {
+	if err := in.reach(ctx); err != nil { // what is taken now would have to be given back
+		return err
+	}
 	if err := in.awaitMain(ctx); err != nil {
 		return err
 	}

@@ -31,7 +31,6 @@ func (s *Service) erase(ctx context.Context, data []byte) ([]byte, error) {
 	}
 	erased, err := s.store.Erase(ctx, r.User, until)
 	if err != nil {
-		s.Cut()
 		return nil, err
 	}
 	s.Changed()

@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -71,8 +69,6 @@ type Options struct {
 	Metrics  *Metrics
 	// Changed is called when clients must be told of a change. It must not block.
 	Changed func()
-	// Cut is called when an erasure has failed on its way. It must not block.
-	Cut func()
 	// Lag says how many posts wait to be stored; -1 if that is not known.
 	Lag func() int64
 	// Last is the id of what the main stream stored last, the zero one if there is none.
@@ -155,21 +151,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	work(s.queue, workers)
 	work(s.searches, searchers)
-	service, err := micro.AddService(s.nc, micro.Config{
-		Name:        "natter-history",
-		Version:     contract.Version,
-		Description: "Pages of the messages that were posted to Socket.IO rooms.",
-		Metadata:    map[string]string{contract.MetadataVersion: contract.Version},
-	})
-	if err == nil {
-		if err = s.listen(service); err == nil {
-			s.Log.Info("answering for history", "subject", s.Subjects.Endpoint(contract.History, "*"))
-			<-ctx.Done()
-		}
-		if serr := service.Stop(); serr != nil && err == nil && s.nc.IsConnected() {
-			err = serr
-		}
-	}
+	err := s.serve(ctx)
 	s.mu.Lock()
 	s.stopped = true // Stop does not wait for handlers
 	close(s.queue)
@@ -178,17 +160,6 @@ func (s *Service) Run(ctx context.Context) error {
 	running.Wait()
 	if err != nil {
 		return fmt.Errorf("answer for history: %w", err)
-	}
-	return nil
-}
-
-func (s *Service) listen(service micro.Service) error {
-	endpoints := s.endpoints()
-	for _, name := range slices.Sorted(maps.Keys(endpoints)) {
-		handler := micro.HandlerFunc(func(req micro.Request) { s.take(question{req, name, endpoints[name], time.Now()}) })
-		if err := service.AddEndpoint(name, handler, micro.WithEndpointSubject(s.Subjects.Endpoint(contract.History, name))); err != nil {
-			return err
-		}
 	}
 	return nil
 }
