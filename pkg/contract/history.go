@@ -38,7 +38,7 @@ type HistoryRequest struct {
 const (
 	DefaultHistoryPage = 50
 	MaxHistoryPage     = 200
-	MaxHistoryRooms    = 256  // rooms of one request
+	MaxHistoryRooms    = 4096 // rooms of one request
 	MaxUnread          = 1000 // what is counted of a room
 	MaxUnreadLook      = 5000 // messages of a room that are looked at for it, the newest
 )
@@ -156,7 +156,8 @@ type ExportRequest struct {
 	Limit int    `json:"limit,omitempty"`
 }
 
-// ExportReply is a page of it. The user's marks come behind the messages. A message whose trail does not fit is on the next
+// ExportReply is a page of it. The user's marks come behind the messages, and
+// behind these what the user did to messages of others. A message whose trail does not fit is on the next
 // page, too, with the rest of the trail and without its event.
 type ExportReply struct {
 	OK       bool             `json:"ok"`
@@ -164,6 +165,7 @@ type ExportReply struct {
 	More     bool             `json:"more"`
 	Next     string           `json:"next,omitempty"` // where the next page begins, if there are more
 	Reads    []ExportMark     `json:"reads,omitempty"`
+	Changes  []ExportChange   `json:"changes,omitempty"`
 	Omitted  []string         `json:"omitted,omitempty"` // ids of messages that, or a change of which, exceed a NATS message
 }
 
@@ -172,6 +174,16 @@ type ExportMark struct {
 	Namespace string  `json:"namespace"`
 	Room      *string `json:"room"`
 	Read      string  `json:"read"`
+}
+
+// ExportChange says what a user did to a message that somebody else had said.
+type ExportChange struct {
+	Namespace string    `json:"namespace"`
+	ID        string    `json:"id"`
+	Action    string    `json:"action"` // "edit" or "delete"
+	Name      string    `json:"name,omitempty"`
+	Socket    string    `json:"socket,omitempty"`
+	Time      time.Time `json:"time"`
 }
 
 // EraseRequest takes out what a user has said until now.

@@ -12,8 +12,9 @@ const acts = {
 };
 const network = { cut: (link) => link.cut(), hang: (link) => link.hang() };
 
-// inflict runs one track of faults. Clients' processes are hit like any other.
-export async function inflict({ world, clients, faults, track, write, signal }) {
+// inflict runs one track of faults. Clients' processes are hit like any other. A long fault is not over before the others have
+// caught up, or the run has failed.
+export async function inflict({ world, clients, faults, track, write, signal, caughtUp }) {
   for (const fault of faults) {
     await sleep(fault.after, undefined, { signal });
     const names = fault.target.split("+");
@@ -23,6 +24,7 @@ export async function inflict({ world, clients, faults, track, write, signal }) 
     if (network[act]) links.forEach(network[act]);
     else await Promise.all(names.map((name) => acts[act].begin(world.processes[name] ?? clients[name], name)));
     await sleep(fault.lasts, undefined, { signal });
+    if (fault.act.endsWith(" long")) await caughtUp(fault);
     if (network[act]) links.forEach((link) => link.open());
     else for (const name of names) acts[act].end(world.processes[name] ?? clients[name], name);
     write({ e: "over", track, ...fault });

@@ -12,6 +12,14 @@ async function idle(connection) {
   return state.num_pending === 0 && state.num_ack_pending === 0;
 }
 
+// caughtUp waits until all is stored that has been posted by now, whoever is away.
+export async function caughtUp(connection, who) {
+  const ask = async (what) => (await connection.request(`$JS.API.${what}`, "", { timeout: 5_000 })).json();
+  const posted = await until(async () => (await ask("STREAM.INFO.NATTER_POSTS")).state.last_seq, "an answer of JetStream", patience, 200);
+  const stored = async () => (await ask("CONSUMER.INFO.NATTER_POSTS.history")).ack_floor.stream_seq >= posted;
+  await until(stored, `history to store what is posted while ${who} is away`, patience, 200);
+}
+
 // kept writes down what history has, when it has all that was said last and nothing waits for it.
 export async function kept({ connection, marks, write }) {
   for (const room of rooms) {

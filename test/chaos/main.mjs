@@ -9,7 +9,7 @@ import { check, read } from "./check.mjs";
 import { rooms } from "./client.mjs";
 import { Crew, processes as clients } from "./crew.mjs";
 import { inflict } from "./faults.mjs";
-import { kept } from "./history.mjs";
+import { caughtUp, kept } from "./history.mjs";
 import { journal } from "./journal.mjs";
 import { plants } from "./plant.mjs";
 import { report } from "./report.mjs";
@@ -63,7 +63,7 @@ async function run(dir, say) {
       if (entry.e === "over") say.hit();
       write(entry);
     };
-    const ends = Object.entries(tracks).map(([track, faults]) => inflict({ world, clients: crew.all, faults, track, write: note, signal: watchdog.signal }));
+    const ends = Object.entries(tracks).map(([track, faults]) => inflict({ world, clients: crew.all, faults, track, write: note, signal: watchdog.signal, caughtUp: ({ target }) => caughtUp(speaker.connection, target) }));
     await Promise.all(ends.map((end) => end.catch((error) => (watchdog.abort(error), Promise.reject(error)))));
     say.doing("waiting until everybody is back and has heard everything");
     await crew.tell("quiet");

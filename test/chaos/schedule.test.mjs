@@ -24,6 +24,16 @@ test("two nats-servers are away together once, and there is calm before every fa
   }
 });
 
+test("in a long run one history service is away for longer than others wait", () => {
+  for (let seed = 1; seed < 100; seed++) {
+    const long = (minutes) => Object.values(plan({ seed, minutes, has })).flat().filter(({ act }) => act.endsWith(" long"));
+    assert.deepEqual(long(1), []);
+    const [fault, ...others] = long(10);
+    assert.deepEqual([fault.target, others], ["h1", []]);
+    assert.ok(["stop long", "hang long"].includes(fault.act) && fault.lasts >= 40_000 && fault.lasts <= 60_000, JSON.stringify(fault));
+  }
+});
+
 test("single routes break and hang", () => {
   const faults = plan({ seed: 7, minutes: 10, has }).nats;
   for (const act of ["cut", "hang"]) assert.ok(faults.some((fault) => fault.act === act && routes.includes(fault.target)), act);

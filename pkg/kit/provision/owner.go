@@ -9,6 +9,9 @@ import (
 // unowned is the metadata of a stream that was made by another than its owner, who has not said yet how much it keeps.
 const unowned = "natter.unowned"
 
+// ownership is the setting that changes when the owner takes a stream over.
+const ownership = "owner"
+
 // Unowned says whether the owner of a stream has not taken it over.
 func Unowned(cfg jetstream.StreamConfig) bool { return cfg.Metadata[unowned] != "" }
 
@@ -36,7 +39,7 @@ func newOwner(have, want jetstream.StreamConfig) (o owner) {
 		}
 	}
 	if !another {
-		o.changes = append(o.changes, change{"owner", "none", "the service that changes it", false, func(c *jetstream.StreamConfig) {
+		o.changes = append(o.changes, change{ownership, "", "", false, func(c *jetstream.StreamConfig) {
 			c.Metadata = maps.Clone(c.Metadata)
 			delete(c.Metadata, unowned)
 		}})

@@ -1,12 +1,15 @@
 package gatewayd_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/socketio"
 	"github.com/natter-io/natter/services/gateway/gatewayd"
 )
 
@@ -75,4 +78,54 @@ func TestQuestionsToHistory(t *testing.T) {
 	if question := recv(t, "the request", asked); question.Subject != "natter.history.delete" {
 		t.Errorf("without acks: asked on %s", question.Subject)
 	}
+}
+
+// A member of as many rooms as the gateway allows need not name them.
+func TestAMemberOfManyRoomsSearchesThemAll(t *testing.T) {
+	t.Parallel()
+	const n = 300
+	d := deploy(t)
+	g := d.gateway(func(c *gatewayd.Config) { c.MaxRooms = n })
+	s := g.connect()
+	rooms := make([]string, n)
+	for i := range rooms {
+		rooms[i] = fmt.Sprintf(`"room %d"`, i)
+	}
+	d.do("/", []string{s.id}, `["join",`+strings.Join(rooms, ",")+`]`)
+	d.say([]string{fmt.Sprintf("room %d", n-1)}, 0, 1)
+	s.event()
+	asked := d.listen("natter.history.search")
+	d.serve("natter.history.search", func(*nats.Msg) string { return `{"ok":true}` })
+	if ack := s.request(`"search"`, `{"text":"word"}`); ack != `[{"ok":true}]` {
+		t.Fatal(ack)
+	}
+	var question contract.SearchRequest
+	if err := json.Unmarshal(recv(t, "the request", asked).Data, &question); err != nil || len(question.Rooms) != n+1 {
+		t.Errorf("asked for %d rooms, %v", len(question.Rooms), err)
+	}
+}
+
+// One client does not take all the places for searches that the history service has.
+func TestTheSearchesOfAClientAreBounded(t *testing.T) {
+	t.Parallel()
+	d := deploy(t)
+	s := d.gateway().connect()
+	asked := d.listen("natter.history.search")
+	var first *nats.Msg
+	var answer <-chan *socketio.Packet
+	for i := range 4 {
+		got := s.emitAck(`"search"`, `{"text":"word"}`)
+		if question := recv(t, "a search", asked); i == 0 {
+			first, answer = question, got
+		}
+	}
+	if ack := s.request(`"search"`, `{"text":"word"}`); !strings.HasPrefix(ack, `[{"ok":false,"code":"rate_limited"`) {
+		t.Fatalf("a fifth search: %s", ack)
+	}
+	if err := first.Respond([]byte(`{"ok":true}`)); err != nil {
+		t.Fatal(err)
+	}
+	recv(t, "the answer", answer)
+	s.emitAck(`"search"`, `{"text":"word"}`)
+	recv(t, "one more search", asked)
 }

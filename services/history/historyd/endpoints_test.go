@@ -118,7 +118,7 @@ func TestSearchEndpoint(t *testing.T) {
 		`{"namespace":"/","text":"a","rooms":[]}`:                                       "empty",
 		`{"namespace":"/","text":"a","limit":201}`:                                      "limit",
 		`{"namespace":"x","text":"a"}`:                                                  "slash",
-		`{"namespace":"/","text":"a","rooms":[` + strings.Repeat(`"a",`, 256) + `"b"]}`: "257",
+		`{"namespace":"/","text":"a","rooms":[` + strings.Repeat(`"a",`, contract.MaxHistoryRooms) + `"b"]}`: "4097",
 	} {
 		f.request("search", request, `"code":"invalid"`, want)
 	}

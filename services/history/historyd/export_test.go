@@ -144,3 +144,26 @@ func TestAnExportNamesWhatItLeavesOut(t *testing.T) {
 	}
 	f.request("trail", `{"namespace":"/","room":"red","id":"`+small+`"}`, `{"ok":true,"changes":[{"action":"edit","user":"u1","time":"`)
 }
+
+// TestAnExportHasWhatAUserDidToOthers has an admin edit and delete what others said, which is theirs: the export has who did it, and when.
+func TestAnExportHasWhatAUserDidToOthers(t *testing.T) {
+	f := newFixture(t)
+	f.start()
+	first := f.id(f.say(contract.To("red"), `["m","of bob"]`, by("bob")...).Sequence)
+	second := f.id(f.say(contract.To("red"), `["m","of cid"]`, by("cid")...).Sequence)
+	f.settled()
+	admin := `"user":"u1","name":"Ann","socket":"` + socketA + `","admin":true}`
+	f.request("edit", `{"namespace":"/","room":"red","id":"`+first+`","value":"mended",`+admin, `{"ok":true}`)
+	f.request("delete", `{"namespace":"/","room":"red","id":"`+second+`",`+admin, `{"ok":true}`)
+	edited := `{"namespace":"/","id":"` + first + `","action":"edit","name":"Ann","socket":"` + socketA + `","time":"`
+	deleted := `{"namespace":"/","id":"` + second + `","action":"delete","name":"Ann","socket":"` + socketA + `","time":"`
+	if export := f.request("export", `{"user":"u1"}`, `"messages":[],"more":false,"changes":[`+edited, `"},`+deleted); strings.Contains(export, "of bob") {
+		t.Errorf("what somebody else said: %s", export)
+	}
+	f.request("export", `{"user":"u1","after":"changes.1"}`, `"changes":[`+deleted)
+	f.request("export", `{"user":"u1","after":"changes.x"}`, `"invalid"`, "after")
+	f.request("erase", `{"user":"u1"}`, `{"ok":true,"erased":0,"known":true}`)
+	if export := f.request("export", `{"user":"u1"}`, `"changes":[{"namespace":"/","id":"`+first+`","action":"edit","time":"`); strings.Contains(export, "Ann") || strings.Contains(export, socketA) {
+		t.Errorf("after an erasure: %s", export)
+	}
+}

@@ -37,6 +37,9 @@ const (
 	openWait = 10 * time.Minute
 	// indexSaid is how often it is said how far the indexing of messages is.
 	indexSaid = 10 * time.Second
+	// ackWait is after how long JetStream gives to others what an instance has in its hands that is silent: when the database has
+	// ended its transaction.
+	ackWait = 2 * postgres.AbandonedAfter
 	// flushWait bounds the sending of the last acks.
 	flushWait = 2 * time.Second
 )
@@ -53,7 +56,7 @@ type Service struct {
 	redact *redact.Metrics
 	sweep  *sweep.Metrics
 
-	sweepEvery, storeWait time.Duration // shorter in tests
+	sweepEvery, ackWait, storeWait time.Duration // shorter in tests
 }
 
 // New checks the settings and returns a service that is not running yet. The options are added to those of
@@ -68,7 +71,7 @@ func New(cfg Config, log *slog.Logger, options ...nats.Option) (*Service, error)
 	return &Service{
 		cfg: cfg, log: log, quiet: quiet, nats: options, health: h,
 		ingest: ingest.NewMetrics(h.Registry()), query: query.NewMetrics(h.Registry()), redact: redact.NewMetrics(h.Registry()),
-		sweep: sweep.NewMetrics(h.Registry()),
+		sweep: sweep.NewMetrics(h.Registry()), ackWait: ackWait,
 	}, nil
 }
 
@@ -127,7 +130,7 @@ func (s *Service) serve(ctx context.Context) (err error) {
 	ingester, err := ingest.New(nc, store, ingest.Options{
 		Subjects: subjects, Batch: s.cfg.Batch, Age: s.cfg.PostsAge, Storage: posts,
 		Log: s.log, Metrics: s.ingest, Redacted: redactor.Poke, Facts: redactor.Known,
-		StoreWait: s.storeWait,
+		AckWait: s.ackWait, StoreWait: s.storeWait,
 	})
 	if err != nil {
 		return err
@@ -142,7 +145,7 @@ func (s *Service) serve(ctx context.Context) (err error) {
 	work := func(ctx context.Context) error {
 		answers := query.New(nc, store, query.Options{
 			Subjects: subjects, Log: s.log, Metrics: s.query,
-			Changed: redactor.Poke, Cut: redactor.Cut, Lag: ingester.Lag, Last: ingester.Last, Problem: ingester.Check, Settled: ingester.Settled,
+			Changed: redactor.Poke, Lag: ingester.Lag, Last: ingester.Last, Newest: ingester.Newest, Problem: ingester.Check, Settled: ingester.Settled,
 			Largest: ingester.Largest, Expects: ingester.Expects,
 		})
 		g := run.Group{Log: s.log}

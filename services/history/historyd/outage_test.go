@@ -72,6 +72,9 @@ func TestPostgresGoesAwayAndComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	all()
+	if err := f.log.has("level=INFO", "history goes on", "after="); err != nil {
+		t.Error(err)
+	}
 	if failures > 20 {
 		t.Errorf("%v attempts while the database was frozen: there should be pauses between them", failures)
 	}

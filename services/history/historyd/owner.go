@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -14,8 +15,13 @@ import (
 	"github.com/natter-io/natter/services/history/internal/queue"
 )
 
-// claimRetry is the time between two looks at whose the queues are.
-const claimRetry = 2 * time.Second
+const (
+	// claimRetry is the time between two looks at whose the queues are.
+	claimRetry = 2 * time.Second
+	// leaderWait is how long JetStream may leave questions unanswered before that is an error: a cluster that starts elects
+	// a leader first, then one for each stream.
+	leaderWait = 30 * time.Second
+)
 
 // owner has the service work only while the queues of posts and of facts are its database's: with another one it would
 // answer for what it does not have.
@@ -59,6 +65,7 @@ func (o *owner) run(ctx context.Context, work func(context.Context) error) error
 // await waits for the queues; false if ctx ended first. Nothing is taken before neither of them is another's, so that two
 // databases do not come to have one each.
 func (o *owner) await(ctx context.Context) bool {
+	began := time.Now()
 	for said := ""; ; {
 		err := queue.Free(ctx, o.js, o.names.Posts, o.names.HistoryPosts, o.database)
 		if err == nil {
@@ -75,7 +82,12 @@ func (o *owner) await(ctx context.Context) bool {
 			return true
 		}
 		o.stands(err)
-		if text := err.Error(); text != said {
+		if unanswered(err) && time.Since(began) < leaderWait {
+			if said == "" {
+				said = "no leader"
+				o.log.Warn("history waits for JetStream, which does not answer yet: a cluster that starts has no leader at first", "retry", claimRetry)
+			}
+		} else if text := err.Error(); text != said {
 			said = text
 			o.log.Error("history neither stores nor answers; posts wait in their stream", "error", err, "retry", claimRetry)
 		}
@@ -85,4 +97,11 @@ func (o *owner) await(ctx context.Context) bool {
 			return false
 		}
 	}
+}
+
+// unanswered says whether JetStream has not answered, or that it cannot now.
+func unanswered(err error) bool {
+	var answer *jetstream.APIError
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout) ||
+		errors.As(err, &answer) && answer.Code == 503
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/natter-io/natter/pkg/contract"
@@ -40,6 +41,8 @@ type Client struct {
 	closed  bool
 
 	entering sync.WaitGroup // sockets whose enter runs
+
+	searches atomic.Int32 // that are under way
 }
 
 func newClient(srv *Server, conn *transport.Conn) *Client {

@@ -22,6 +22,9 @@ type inquiry struct {
 	Limit  int             `json:"limit"`
 }
 
+// maxSearches bounds the searches of a client that are under way: the history service makes few at a time, for all.
+const maxSearches = 4
+
 // shapes say what clients give, for those who give something else.
 var shapes = map[contract.Action]string{
 	contract.ActionHistory: "{room, before | after | around, limit}",
@@ -55,9 +58,18 @@ func (e *event) history() *contract.Refusal {
 	if !e.socket.startReply() {
 		return errTooManyReplies(e.name)
 	}
+	searches := e.rule.Action == contract.ActionSearch
+	if searches && e.socket.client.searches.Add(1) > maxSearches {
+		e.socket.client.searches.Add(-1)
+		e.socket.endReply()
+		return refuse(contract.CodeRateLimited, "%d searches are under way already: wait for their answers", maxSearches)
+	}
 	a := e.answer
 	done := func(reply []byte, err error) {
 		a.socket.endReply()
+		if searches {
+			a.socket.client.searches.Add(-1)
+		}
 		switch {
 		case errors.Is(err, ErrTooLarge):
 			a.ack(refuse(contract.CodeInvalid, "%v", err))

@@ -99,7 +99,7 @@ func TestChangesLeaveATrail(t *testing.T) {
 		}
 		// Both rooms of the first message hear of its latest state, once.
 		announced := make(map[string]string)
-		all, err := s.Announcements(t.Context())
+		all, err := announcements(t, s)
 		for _, a := range all {
 			announced[a.Target+" "+string(a.Event)[:16]] += string(a.Event)
 		}
@@ -115,7 +115,7 @@ func TestChangesLeaveATrail(t *testing.T) {
 			string(trail[0].Event) != `["m"]` || string(trail[1].Event) != `["m"]` || trail[0].By.Name != "" || trail[1].By.Name != "Root" {
 			t.Errorf("%+v, trail %+v, %v", m, trail, err)
 		}
-		if all, err = s.Announcements(t.Context()); err != nil || len(all) != 4 || strings.Contains(fmt.Sprintf("%s", all), `"b":1`) {
+		if all, err = announcements(t, s); err != nil || len(all) != 4 || strings.Contains(fmt.Sprintf("%s", all), `"b":1`) {
 			t.Errorf("what was not said yet of a redacted message: %s, %v", all, err)
 		}
 		if err := change(t, s, 1, admin, `"again"`); !errors.Is(err, record.ErrGone) {

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
@@ -26,6 +27,8 @@ type Dialect struct {
 	Name   string // "sqlite" or "postgres"
 	Goose  goose.Dialect
 	Dollar bool // parameters are $1, $2, … instead of ?
+	// Isolation of transactions. They must see what was committed before they had their lock, not before they began.
+	Isolation sql.IsolationLevel
 
 	// Shared and Exclusive are said at the beginning of a transaction, if not "". Those that store messages share a
 	// lock, as those that sweep do; what must see every stored message, and be seen by those that store afterwards, has it
@@ -55,12 +58,16 @@ type Store struct {
 	id          string
 
 	OnClose func() error // called when the database is closed, if not nil
+
+	// A connection to a machine that has died may say nothing. TxWait bounds a transaction that is not bounded otherwise: the longest
+	// are those that take out many messages, one by one. ReadWait bounds a read of a row or a few for which nobody waits.
+	TxWait, ReadWait time.Duration
 }
 
 // Open brings the schema up to date, but for what [Store.Index] does, and returns a store that writes by one pool and reads by another, which may be
 // the same one. It closes them if it fails.
 func Open(ctx context.Context, d Dialect, write, read *sql.DB, migrations fs.FS) (*Store, error) {
-	s := &Store{Dialect: d, write: write, read: read}
+	s := &Store{Dialect: d, write: write, read: read, TxWait: time.Minute, ReadWait: 5 * time.Second}
 	if err := s.prepare(ctx, migrations); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -109,6 +116,8 @@ func (s *Store) ID() string { return s.id }
 
 // Fact is what was noted under a name last; "" if nothing was.
 func (s *Store) Fact(ctx context.Context, name string) (value string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.ReadWait)
+	defer cancel()
 	err = s.read.QueryRowContext(ctx, s.sql(`SELECT value FROM facts WHERE name = ?`), name).Scan(&value)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
@@ -154,7 +163,9 @@ func (s *Store) DB() *sql.DB { return s.write }
 
 // inTx runs do in a write transaction that holds the lock.
 func (s *Store) inTx(ctx context.Context, lock string, do func(tx *sql.Tx) error) error {
-	tx, err := s.write.BeginTx(ctx, nil)
+	ctx, cancel := context.WithTimeout(ctx, s.TxWait)
+	defer cancel()
+	tx, err := s.write.BeginTx(ctx, &sql.TxOptions{Isolation: s.Isolation})
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}

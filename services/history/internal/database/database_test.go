@@ -217,7 +217,7 @@ func TestRedactionInChunks(t *testing.T) {
 			t.Errorf("again: redacted %d, %v; want none", redacted, err)
 		}
 		for range 2 {
-			a, err := s.Announcements(t.Context())
+			a, err := announcements(t, s)
 			if err != nil || len(a) != 1 || a[0].Topic != "redacted:_:u" || string(a[0].Event) != `["redacted",{"user":"u"}]` ||
 				a[0].Namespace != "_" || a[0].Target != "all" || a[0].Version != (record.ID{Epoch: 1, Sequence: n + 2}) {
 				t.Fatalf("announcements %+v, %v", a, err)
@@ -227,11 +227,11 @@ func TestRedactionInChunks(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		a, err := s.Announcements(t.Context())
+		a, err := announcements(t, s)
 		if err != nil || len(a) != 1 || s.Announced(t.Context(), a[0]) != nil {
 			t.Fatalf("announcements %+v, %v", a, err)
 		}
-		if a, err = s.Announcements(t.Context()); err != nil || len(a) != 0 {
+		if a, err = announcements(t, s); err != nil || len(a) != 0 {
 			t.Errorf("announcements %+v, %v; want none", a, err)
 		}
 	})

@@ -13,7 +13,9 @@ import (
 // Deletions makes deletions of which the stream of facts tells: of messages that are there, and of those that are stored
 // later. What is deleted already stays as it is.
 func (s *Store) Deletions(ctx context.Context, told []record.Deletion) error {
-	todo, err := s.undone(ctx, told)
+	limited, cancel := context.WithTimeout(ctx, s.TxWait)
+	defer cancel()
+	todo, err := s.undone(limited, told)
 	if err == nil && len(todo) > 0 {
 		err = s.inTx(ctx, s.Exclusive, func(tx *sql.Tx) error {
 			for _, d := range todo {

@@ -13,7 +13,7 @@ import (
 // facts are those that other services must still be told.
 func facts(t *testing.T, s *database.Store) string {
 	t.Helper()
-	all, err := s.Announcements(t.Context())
+	all, err := announcements(t, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,15 @@ func TestAnErasureThatWasCutOffGoesOn(t *testing.T) {
 		if n, err := s.Erase(t.Context(), "ann", noon); err == nil || n != 500 {
 			t.Fatalf("erased %d, %v; want 500 and an error", n, err)
 		}
-		if n, err := s.Resume(t.Context()); err == nil || n != 0 {
+		left := func(s *database.Store, sequence int64) record.Erasure {
+			t.Helper()
+			undone, err := s.Undone(t.Context())
+			if err != nil || len(undone) != 1 || undone[0].User != "ann" || undone[0].Left.Sequence != sequence {
+				t.Fatalf("undone: %+v, %v; want what ann said from %d on", undone, err, sequence)
+			}
+			return undone[0]
+		}
+		if n, err := s.Resume(t.Context(), left(s, 501)); err == nil || n != 0 {
 			t.Errorf("went on with %d, %v", n, err)
 		}
 		if got := facts(t, s); got != "" {
@@ -122,11 +130,15 @@ func TestAnErasureThatWasCutOffGoesOn(t *testing.T) {
 		}
 		spoil("")
 		next := again()
-		if n, err := next.Resume(t.Context()); err != nil || n != 700 {
+		undone := left(next, 501)
+		if n, err := next.Resume(t.Context(), undone); err != nil || n != 700 {
 			t.Errorf("went on with %d, %v; want 700", n, err)
 		}
-		if n, err := next.Resume(t.Context()); err != nil || n != 0 {
+		if n, err := next.Resume(t.Context(), undone); err != nil || n != 0 {
 			t.Errorf("went on once more with %d, %v", n, err)
+		}
+		if undone, err := next.Undone(t.Context()); err != nil || len(undone) != 0 {
+			t.Errorf("undone in the end: %+v, %v", undone, err)
 		}
 		if got := facts(t, next); !strings.HasPrefix(got, `user.erased{"user":"ann"`) {
 			t.Errorf("facts %s", got)

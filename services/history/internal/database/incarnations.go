@@ -12,6 +12,8 @@ import (
 // Incarnations are those noted of a main stream, in their order. The first one has the stream's identity, by which JetStream
 // tells it from one that was made anew; those since it went back have more after a slash.
 func (s *Store) Incarnations(ctx context.Context, identity string) (all []record.Incarnation, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.ReadWait)
+	defer cancel()
 	found, err := s.read.QueryContext(ctx, s.sql(`SELECT epoch, first FROM incarnations WHERE identity = ? OR substr(identity, 1, ?) = ? ORDER BY epoch`),
 		identity, len(identity)+1, identity+"/")
 	if err != nil {
@@ -54,6 +56,8 @@ func (s *Store) NoteIncarnation(ctx context.Context, identity string, i record.I
 
 // Newest is the newest message that is there of an incarnation; its sequence is 0 if there is none.
 func (s *Store) Newest(ctx context.Context, epoch int64) (m record.Message, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.ReadWait)
+	defer cancel()
 	var said, copied int64
 	err = s.read.QueryRowContext(ctx, s.sql(`SELECT epoch, sequence, time, copied FROM messages WHERE epoch = ? ORDER BY sequence DESC LIMIT 1`), epoch).
 		Scan(&m.ID.Epoch, &m.ID.Sequence, &said, &copied)

@@ -52,7 +52,7 @@ func TestTheLastChangeHasTheLatestTime(t *testing.T) {
 			}
 			last = c.Time
 		}
-		all, err := s.Announcements(t.Context())
+		all, err := announcements(t, s)
 		if err != nil || len(all) != 1 || !m.Edited.Equal(last) {
 			t.Fatalf("edited %v, %d announcements, %v; the last change was at %v", m.Edited, len(all), err, last)
 		}

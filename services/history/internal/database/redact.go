@@ -33,7 +33,7 @@ func (s *Store) exists(ctx context.Context, tx *sql.Tx, user string) error {
 // Redact remembers that what the user said until then is erased (for good if it is the zero time: the user is
 // deleted) and takes it out, in chunks: from the messages, from their trails, and from what can be searched. It says
 // how many messages that were. Once it has returned nil, doing it again changes nothing; what is cut off before that
-// [Store.Resume] ends.
+// is in [Store.Undone].
 func (s *Store) Redact(ctx context.Context, user string, until time.Time) (redacted int, err error) {
 	last := int64(forGood)
 	if !until.IsZero() {
@@ -42,29 +42,17 @@ func (s *Store) Redact(ctx context.Context, user string, until time.Time) (redac
 	return s.redact(ctx, user, last, false)
 }
 
-// Erase is Redact by order of somebody here, of which other services must be told.
+// Erase is Redact by order of somebody here, of which other services must be told. All that is stored is taken out, also
+// what another clock has dated later than until.
 func (s *Store) Erase(ctx context.Context, user string, until time.Time) (redacted int, err error) {
-	return s.redact(ctx, user, until.UnixNano(), true)
-}
-
-// Resume ends what was cut off when the service was killed, or the database failed.
-func (s *Store) Resume(ctx context.Context) (redacted int, err error) {
-	for {
-		var user string
-		var until int64
-		err := s.read.QueryRowContext(ctx, `SELECT author, until FROM erased WHERE NOT done LIMIT 1`).Scan(&user, &until)
-		if errors.Is(err, sql.ErrNoRows) {
-			return redacted, nil
-		}
-		n := 0
-		if err == nil {
-			n, err = s.redact(ctx, user, until, until != forGood)
-			redacted += n
-		}
-		if err != nil {
-			return redacted, fmt.Errorf("resume an erasure: %w", err)
-		}
+	var newest int64
+	looking, cancel := context.WithTimeout(ctx, s.ReadWait)
+	defer cancel()
+	err = s.read.QueryRowContext(looking, s.sql(`SELECT time FROM messages WHERE author = ? AND author <> '' ORDER BY epoch DESC, sequence DESC LIMIT 1`), user).Scan(&newest)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("look up the newest message of user %s: %w", user, err)
 	}
+	return s.redact(ctx, user, max(until.UnixNano(), newest), true)
 }
 
 func (s *Store) redact(ctx context.Context, user string, last int64, tell bool) (redacted int, err error) {

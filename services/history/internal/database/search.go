@@ -21,15 +21,24 @@ const (
 	looked = 1000
 	// loaded bounds the messages that are read by one statement.
 	loaded = 64
+	// listed is in how many targets the index is asked for at once: many make it slow. For more it is asked for the namespace.
+	listed = 256
 )
 
 // Search hands messages that hold all of the words to each, newest first, with their places. It looks in the
 // targets; in the whole namespace if there are none. Its price depends on how many messages are wanted, not on how many
-// there are: but for words of which the beginning alone is given, if the newest messages have them not and many others have.
+// there are: but for words of which the beginning alone is given, if the newest messages have them not and many others have, and for more
+// than 256 targets, if messages elsewhere have the words.
 func (s *Store) Search(ctx context.Context, namespace string, targets []string, words []record.Word, before record.ID, n int, each func(record.Message) bool) error {
-	l := search{Store: s, targets: targets, each: each, n: n}
-	places := []string{wordNamespace(namespace)}
+	l := search{Store: s, each: each, n: n}
 	if len(targets) > 0 {
+		l.targets = make(map[string]bool, len(targets))
+		for _, target := range targets {
+			l.targets[target] = true
+		}
+	}
+	places := []string{wordNamespace(namespace)}
+	if len(targets) > 0 && len(targets) <= listed {
 		places = nil
 		for _, target := range targets {
 			places = append(places, wordPlace(namespace, target), shortPlace(namespace, target))
@@ -54,7 +63,7 @@ func (s *Store) Search(ctx context.Context, namespace string, targets []string, 
 // search is one that is under way.
 type search struct {
 	*Store
-	targets []string
+	targets map[string]bool
 	words   []record.Word // to be looked for in the messages themselves
 	most    int           // messages to look at; 0: any number
 	n       int
@@ -117,6 +126,6 @@ func (l search) load(ctx context.Context, found []record.ID) (enough bool, err e
 
 // wanted looks at what the index does not tell. A message may be in the index for a place from which it was swept.
 func (l search) wanted(m record.Message) bool {
-	here := func(target string) bool { return slices.Contains(l.targets, target) }
+	here := func(target string) bool { return l.targets[target] }
 	return (len(l.targets) == 0 || slices.ContainsFunc(m.Targets, here)) && (len(l.words) == 0 || record.Has(m.Event, l.words))
 }

@@ -49,9 +49,13 @@ func TestASearchFindsAllNewestFirst(t *testing.T) {
 			appendAll(t, s, chunk...)
 		}
 		slices.SortFunc(all, func(a, b record.Message) int { return b.ID.Compare(a.ID) })
+		many := []string{"room.blue"}
+		for i := range 1000 {
+			many = append(many, fmt.Sprintf("room.%d", i))
+		}
 		for _, text := range []string{"common", "seventh", "formerly", "formerly seventh", "nowhere", "seventh common no7", "comm*", "no123*", "form* seventh"} {
 			words := record.ParseWords(text)
-			for _, targets := range [][]string{nil, {"room.red"}, {"room.blue", "room.green"}} {
+			for _, targets := range [][]string{nil, {"room.red"}, {"room.blue", "room.green"}, many} {
 				for range 2 {
 					before, n := all[random.IntN(len(all))].ID, 1+random.IntN(60)
 					if n > 40 {
@@ -68,7 +72,7 @@ func TestASearchFindsAllNewestFirst(t *testing.T) {
 						return len(got) < n
 					})
 					if err != nil || !slices.Equal(got, want) {
-						t.Fatalf("%q in %v before %s, %d at most: %d found, %d expected, %v\n%.200s\n%.200s", text, targets, before, n, len(got), len(want), err, strings.Join(got, " "), strings.Join(want, " "))
+						t.Fatalf("%q in %.40v before %s, %d at most: %d found, %d expected, %v\n%.200s\n%.200s", text, targets, before, n, len(got), len(want), err, strings.Join(got, " "), strings.Join(want, " "))
 					}
 				}
 			}

@@ -16,6 +16,8 @@ const sweepChunk = 500
 // NextPlace is the place after another one, in no meaningful order; ok is false after the last. The first one comes
 // after the zero [record.Place].
 func (s *Store) NextPlace(ctx context.Context, after record.Place) (place record.Place, ok bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.ReadWait)
+	defer cancel()
 	err = s.read.QueryRowContext(ctx, s.sql(`SELECT namespace, target FROM places WHERE (namespace, target) > (?, ?) ORDER BY namespace, target LIMIT 1`),
 		after.Namespace, after.Target).Scan(&place.Namespace, &place.Target)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -64,23 +66,27 @@ func (s *Store) Sweep(ctx context.Context, place record.Place, before time.Time)
 	return swept, nil
 }
 
-// old lists the oldest messages of a place that are too old. It looks no further than the first that is not: ids and
-// times have one order, but for some milliseconds.
+// young is how many messages in a row that are not too old end a look. Ids and times have one order, unless a clock was wrong.
+const young = 64
+
+// old lists the oldest messages of a place that are too old, as far as there are some. Those that are dated in the future hold up none behind them.
 func (s *Store) old(ctx context.Context, tx *sql.Tx, place record.Place, before time.Time) (rows []int64, err error) {
 	found, err := tx.QueryContext(ctx, s.sql(`SELECT m.id, m.time FROM places p JOIN messages m ON m.id = p.message
-		WHERE p.namespace = ? AND p.target = ? ORDER BY p.epoch, p.sequence LIMIT ?`), place.Namespace, place.Target, sweepChunk)
+		WHERE p.namespace = ? AND p.target = ? AND m.time <= ? ORDER BY p.epoch, p.sequence LIMIT ?`), place.Namespace, place.Target, time.Now().UnixNano(), sweepChunk+young)
 	if err != nil {
 		return nil, err
 	}
 	defer found.Close()
-	for found.Next() {
+	for inRow := 0; inRow < young && len(rows) < sweepChunk && found.Next(); {
 		var row, said int64
 		if err := found.Scan(&row, &said); err != nil {
 			return nil, err
 		}
 		if said >= before.UnixNano() {
-			break
+			inRow++
+			continue
 		}
+		inRow = 0
 		rows = append(rows, row)
 	}
 	return rows, found.Err()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -14,7 +15,8 @@ import (
 )
 
 // batch stores messages and acknowledges them. It holds on to them until the database takes them, or refuses them for
-// good; only if ctx ends before, they are given back. JetStream hears meanwhile that they are being worked on, so that
+// good; only if ctx ends before, or the database has been out of reach for a while, they are given back: another instance
+// may reach it. JetStream hears meanwhile that they are being worked on, so that
 // it gives them to nobody else.
 func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg) error {
 	posts, skipped := in.decode(msgs)
@@ -29,7 +31,12 @@ func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg) error {
 		held[i] = posts[i].msg
 	}
 	holder.Go(func() { in.hold(holding, held) })
-	err := in.save(ctx, posts)
+	var err error
+	for some := range portions(posts) {
+		if err = in.save(ctx, some, time.Now()); err != nil {
+			break
+		}
+	}
 	release()
 	holder.Wait()
 	if err != nil && !errors.Is(err, queue.ErrOtherDatabase) {
@@ -40,18 +47,19 @@ func (in *Ingester) batch(ctx context.Context, msgs []jetstream.Msg) error {
 
 // save stores posts however long the database takes, with growing pauses between attempts. A batch that the database
 // refuses for good is taken apart until the posts that are to blame are found, which are put aside; one for which there
-// was not enough time is taken apart too. It fails only if ctx ends; an attempt that has begun then is finished: it is
-// committed, or not at all.
-func (in *Ingester) save(ctx context.Context, posts []post) error {
+// was not enough time, or which fails twice for whatever reason, is taken apart too. It fails only if ctx ends, or if the database
+// cannot be reached when it has tried for as long as others would wait for the posts of an instance that was killed. An attempt that
+// has begun then is finished: it is committed, or not at all.
+func (in *Ingester) save(ctx context.Context, posts []post, began time.Time) error {
 	wait := newBackoff(firstRetry, lastRetry)
-	for {
+	for failures := 0; ; {
 		attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), in.StoreWait)
 		stored, redacted, err := in.keep(attempt, posts)
 		late := attempt.Err() != nil
 		cancel()
 		refused := errors.Is(err, record.ErrRefused)
 		if err == nil || refused && len(posts) == 1 {
-			in.stands(nil)
+			in.goesOn()
 			if err := in.mayEnd(ctx); err != nil {
 				return err
 			}
@@ -63,21 +71,31 @@ func (in *Ingester) save(ctx context.Context, posts []post) error {
 			return nil
 		}
 		if !refused {
+			failures++
 			in.Metrics.failures.Inc()
-			in.stands(err)
 			delay := wait.next()
-			in.Log.Error("history stands still; posts wait in their stream", "error", err, "retry", delay)
+			in.standsStill(err, delay)
 			if !sleep(ctx, delay) {
 				return err
 			}
+			if time.Since(began) > in.AckWait && in.reach(ctx) != nil {
+				return err
+			}
 		}
-		if half := len(posts) / 2; half > 0 && (refused || late) {
-			if err := in.save(ctx, posts[:half]); err != nil {
+		if half := len(posts) / 2; half > 0 && (refused || late || failures > 1) {
+			if err := in.save(ctx, posts[:half], began); err != nil {
 				return err
 			}
 			posts = posts[half:]
 		}
 	}
+}
+
+// reach says whether the database can be read.
+func (in *Ingester) reach(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, reachWait)
+	defer cancel()
+	return in.store.Ping(ctx)
 }
 
 // acknowledge says that posts are in the database, of which so many were not there before.

@@ -30,6 +30,8 @@ type Store interface {
 	// [record.ErrRefused] if trying again is in vain; it is a [record.TakenError] if other messages have their ids.
 	Append(ctx context.Context, messages []record.Message) (stored, redacted int, err error)
 	queue.Database
+	// Ping says whether the database can be read.
+	Ping(ctx context.Context) error
 	// Incarnations and NoteIncarnation remember those of the main stream; Newest is the newest message of one.
 	Incarnations(ctx context.Context, identity string) ([]record.Incarnation, error)
 	NoteIncarnation(ctx context.Context, identity string, i record.Incarnation) error
@@ -65,6 +67,7 @@ const (
 	pullWait    = 2 * time.Second
 	ackWait     = 30 * time.Second
 	storeWait   = 10 * time.Second // the database's own lock timeout included
+	reachWait   = 2 * time.Second
 	firstRetry  = 250 * time.Millisecond
 	lastRetry   = 5 * time.Second
 	askMain     = 10 * time.Second // how often the main stream is looked at, for its incarnation
@@ -87,6 +90,7 @@ type Ingester struct {
 	lag     atomic.Int64
 	working atomic.Bool           // the queue is this database's
 	problem atomic.Pointer[error] // why nothing can be stored; nil if it can
+	still   time.Time             // since when, if that was logged
 	settled atomic.Pointer[record.ID]
 	floor   queue.Floor
 	back    chan struct{} // the database went back
@@ -119,28 +123,11 @@ func New(nc *nats.Conn, store Store, o Options) (*Ingester, error) {
 	return in, nil
 }
 
-// Check says why nothing can be stored now, if that is so.
-func (in *Ingester) Check(context.Context) error {
-	if err := in.problem.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
 // Lag is how many posts wait to be stored, those included that are not in the posts stream yet, as of a few seconds ago; -1 if that is not known.
 func (in *Ingester) Lag() int64 { return in.lag.Load() }
 
 // Largest is the size of the largest message that the main stream takes, as of a few seconds ago; 0 if it has no limit.
 func (in *Ingester) Largest() int { return max(0, int(in.epoch.largest.Load())) }
-
-// stands notes why nothing can be stored; nil if it can.
-func (in *Ingester) stands(err error) {
-	if err == nil {
-		in.problem.Store(nil)
-		return
-	}
-	in.problem.Store(&err)
-}
 
 // Run ingests until ctx ends, or the queue is another database's ([queue.ErrOtherDatabase]); a batch that it has at the
 // end of ctx is still stored. Whatever else fails is logged and tried again.
@@ -151,12 +138,12 @@ func (in *Ingester) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		in.stands(err)
 		if errors.Is(err, queue.ErrOtherDatabase) {
+			in.stands(err)
 			return err
 		}
 		delay := wait.next()
-		in.Log.Error("history stands still; posts wait in their stream", "error", err, "retry", delay)
+		in.standsStill(err, delay)
 		sleep(ctx, delay)
 	}
 	return nil
@@ -164,6 +151,9 @@ func (in *Ingester) Run(ctx context.Context) error {
 
 // session prepares stream and consumer and pulls until something fails.
 func (in *Ingester) session(ctx context.Context, wait *backoff) error {
+	if err := in.reach(ctx); err != nil { // what is taken now would have to be given back
+		return err
+	}
 	if err := in.awaitMain(ctx); err != nil {
 		return err
 	}
@@ -181,7 +171,7 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 	if err := in.epoch.look(ctx, true); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		in.Log.Warn("cannot look at the main stream", "error", err)
 	}
-	in.stands(nil)
+	in.goesOn()
 	in.working.Store(true)
 	defer in.noteLast(context.WithoutCancel(ctx), consumer)
 	defer in.working.Store(false)
@@ -190,14 +180,16 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 	looked := time.Now()
 	in.queue, in.asked = consumer, time.Now()
 	reconnects := in.nc.Stats().Reconnects
-	owned := false
+	owned, most := false, min(in.Batch, firstPull)
 	for ctx.Err() == nil {
 		select {
 		case <-in.back:
 			return queue.ErrWentBack
 		default:
 		}
-		msgs, err := pull(ctx, consumer, in.Batch)
+		pulled := most
+		msgs, err := pull(ctx, consumer, pulled)
+		most = in.toPull(pulled, msgs)
 		// Before the batch is taken: after a while without NATS the consumer may be another's of the same name.
 		if ctx.Err() == nil {
 			if err := in.isOurs(ctx); err != nil {
@@ -222,7 +214,7 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 		if err != nil {
 			return fmt.Errorf("pull: %w", err)
 		}
-		if !owned && len(msgs) < in.Batch {
+		if !owned && len(msgs) < pulled {
 			if owned, err = in.takeOver(ctx, consumer); err != nil {
 				return err
 			}
@@ -316,37 +308,6 @@ func (in *Ingester) consumer(ctx context.Context) (jetstream.Consumer, error) {
 		MaxDeliver:    -1,
 		MaxAckPending: instances * in.Batch,
 	}, in.store, &in.floor, in.Log)
-}
-
-// pull takes what is there, or waits for the first message and takes what came with it. Messages may
-// accompany an error.
-func pull(ctx context.Context, c jetstream.Consumer, n int) ([]jetstream.Msg, error) {
-	msgs, err := drain(c.FetchNoWait(n))
-	if len(msgs) > 0 || err != nil {
-		return msgs, err
-	}
-	waiting, cancel := context.WithTimeout(ctx, pullWait)
-	defer cancel()
-	msgs, err = drain(c.Fetch(1, jetstream.FetchContext(waiting)))
-	switch {
-	case len(msgs) == 0 && waiting.Err() != nil:
-		return nil, nil
-	case len(msgs) == 0 || err != nil || n == 1:
-		return msgs, err
-	}
-	more, err := drain(c.FetchNoWait(n - 1))
-	return append(msgs, more...), err
-}
-
-func drain(batch jetstream.MessageBatch, err error) ([]jetstream.Msg, error) {
-	if err != nil {
-		return nil, err
-	}
-	var msgs []jetstream.Msg
-	for msg := range batch.Messages() {
-		msgs = append(msgs, msg)
-	}
-	return msgs, batch.Error()
 }
 
 // sleep says false if ctx ended first.

@@ -19,15 +19,33 @@ const copyLate = 10 * time.Second
 
 // Last is the id of what the main stream stored last, whatever that is; the zero one if there is no stream.
 func (in *Ingester) Last(ctx context.Context) (record.ID, error) {
-	stream, err := in.js.Stream(ctx, in.Subjects.Names().Stream)
+	info, err := in.main(ctx)
+	if err != nil || info == nil {
+		return record.ID{}, err
+	}
+	return record.ParseID(contract.MessageID(contract.IncarnationOf(info.Created, info.Config.Metadata).Epoch, info.State.LastSeq))
+}
+
+// Newest is when the main stream stored something last, by NATS's clock; the zero time if it never has.
+func (in *Ingester) Newest(ctx context.Context) (time.Time, error) {
+	info, err := in.main(ctx)
+	if err != nil || info == nil {
+		return time.Time{}, err
+	}
+	return info.State.LastTime, nil
+}
+
+// main looks at the main stream; nil if there is none.
+func (in *Ingester) main(ctx context.Context) (*jetstream.StreamInfo, error) {
+	name := in.Subjects.Names().Stream
+	stream, err := in.js.Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return record.ID{}, nil
+		return nil, nil //nolint:nilnil // said above
 	}
 	if err != nil {
-		return record.ID{}, fmt.Errorf("stream %s: %w", in.Subjects.Names().Stream, err)
+		return nil, fmt.Errorf("stream %s: %w", name, err)
 	}
-	info := stream.CachedInfo()
-	return record.ParseID(contract.MessageID(contract.IncarnationOf(info.Created, info.Config.Metadata).Epoch, info.State.LastSeq))
+	return stream.CachedInfo(), nil
 }
 
 // WatchLag measures what is waiting until ctx ends, also while nothing can be stored. It returns nil.

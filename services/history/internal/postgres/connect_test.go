@@ -1,12 +1,9 @@
 package postgres
 
 import (
-	"io"
 	"net"
 	"net/url"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/natter-io/natter/services/history/internal/pgtest"
@@ -25,7 +22,7 @@ func TestWhyAConnectionFailed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	through := forward(t, filepath.Join(there.Query().Get("host"), ".s.PGSQL.5432"))
+	through := pgtest.Through(t, there.String()).Address
 	user := there.Query().Get("user")
 	for _, c := range []struct {
 		address string
@@ -43,39 +40,4 @@ func TestWhyAConnectionFailed(t *testing.T) {
 			t.Errorf("%v, may pass: %t; want %s, %t", err, IsAway(err), c.want, c.away)
 		}
 	}
-}
-
-// forward lets TCP connections reach a server that listens on a unix socket, and says where.
-func forward(t *testing.T, socket string) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var running sync.WaitGroup
-	t.Cleanup(func() {
-		_ = l.Close() // ends Accept
-		running.Wait()
-	})
-	running.Go(func() {
-		for {
-			from, err := l.Accept()
-			if err != nil {
-				return
-			}
-			to, err := net.Dial("unix", socket)
-			if err != nil {
-				t.Error(err)
-				_ = from.Close()
-				return
-			}
-			for _, pair := range [][2]net.Conn{{from, to}, {to, from}} {
-				running.Go(func() {
-					_, _ = io.Copy(pair[0], pair[1]) // until either end closes
-					_, _ = pair[0].Close(), pair[1].Close()
-				})
-			}
-		}
-	})
-	return l.Addr().String()
 }

@@ -38,7 +38,7 @@ const (
 )
 
 var dialect = database.Dialect{
-	Name: "postgres", Goose: goose.DialectPostgres, Dollar: true,
+	Name: "postgres", Goose: goose.DialectPostgres, Dollar: true, Isolation: sql.LevelReadCommitted,
 	Shared:    lock("pg_advisory_xact_lock_shared", lockStore),
 	Exclusive: lock("pg_advisory_xact_lock", lockStore),
 	Sweep:     lock("pg_advisory_xact_lock", lockSweep),
@@ -95,6 +95,10 @@ func parse(url string) (*pgx.ConnConfig, error) {
 // Open connects and brings the schema up to date. If the database cannot be reached now ([IsAway]), try again.
 // The password, if there is one, takes the place of the URL's.
 func Open(ctx context.Context, url, password string) (*database.Store, error) {
+	return open(ctx, url, password, AbandonedAfter)
+}
+
+func open(ctx context.Context, url, password string, abandoned time.Duration) (*database.Store, error) {
 	cfg, err := parse(url)
 	if err != nil {
 		return nil, err
@@ -105,15 +109,12 @@ func Open(ctx context.Context, url, password string) (*database.Store, error) {
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = connectTimeout
 	}
-	// A page of an empty room and of one with millions of messages want different plans only if they are made
-	// without looking at the place: always look.
-	cfg.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
-	// Nothing here is faster by reading a whole table, whatever is thought of how many rows match.
-	cfg.RuntimeParams["enable_seqscan"] = "off"
+	cfg.DialFunc = dial(cfg.ConnectTimeout)
+	session := prepare(settings(cfg.RuntimeParams, abandoned))
 	if cfg.RuntimeParams["application_name"] == "" {
 		cfg.RuntimeParams["application_name"] = "natter-history"
 	}
-	db := sql.OpenDB(connector{stdlib.GetConnector(*cfg), cfg.User})
+	db := sql.OpenDB(connector{stdlib.GetConnector(*cfg, stdlib.OptionAfterConnect(session)), cfg.User})
 	db.SetMaxOpenConns(maxConnections)
 	db.SetMaxIdleConns(maxConnections)
 	db.SetConnMaxIdleTime(time.Minute)

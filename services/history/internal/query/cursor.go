@@ -8,16 +8,21 @@ import (
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
-// cursor is where a page of an export begins: behind a message, behind a change in its trail, or behind a mark.
+// cursor is where a page of an export begins: behind a message, behind a change in its trail, behind a mark, or behind a change
+// of what somebody else said.
 type cursor struct {
 	id     record.ID
 	within bool  // the message itself, from behind the change on
 	change int64 // 0 is before the first one
 	marks  bool
 	place  record.Place // of the mark; the zero one is before the first
+	did    bool         // changes of what others said, from behind the change on
 }
 
-const marksPrefix = "reads."
+const (
+	marksPrefix = "reads."
+	didPrefix   = "changes."
+)
 
 var errCursor = errors.New("it is neither the next of a page nor the id of a message")
 
@@ -25,6 +30,8 @@ func (c cursor) String() string {
 	switch {
 	case c.marks:
 		return marksPrefix + c.place.Namespace + "." + c.place.Target
+	case c.did:
+		return didPrefix + strconv.FormatInt(c.change, 10)
 	case c.within:
 		return c.id.String() + "." + strconv.FormatInt(c.change, 10)
 	}
@@ -42,6 +49,13 @@ func parseCursor(s string) (c cursor, err error) {
 		}
 		c.marks = true
 		if c.place.Namespace, c.place.Target, ok = strings.Cut(place, "."); !ok {
+			return c, errCursor
+		}
+		return c, nil
+	}
+	if number, ok := strings.CutPrefix(s, didPrefix); ok {
+		c.did = true
+		if c.change, err = strconv.ParseInt(number, 10, 64); err != nil || c.change < 0 {
 			return c, errCursor
 		}
 		return c, nil

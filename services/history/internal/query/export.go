@@ -34,7 +34,7 @@ func (s *Service) export(ctx context.Context, data []byte) ([]byte, error) {
 	}
 	size := s.maxSize() - exportOverhead
 	e := &exported{ctx: ctx, store: s.store, limit: n, empty: size, size: size, from: from, next: from}
-	if !from.marks {
+	if !from.marks && !from.did {
 		after := from.id
 		if from.within {
 			after = after.Previous()
@@ -43,9 +43,18 @@ func (s *Service) export(ctx context.Context, data []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if !e.more {
+	if !e.more && !from.did {
 		e.next = cursor{marks: true, place: from.place}
 		if err := e.fill(s.store.Marks(ctx, r.User, from.place, e.addMark)); err != nil {
+			return nil, err
+		}
+	}
+	if !e.more {
+		e.next = cursor{did: true}
+		if from.did {
+			e.next = from
+		}
+		if err := e.fill(s.store.Did(ctx, r.User, e.next.change, e.addChange)); err != nil {
 			return nil, err
 		}
 	}
@@ -62,12 +71,12 @@ type exported struct {
 	size  int // the same without the names of what is left out
 	from  cursor
 
-	messages, reads [][]byte
-	omitted         []record.ID
-	used            int
-	more            bool
-	next            cursor
-	err             error
+	messages, reads, changes [][]byte
+	omitted                  []record.ID
+	used                     int
+	more                     bool
+	next                     cursor
+	err                      error
 }
 
 // addMessage says false if it wants no more.
@@ -164,6 +173,25 @@ func (e *exported) addMark(m record.Mark) bool {
 	return true
 }
 
+// addChange says false if it wants no more.
+func (e *exported) addChange(m record.Message, t record.Trace) bool {
+	change := contract.ExportChange{ID: m.ID.String(), Action: string(t.Action), Name: t.By.Name, Socket: t.By.Socket, Time: t.Time}
+	var text []byte
+	if change.Namespace, e.err = contract.DecodeNamespace(m.Namespace); e.err != nil {
+		return false
+	}
+	if text, e.err = reply(change); e.err != nil {
+		return false
+	}
+	if e.used+len(text)+1 > e.size {
+		e.more = true
+		return false
+	}
+	e.put(&e.changes, text)
+	e.next.change = t.Number
+	return true
+}
+
 // fill takes the error of what has handed something to the page.
 func (e *exported) fill(err error) error { return errors.Join(err, e.err) }
 
@@ -185,6 +213,9 @@ func (e *exported) bytes() ([]byte, error) {
 	}
 	if len(e.reads) > 0 {
 		b = slices.Concat(b, []byte(`,"reads":[`), bytes.Join(e.reads, []byte{','}), []byte{']'})
+	}
+	if len(e.changes) > 0 {
+		b = slices.Concat(b, []byte(`,"changes":[`), bytes.Join(e.changes, []byte{','}), []byte{']'})
 	}
 	if len(e.omitted) > 0 {
 		ids := make([]string, len(e.omitted))

@@ -20,9 +20,17 @@ func (s *Service) erase(ctx context.Context, data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	erased, err := s.store.Erase(ctx, r.User, time.Now())
+	until := time.Now()
+	asking, cancel := context.WithTimeout(ctx, time.Second)
+	newest, err := s.Newest(asking)
+	cancel()
 	if err != nil {
-		s.Cut()
+		s.Log.Debug("cannot ask when the main stream stored something last", "error", err)
+	} else if newest.After(until) { // that clock is ahead of this one
+		until = newest
+	}
+	erased, err := s.store.Erase(ctx, r.User, until)
+	if err != nil {
 		return nil, err
 	}
 	s.Changed()

@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +34,7 @@ type Store interface {
 	Read(ctx context.Context, place record.Place, user string, id record.ID) (moved bool, err error)
 	Unread(ctx context.Context, place record.Place, user string, most int) (count int, mark record.ID, err error)
 	Marks(ctx context.Context, user string, after record.Place, each func(record.Mark) bool) error
+	Did(ctx context.Context, user string, after int64, each func(record.Message, record.Trace) bool) error
 	Last(ctx context.Context) (record.ID, error)
 	Known(ctx context.Context, user string) (known bool, err error)
 	Erase(ctx context.Context, user string, until time.Time) (redacted int, err error)
@@ -70,12 +69,12 @@ type Options struct {
 	Metrics  *Metrics
 	// Changed is called when clients must be told of a change. It must not block.
 	Changed func()
-	// Cut is called when an erasure has failed on its way. It must not block.
-	Cut func()
 	// Lag says how many posts wait to be stored; -1 if that is not known.
 	Lag func() int64
 	// Last is the id of what the main stream stored last, the zero one if there is none.
 	Last func(context.Context) (record.ID, error)
+	// Newest is when the main stream stored something last; the zero time if it has nothing.
+	Newest func(context.Context) (time.Time, error)
 	// Expects says whether a message that is not there may still come.
 	Expects func(ctx context.Context, place record.Place, id record.ID) bool
 	// Largest is the size of the largest message that the main stream takes; 0 if it has no limit but NATS's.
@@ -152,21 +151,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	work(s.queue, workers)
 	work(s.searches, searchers)
-	service, err := micro.AddService(s.nc, micro.Config{
-		Name:        "natter-history",
-		Version:     contract.Version,
-		Description: "Pages of the messages that were posted to Socket.IO rooms.",
-		Metadata:    map[string]string{contract.MetadataVersion: contract.Version},
-	})
-	if err == nil {
-		if err = s.listen(service); err == nil {
-			s.Log.Info("answering for history", "subject", s.Subjects.Endpoint(contract.History, "*"))
-			<-ctx.Done()
-		}
-		if serr := service.Stop(); serr != nil && err == nil && s.nc.IsConnected() {
-			err = serr
-		}
-	}
+	err := s.serve(ctx)
 	s.mu.Lock()
 	s.stopped = true // Stop does not wait for handlers
 	close(s.queue)
@@ -175,17 +160,6 @@ func (s *Service) Run(ctx context.Context) error {
 	running.Wait()
 	if err != nil {
 		return fmt.Errorf("answer for history: %w", err)
-	}
-	return nil
-}
-
-func (s *Service) listen(service micro.Service) error {
-	endpoints := s.endpoints()
-	for _, name := range slices.Sorted(maps.Keys(endpoints)) {
-		handler := micro.HandlerFunc(func(req micro.Request) { s.take(question{req, name, endpoints[name], time.Now()}) })
-		if err := service.AddEndpoint(name, handler, micro.WithEndpointSubject(s.Subjects.Endpoint(contract.History, name))); err != nil {
-			return err
-		}
 	}
 	return nil
 }

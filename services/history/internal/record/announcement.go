@@ -24,6 +24,13 @@ type Deletion struct {
 	Time time.Time
 }
 
+// Erasure is one that is not over.
+type Erasure struct {
+	User  string
+	Until int64 // what the user said until then goes, in Unix nanoseconds
+	Left  ID    // the oldest message that is still to go; the zero ID if none is
+}
+
 // skew is by how much clocks may differ.
 const skew = time.Minute
 

@@ -20,36 +20,54 @@ const (
 // before it.
 func Words(event []byte) string { return strings.Join(SplitWords(text(event)), " ") }
 
-// text are the strings in an event's arguments.
+// text are the strings in an event's arguments, in the order in which they stand there, as far as there is room.
 func text(event []byte) string {
 	d := json.NewDecoder(bytes.NewReader(event))
 	d.UseNumber()
-	var args []any
-	if d.Decode(&args) != nil || len(args) < 2 {
-		return ""
-	}
 	var b strings.Builder
-	collect(&b, args[1:])
+	for range 2 { // the bracket and the event's name
+		if _, err := d.Token(); err != nil {
+			return ""
+		}
+	}
+	for d.More() && collect(&b, d) {
+	}
 	return b.String()
 }
 
-// collect writes the strings in a value, as far as there is room.
-func collect(b *strings.Builder, value any) {
-	switch v := value.(type) {
-	case string:
-		if b.Len()+len(v) < maxText {
-			b.WriteString(v)
-			b.WriteByte(' ')
-		}
-	case []any:
-		for _, e := range v {
-			collect(b, e)
-		}
-	case map[string]any:
-		for _, e := range v {
-			collect(b, e)
-		}
+// collect writes the strings in the next value. It says false if there is no room for more, or no value.
+func collect(b *strings.Builder, d *json.Decoder) bool {
+	token, err := d.Token()
+	if err != nil {
+		return false
 	}
+	switch v := token.(type) {
+	case string:
+		room := maxText - b.Len()
+		if len(v) > room {
+			for room > 0 && !utf8.RuneStart(v[room]) {
+				room--
+			}
+			b.WriteString(v[:room])
+			return false
+		}
+		b.WriteString(v)
+		b.WriteByte(' ')
+		return b.Len() < maxText
+	case json.Delim:
+		for d.More() {
+			if v == '{' {
+				if _, err := d.Token(); err != nil { // the key
+					return false
+				}
+			}
+			if !collect(b, d) {
+				return false
+			}
+		}
+		_, err = d.Token() // the end
+	}
+	return err == nil
 }
 
 // Word is one that is looked for.

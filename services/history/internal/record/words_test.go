@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestWords(t *testing.T) {
@@ -22,6 +23,35 @@ func TestWords(t *testing.T) {
 	} {
 		if got := strings.Join(SplitWords(text), " "); got != want {
 			t.Errorf("%s: %q; want %q", text, got, want)
+		}
+	}
+}
+
+func TestWordsOfLongText(t *testing.T) {
+	long := strings.Repeat("filler ", maxText/7-2)
+	for name, c := range map[string]struct{ event, finds, findsNot string }{
+		"one string":       {`["m","red","first ` + strings.Repeat("filler ", maxText) + `last"]`, "red first filler", "last"},
+		"cut in a letter":  {`["m","first ` + strings.Repeat("天", maxText) + `last"]`, "first 天天", "last"},
+		"after it":         {`["m","first","` + strings.Repeat("x", 2*maxText) + `","last"]`, "first", "last"},
+		"just fits":        {`["m","` + long + `","last"]`, "filler last", "first"},
+		"an object":        {`["m",{"z":"first","y":["` + long + `",{"b":"last"}],"a":"never comes","c":7}]`, "first filler", "never"},
+		"the keys are not": {`["m",{"key":"value"},[["deep"],{}],null,"end"]`, "value deep end", "key"},
+	} {
+		for range 2 { // always the same
+			words := Words([]byte(c.event))
+			if len(words) > 3*maxText || !utf8.ValidString(words) {
+				t.Fatalf("%s: %d bytes, or not UTF-8", name, len(words))
+			}
+			for _, w := range strings.Fields(c.finds) {
+				if !Has([]byte(c.event), ParseWords(w)) {
+					t.Errorf("%s: %s is not found", name, w)
+				}
+			}
+			for _, w := range strings.Fields(c.findsNot) {
+				if Has([]byte(c.event), ParseWords(w)) {
+					t.Errorf("%s: %s is found", name, w)
+				}
+			}
 		}
 	}
 }

@@ -12,11 +12,13 @@
 package redact
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,12 +37,14 @@ type Store interface {
 	queue.Database
 	// Redact redacts what the user said until then, or for good if it is the zero time. Repeating it changes nothing.
 	Redact(ctx context.Context, user string, until time.Time) (redacted int, err error)
-	// Resume ends erasures that were cut off.
-	Resume(ctx context.Context) (redacted int, err error)
+	// Undone lists erasures that are not over, and Resume ends one.
+	Undone(ctx context.Context) ([]record.Erasure, error)
+	Resume(ctx context.Context, e record.Erasure) (redacted int, err error)
 	// Deletions makes deletions of messages, those too that come later. Repeating it changes nothing.
 	Deletions(ctx context.Context, told []record.Deletion) error
-	// Announcements and Announced list and forget what clients and services must still be told.
-	Announcements(ctx context.Context) ([]record.Announcement, error)
+	// Announcements hands what clients and services must still be told to each, as it is then, until each returns false;
+	// Announced forgets it.
+	Announcements(ctx context.Context, each func(record.Announcement) bool) error
 	Announced(ctx context.Context, a record.Announcement) error
 }
 
@@ -55,6 +59,8 @@ type Options struct {
 
 const (
 	retry = 2 * time.Second
+	// lookEvery is how often an instance looks for what another one has left undone, since it was killed or hangs.
+	lookEvery = 5 * time.Second
 	// sayWait bounds one publish; a cluster takes seconds to elect a leader.
 	sayWait = 10 * time.Second
 )
@@ -65,7 +71,6 @@ type Redactor struct {
 	js    jetstream.JetStream
 	store Store
 	poke  chan struct{}
-	cut   chan struct{} // an erasure was cut off
 	floor queue.Floor
 }
 
@@ -75,18 +80,13 @@ func New(nc *nats.Conn, store Store, o Options) (*Redactor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redact: %w", err)
 	}
-	return &Redactor{Options: o, js: js, store: store, poke: make(chan struct{}, 1), cut: make(chan struct{}, 1)}, nil
+	return &Redactor{Options: o, js: js, store: store, poke: make(chan struct{}, 1)}, nil
 }
 
 // Poke says that there is something new to announce. It does not block.
-func (r *Redactor) Poke() { signal(r.poke) }
-
-// Cut says that an erasure has failed on its way. It does not block.
-func (r *Redactor) Cut() { signal(r.cut) }
-
-func signal(c chan struct{}) {
+func (r *Redactor) Poke() {
 	select {
-	case c <- struct{}{}:
+	case r.poke <- struct{}{}:
 	default:
 	}
 }
@@ -113,43 +113,29 @@ func (r *Redactor) Run(ctx context.Context) error {
 	return nil
 }
 
-// sayAlways says what is noted: at the start, when poked, and again after a failure.
+// sayAlways says what is noted: when poked, after a failure, and every few seconds.
 func (r *Redactor) sayAlways(ctx context.Context) {
-	for {
-		delay := time.Hour
+	for ctx.Err() == nil {
+		delay := lookEvery
 		if err := r.say(ctx); err != nil && ctx.Err() == nil {
 			r.Log.Warn("cannot tell clients of a change yet", "error", err, "retry", retry)
 			delay = retry
 		}
-		timer := time.NewTimer(delay)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-r.poke:
-		case <-timer.C:
-		}
-		timer.Stop()
+		await(ctx, r.poke, delay)
 	}
 }
 
 // say tells clients what is noted and forgets it. What cannot be told now does not hold up the rest. Several instances may
 // say the same at once: JetStream stores a Nats-Msg-Id once.
 func (r *Redactor) say(ctx context.Context) error {
-	announcements, err := r.store.Announcements(ctx)
-	if err != nil {
-		return err
-	}
 	var failed error // the first: others are likely to be the same
-	for _, a := range announcements {
+	err := r.store.Announcements(ctx, func(a record.Announcement) bool {
 		if err := r.sayOne(ctx, a); err != nil && failed == nil {
 			failed = err
 		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return failed
+		return ctx.Err() == nil
+	})
+	return cmp.Or(failed, err)
 }
 
 func (r *Redactor) sayOne(ctx context.Context, a record.Announcement) error {
@@ -191,30 +177,32 @@ func (r *Redactor) subject(a record.Announcement) (string, error) {
 	return r.Subjects.To(contract.Emit, namespace, target)
 }
 
-// resumeAlways ends erasures that were cut off: at the start, when one has failed, and again after a failure.
+// resumeAlways ends erasures that were cut off: those that are where they were when it looked last. Others are at work.
 func (r *Redactor) resumeAlways(ctx context.Context) {
-	for {
-		redacted, err := r.store.Resume(ctx)
-		r.Metrics.redacted.Add(float64(redacted))
-		if redacted > 0 {
-			r.Log.Info("went on with an erasure that had been cut off", "messages", redacted)
-			r.Poke()
+	var seen []record.Erasure
+	for ctx.Err() == nil {
+		undone, err := r.store.Undone(ctx)
+		for _, e := range undone {
+			if slices.Contains(seen, e) {
+				err = errors.Join(err, r.resume(ctx, e))
+			}
 		}
-		if ctx.Err() != nil {
-			return
+		if err != nil && ctx.Err() == nil {
+			r.Log.Warn("cannot go on with an erasure that was cut off", "error", err, "retry", lookEvery)
 		}
-		if err != nil {
-			r.Log.Warn("cannot go on with an erasure that was cut off", "error", err, "retry", retry)
-			sleep(ctx, retry)
-			continue
-		}
-		r.Poke() // the fact of it
-		select {
-		case <-ctx.Done():
-			return
-		case <-r.cut:
-		}
+		seen = undone
+		sleep(ctx, lookEvery)
 	}
+}
+
+func (r *Redactor) resume(ctx context.Context, e record.Erasure) error {
+	redacted, err := r.store.Resume(ctx, e)
+	r.Metrics.redacted.Add(float64(redacted))
+	if err == nil {
+		r.Log.Info("ended an erasure that had been cut off", "messages", redacted)
+		r.Poke()
+	}
+	return err
 }
 
 // neverFits says whether NATS or the stream takes no message of this size.
@@ -223,10 +211,14 @@ func neverFits(err error) bool {
 	return errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamMessageExceedsMaximum
 }
 
-func sleep(ctx context.Context, d time.Duration) {
+func sleep(ctx context.Context, d time.Duration) { await(ctx, nil, d) }
+
+// await waits for a signal, but no longer than that.
+func await(ctx context.Context, signal <-chan struct{}, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
+	case <-signal:
 	case <-timer.C:
 	case <-ctx.Done():
 	}

@@ -69,7 +69,8 @@ func TestAFileOfTheFirstVersionIsBroughtUpToDate(t *testing.T) {
 	if stored, redacted, err := s.Append(t.Context(), []record.Message{late}); err != nil || stored != 1 || redacted != 1 {
 		t.Errorf("a deleted user's late message: %d, %d, %v", stored, redacted, err)
 	}
-	all, err := s.Announcements(t.Context())
+	var all []record.Announcement
+	err = s.Announcements(t.Context(), func(a record.Announcement) bool { all = append(all, a); return true })
 	if err != nil || len(all) != 2 || string(all[0].Event) != `["redacted",{"user":"go\"ne"}]` || all[0].Topic != `redacted:_:go"ne` {
 		t.Errorf("%s, %v", all, err)
 	}
