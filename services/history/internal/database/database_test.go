@@ -246,7 +246,7 @@ func TestClientsHearUntilWhenWordsWereErased(t *testing.T) {
 		appendAll(t, s, first, second, third)
 		tells := func(want ...string) {
 			t.Helper()
-			a, err := s.Announcements(t.Context())
+			a, err := announcements(t, s)
 			var got []string
 			for _, a := range a {
 				if a.Namespace != "" {
