@@ -113,11 +113,11 @@ func TestSearchEndpoint(t *testing.T) {
 		t.Errorf("%s", texts(page))
 	}
 	for request, want := range map[string]string{
-		`{"namespace":"/","text":"?!"}`:                                                 "no word",
-		`{"namespace":"/","text":"` + strings.Repeat("a b c ", 10) + `"}`:               "words",
-		`{"namespace":"/","text":"a","rooms":[]}`:                                       "empty",
-		`{"namespace":"/","text":"a","limit":201}`:                                      "limit",
-		`{"namespace":"x","text":"a"}`:                                                  "slash",
+		`{"namespace":"/","text":"?!"}`:                                                                      "no word",
+		`{"namespace":"/","text":"` + strings.Repeat("a b c ", 10) + `"}`:                                    "words",
+		`{"namespace":"/","text":"a","rooms":[]}`:                                                            "empty",
+		`{"namespace":"/","text":"a","limit":201}`:                                                           "limit",
+		`{"namespace":"x","text":"a"}`:                                                                       "slash",
 		`{"namespace":"/","text":"a","rooms":[` + strings.Repeat(`"a",`, contract.MaxHistoryRooms) + `"b"]}`: "4097",
 	} {
 		f.request("search", request, `"code":"invalid"`, want)

@@ -15,12 +15,26 @@ import (
 	"github.com/natter-io/natter/services/gateway/internal/transport"
 )
 
-// Missed reads what a socket missed: what was said to it, and what services ordered for it, in the order of the
+// Missed reads what a socket missed until now: what was said to it, and what services ordered for it, in the order of the
 // stream. A room into which it was moved meanwhile is joined here and read, too.
 func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from uint64, was session.Saved) (session.Missed, error) {
 	epoch := b.Epoch()
 	if epoch != s.Epoch() { // what it missed is gone
 		return session.Missed{Ended: true}, nil
+	}
+	last, err := b.fence.wait(ctx)
+	if err != nil {
+		return session.Missed{}, err
+	}
+	if b.sessions.superseded(s.ID(), s.Claimed()) {
+		return session.Missed{}, session.ErrClaimed
+	}
+	if from > last { // the client lies; or whoever answered the fence leads the stream no more, which is for the client to try again
+		certain, err := b.reached(ctx)
+		if err == nil && certain > from {
+			err = fmt.Errorf("%w: a server that leads the stream no more has answered", session.ErrUnavailable)
+		}
+		return session.Missed{Ended: err == nil}, err
 	}
 	read := make(map[string]uint64)
 	maps.Copy(read, was.Rooms)
@@ -30,20 +44,6 @@ func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from uint64, was
 		}
 	}
 	for {
-		last, err := b.fence.wait(ctx)
-		if err != nil {
-			return session.Missed{}, err
-		}
-		if b.sessions.superseded(s.ID(), s.Claimed()) {
-			return session.Missed{}, session.ErrClaimed
-		}
-		if from > last { // the client lies; or whoever answered the fence leads the stream no more, which is for the client to try again
-			certain, err := b.reached(ctx)
-			if err == nil && certain > from {
-				err = fmt.Errorf("%w: a server that leads the stream no more has answered", session.ErrUnavailable)
-			}
-			return session.Missed{Ended: err == nil}, err
-		}
 		wants, err := b.wantsOf(s, from, was.At, read)
 		if err != nil {
 			return session.Missed{}, err
@@ -63,14 +63,12 @@ func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from uint64, was
 				grew, read[room] = true, sequence
 			}
 		}
-		moved, err := s.MoveTo(ctx, r.rooms, r.stays)
-		if err != nil {
-			return session.Missed{}, err
+		if grew {
+			continue
 		}
-		if !grew && !moved { // so it has been in its rooms, and no others, since before the fence
-			r.missed.UpTo = last
-			return r.missed, nil
-		}
+		r.missed.UpTo = last
+		r.missed.More, err = s.MoveTo(ctx, r.rooms, r.stays)
+		return r.missed, err
 	}
 }
 

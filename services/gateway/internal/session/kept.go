@@ -67,6 +67,17 @@ type Missed struct {
 	Data    *json.RawMessage // if services set it meanwhile
 	Moved   bool             // orders of services took effect
 	Ended   bool             // services put it out, or what the client says it received does not exist
+	More    bool             // it came into rooms or left some: what they were sent after UpTo may not be heard yet
+}
+
+// add adds what was missed after it.
+func (m *Missed) add(next Missed) {
+	m.Packets = append(m.Packets, next.Packets...)
+	m.UpTo, m.More = next.UpTo, next.More
+	m.Moved, m.Ended = m.Moved || next.Moved, m.Ended || next.Ended
+	if next.Data != nil {
+		m.Data = next.Data
+	}
 }
 
 // recoverable are the disconnections after which a client may come back as the same socket, as in Socket.IO.

@@ -146,14 +146,19 @@ func (s *Socket) rejoin(ctx context.Context) (Missed, error) {
 		}
 		s.joinAt(room, sequence)
 	}
-	var missed Missed
-	for again := true; again; again = !missed.Ended && !s.replayed(missed) {
-		var err error
-		missed, err = srv.backend.Missed(ctx, s, max(s.found.Offset, s.found.Start), was)
+	// Each round reads what was stored in the course of the one before it, so each is shorter, whatever is stored meanwhile.
+	missed := Missed{UpTo: max(s.found.Offset, s.found.Start), More: true}
+	for !missed.Ended && (missed.More || !s.replayed(missed)) {
+		next, err := srv.backend.Missed(ctx, s, missed.UpTo, was)
 		if err != nil {
 			s.undo()
 			return Missed{}, fmt.Errorf("reading what the client missed: %w", err)
 		}
+		missed.add(next)
+		s.mu.Lock()
+		was = s.saved()
+		s.mu.Unlock()
+		was.At = missed.UpTo
 	}
 	for _, room := range s.rooms { // those that middlewares give, and did not before: else it is there, or has left
 		if slices.Contains(s.found.Granted, room) {
