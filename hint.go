@@ -29,7 +29,7 @@ func (h *hint) print(w io.Writer, address, natsURL string) {
 	if natsURL != "nats://127.0.0.1:4222" {
 		nats += " -s " + natsURL
 	}
-	signIn := "admin, with the password that the first start printed (--reset-admin makes a new one)"
+	signIn := "admin, with the password that the first start printed or --admin-password gave (--reset-admin makes a new one)"
 	if h.initial != "" {
 		signIn = fmt.Sprintf("%s, password %s   (shown this once)", h.name, h.initial)
 	}
