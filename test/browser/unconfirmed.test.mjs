@@ -29,11 +29,30 @@ describe("the chat page while messages are not confirmed", () => {
       await banner.getByText("Connected, but messages are not confirmed yet").waitFor();
       assert.equal(await ann.page.locator("#me-state").textContent(), "Unconfirmed");
       await shoot(ann.page, "chat-unconfirmed");
+      const question = ann.page.waitForEvent("dialog");
+      await ann.page.close({ runBeforeUnload: true });
+      assert.equal((await question).type(), "beforeunload");
+      await (await question).dismiss();
     } finally {
       site.natter.signal("SIGCONT");
     }
     await ann.page.locator(".message.own").filter({ hasText: "unconfirmed" }).getByText("Stored").waitFor();
     await until(async () => !(await banner.isVisible()), "the banner to go with the ack");
     assert.equal(await ann.page.locator("#me-state").textContent(), "Connected");
+  });
+
+  test("what is too long is not cut, and not sent", async () => {
+    const ann = await site.chat("Ann", fresh("long"));
+    const text = ann.page.getByRole("textbox", { name: "Message" });
+    await text.fill("x".repeat(4001));
+    await ann.page.getByText("1 too many").waitFor();
+    await text.press("Enter");
+    await shoot(ann.page, "chat-too-long");
+    assert.equal((await text.inputValue()).length, 4001);
+    await text.press("Backspace");
+    await ann.page.getByText("0 left").waitFor();
+    await text.press("Enter");
+    await ann.page.locator(".message.own").getByText("Stored").waitFor();
+    assert.equal(await ann.page.locator(".message.own").count(), 1);
   });
 });

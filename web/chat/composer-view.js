@@ -4,6 +4,7 @@
 import { byId, formById } from "../shared/dom.js";
 
 const typingEvery = 2000; // milliseconds
+const longest = 4000; // characters of a message
 const warnFrom = 300; // characters left
 
 export class ComposerView {
@@ -68,7 +69,7 @@ export class ComposerView {
   #send() {
     const room = this.chat.active;
     const text = this.#text.value.trim();
-    if (!room || !text) return;
+    if (!room || !text || this.#left() < 0) return; // it says how many are too many
     const { editing } = this.chat;
     if (editing) {
       this.chat.edit(undefined);
@@ -94,7 +95,13 @@ export class ComposerView {
   #fit() {
     this.#text.style.height = "auto";
     this.#text.style.height = `${this.#text.scrollHeight}px`;
-    const left = this.#text.maxLength - this.#text.value.length;
-    byId("composer-left").textContent = left <= warnFrom ? `${left} left` : "";
+    const left = this.#left();
+    byId("composer-left").textContent = left < 0 ? `${-left} too many` : left <= warnFrom ? `${left} left` : "";
+    this.#text.setAttribute("aria-invalid", String(left < 0));
+  }
+
+  /** How many characters the message may still get. What is pasted is not cut. */
+  #left() {
+    return longest - this.#text.value.trim().length;
   }
 }

@@ -45,6 +45,12 @@ function start() {
 
   connection.addEventListener("up", () => identity.remember(connection.ids));
 
+  addEventListener("beforeunload", (event) => {
+    // What is on its way is in this page alone: the browser asks whether to leave it.
+    const unsent = [...chat.rooms.values()].some((room) => room.timeline.items.some((item) => item.state === "sending"));
+    if (unsent) event.preventDefault();
+  });
+
   const enter = () => {
     byId("welcome").hidden = true;
     byId("app").hidden = false;
