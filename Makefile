@@ -38,10 +38,9 @@ options: ## Write docs/options.md anew, from the settings in the code
 
 test: deps check test-go bench-short test-client test-contract test-asyncapi test-services test-chaos test-examples test-browser ## Everything: Go, stock clients, the contract, processes, examples, browser
 
-# More at a time than there are cores: most tests wait for what happens after a while.
 test-go: ## The Go tests, with the race detector
 	@test/system.sh
-	go test -race -vet=off -p 3 -parallel 4 ./...
+	go test -race -vet=off ./...
 
 test-client: $(CLIENTS) $(BUNDLES) ## The stock JavaScript client against a running Natter
 	test/node.sh client

@@ -117,10 +117,11 @@ func TestRoomsThatWereJoinedAgainMeanwhile(t *testing.T) {
 func TestOrdersThatWereNotStoredWithTheSessionHold(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	held := newGateBefore(t, d.nats.URL(), `"red":`)
+	held := newGateBefore(t, d.nats.URL(), `,"red":`) // in the session of who is in blue, too
 	defer held.release()
 	home := d.gateway(func(c *gatewayd.Config) { c.NATS.URL = held.url() })
 	other := d.gateway()
+	home.connect().join("red") // so that nothing must be asked of the stream when another one joins
 	s, pid := home.connectKept("/", "")
 	s.join("blue")
 	d.say([]string{"blue"}, 0, 1)
