@@ -85,7 +85,7 @@ func (o *owner) await(ctx context.Context) bool {
 		if unanswered(err) && time.Since(began) < leaderWait {
 			if said == "" {
 				said = "no leader"
-				o.log.Warn("history waits for JetStream, which does not answer yet: a cluster that starts has no leader at first", "retry", claimRetry)
+				o.log.Warn("history waits for JetStream, which does not answer yet: a cluster that starts has no leader at first. If it is a single server, start nats-server with -js", "retry", claimRetry)
 			}
 		} else if text := err.Error(); text != said {
 			said = text
