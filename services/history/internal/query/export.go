@@ -154,21 +154,15 @@ func withTrail(message []byte, trail json.RawMessage) []byte {
 // addMark says false if it wants no more.
 func (e *exported) addMark(m record.Mark) bool {
 	mark := contract.ExportMark{Read: m.ID.String()}
-	var text []byte
 	if mark.Namespace, e.err = contract.DecodeNamespace(m.Place.Namespace); e.err != nil {
 		return false
 	}
 	if mark.Room, e.err = m.Place.Room(); e.err != nil {
 		return false
 	}
-	if text, e.err = reply(mark); e.err != nil {
+	if !e.putFit(&e.reads, mark) {
 		return false
 	}
-	if e.used+len(text)+1 > e.size {
-		e.more = true
-		return false
-	}
-	e.put(&e.reads, text)
 	e.next.place = m.Place
 	return true
 }
@@ -176,19 +170,27 @@ func (e *exported) addMark(m record.Mark) bool {
 // addChange says false if it wants no more.
 func (e *exported) addChange(m record.Message, t record.Trace) bool {
 	change := contract.ExportChange{ID: m.ID.String(), Action: string(t.Action), Name: t.By.Name, Socket: t.By.Socket, Time: t.Time}
-	var text []byte
 	if change.Namespace, e.err = contract.DecodeNamespace(m.Namespace); e.err != nil {
 		return false
 	}
-	if text, e.err = reply(change); e.err != nil {
+	if !e.putFit(&e.changes, change) {
+		return false
+	}
+	e.next.change = t.Number
+	return true
+}
+
+// putFit puts an entry onto the page; false if it does not fit, which is for the next page, or cannot be written.
+func (e *exported) putFit(to *[][]byte, entry any) bool {
+	var text []byte
+	if text, e.err = reply(entry); e.err != nil {
 		return false
 	}
 	if e.used+len(text)+1 > e.size {
 		e.more = true
 		return false
 	}
-	e.put(&e.changes, text)
-	e.next.change = t.Number
+	e.put(to, text)
 	return true
 }
 
