@@ -149,8 +149,13 @@ func TestNamespaceBelongsToOneFunction(t *testing.T) {
 		t.Errorf("a client that the namespace's function does not want: %s", got)
 	}
 	first.send("1/x,")
-	wait(t, "its end", func() bool { return len(d.list("/**others", nil)) == 0 })
-	g.dial().enter("/x", "")
+	// Its end is stored and told before the namespace is free again.
+	wait(t, "the namespace's end", func() bool {
+		return recv(t, "the answer to CONNECT", g.dial().ask("/x", "").entry) != invalidNamespace
+	})
+	if infos := d.list("/**others", nil); len(infos) != 0 {
+		t.Errorf("of the function before, listed %v", infos)
+	}
 	if infos := d.list("/**tenants", nil); len(infos) != 1 {
 		t.Errorf("listed %v", infos)
 	}
