@@ -99,6 +99,33 @@ describe("the chat page", () => {
     assert.equal(await ann.page.locator(".message.own").count(), 1, "what was said before the reload is still one's own");
   });
 
+  test("what is half written survives another room, an edit and a reload", async () => {
+    const room = fresh("writing");
+    const other = fresh("elsewhere");
+    const ann = await site.chat("Ann", other);
+    await ann.join(room);
+    await ann.say("sent");
+    await ann.page.locator(".message.own").getByText("Stored").waitFor();
+    const text = ann.page.locator("#composer-text");
+    const holds = (value) => until(async () => (await text.inputValue()) === value, `the composer to hold "${value}"`);
+    await text.fill("half a sentence");
+    await ann.room(other).click();
+    await holds("");
+    await ann.room(room).click();
+    await holds("half a sentence");
+    await ann.page.locator(".message.own").hover();
+    await ann.page.locator(".message.own").getByRole("button", { name: "Edit" }).click();
+    await holds("sent");
+    await ann.page.reload();
+    await ann.isIn(room);
+    await holds("half a sentence");
+    await text.press("Enter");
+    await ann.sees("half a sentence");
+    await ann.page.reload();
+    await ann.isIn(room);
+    await holds("");
+  });
+
   test("unread messages are counted where one is not", async () => {
     const room = fresh("here");
     const other = fresh("there");

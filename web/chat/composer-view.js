@@ -2,6 +2,7 @@
  * Where the person writes.
  */
 import { byId, formById } from "../shared/dom.js";
+import { Drafts } from "./drafts.js";
 
 const typingEvery = 2000; // milliseconds
 const longest = 4000; // characters of a message
@@ -10,8 +11,7 @@ const warnFrom = 300; // characters left
 export class ComposerView {
   #text = /** @type {HTMLTextAreaElement} */ (byId("composer-text"));
   #lastTyping = 0;
-  /** @type {string | undefined} what was being written when an edit began */
-  #draft = undefined;
+  #drafts = new Drafts();
   /** @type {import("./room.js").Room | undefined} */
   #room = undefined;
 
@@ -31,6 +31,7 @@ export class ComposerView {
       this.#send();
     });
     this.#text.addEventListener("input", () => {
+      this.#keep();
       this.#fit();
       this.#tellTyping();
     });
@@ -44,9 +45,8 @@ export class ComposerView {
     formById("composer").hidden = !active || active.state === "refused";
     byId("composer-hint").hidden = formById("composer").hidden;
     if (this.#room === active) return;
-    if (this.#room) this.#room.draft = this.#text.value;
     this.#room = active;
-    this.#text.value = active?.draft ?? "";
+    this.#recall();
     this.#text.placeholder = active ? `Say something in ${active.name}` : "";
     this.#fit();
   }
@@ -56,14 +56,20 @@ export class ComposerView {
     const { editing } = this.chat;
     byId("editing").hidden = !editing;
     if (editing) {
-      this.#draft ??= this.#text.value;
       this.#text.value = editing.item.text;
       this.#text.focus();
-    } else if (this.#draft !== undefined) {
-      this.#text.value = this.#draft;
-      this.#draft = undefined;
+    } else {
+      this.#recall();
     }
     this.#fit();
+  }
+
+  #recall() {
+    this.#text.value = this.#room ? this.#drafts.get(this.#room.name) : "";
+  }
+
+  #keep() {
+    if (this.#room && !this.chat.editing) this.#drafts.set(this.#room.name, this.#text.value);
   }
 
   #send() {
@@ -77,6 +83,7 @@ export class ComposerView {
       return;
     }
     this.#text.value = "";
+    this.#keep();
     this.#lastTyping = 0;
     this.#fit();
     this.chat.past.leave(room);

@@ -54,8 +54,6 @@ export class Room {
   members = undefined;
   /** @type {Map<string, {name: string, timer: number}>} by socket id */
   typing = new Map();
-  /** What was written and not sent. */
-  draft = "";
 
   /**
    * @param {string} name
