@@ -1,6 +1,9 @@
 package ingest
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // backoff doubles a delay up to a limit.
 type backoff struct{ first, last, now time.Duration }
@@ -16,3 +19,15 @@ func (b *backoff) next() time.Duration {
 }
 
 func (b *backoff) reset() { b.now = b.first }
+
+// sleep says false if ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
