@@ -3,7 +3,7 @@
  * older ones on demand, and those around a message that was searched for.
  */
 import { RequestError } from "../shared/connection.js";
-import { compareIds, later } from "./timeline.js";
+import { compareIds, later } from "./ids.js";
 
 /**
  * @typedef {import("./room.js").Room} Room

@@ -3,7 +3,7 @@
  * For guests the page counts by itself, for as long as it is open.
  */
 import { RequestError } from "../shared/connection.js";
-import { compareIds, later } from "./timeline.js";
+import { compareIds, later } from "./ids.js";
 
 /**
  * @typedef {import("./room.js").Room} Room

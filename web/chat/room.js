@@ -2,7 +2,8 @@
  * A room that the person has open: what it is called, whether the server has let us in, and what is known
  * of it.
  */
-import { compareIds, later, Timeline } from "./timeline.js";
+import { compareIds, later } from "./ids.js";
+import { Timeline } from "./timeline.js";
 
 /**
  * @typedef {import("../shared/types.js").Stamp} Stamp

@@ -20,6 +20,7 @@
  * @property {number} [since] when it was given to the first one, in milliseconds since 1970
  * @property {string} [problem] why it failed
  */
+import { compareIds } from "./ids.js";
 
 let liveCount = 0;
 
@@ -281,31 +282,4 @@ export class Timeline {
  */
 function isEcho(item, text, stamp) {
   return item.state !== "stored" && item.text === text && !!stamp.socket && item.sockets.includes(stamp.socket);
-}
-
-/**
- * Orders ids of the form "<stream creation in base 36>-<sequence>".
- *
- * @param {string} a
- * @param {string} b
- */
-export function compareIds(a, b) {
-  const [epochA, sequenceA] = split(a);
-  const [epochB, sequenceB] = split(b);
-  return epochA - epochB || sequenceA - sequenceB;
-}
-
-/**
- * @param {string | undefined} a
- * @param {string | undefined} b
- */
-export function later(a, b) {
-  if (!a || !b) return a || b;
-  return compareIds(b, a) > 0 ? b : a;
-}
-
-/** @param {string} id */
-function split(id) {
-  const [epoch, sequence] = id.split("-");
-  return [parseInt(epoch, 36), Number(sequence)];
 }
