@@ -135,6 +135,7 @@ func (b *Bridge) FindSession(ctx context.Context, namespace, pid, offset string)
 	if away > b.opts.Window {
 		return nil, nil
 	}
+	r.Since = r.unheard(b.sessions.clock.now().UTC().Add(-away))
 	return &session.Found{
 		Saved:  r.Saved,
 		Claim:  session.Claim{PID: pid, Number: r.Claim, Revision: revision},
