@@ -24,6 +24,9 @@ func (b *Bridge) Keep(c session.Claim, saved session.Saved, fate session.Fate, d
 	r := record{Saved: saved, Gateway: b.opts.Gateway, Claim: c.Number, Ended: fate == session.Ended}
 	if fate == session.Left {
 		r.Left = b.sessions.clock.now().UTC()
+		if beyond := b.gateways.outage() - (b.opts.StreamAge-b.opts.Window)/2; beyond > 0 && r.Since.IsZero() {
+			r.Since = r.Left.Add(-beyond) // it was told nothing, for longer than the stream makes up for
+		}
 	}
 	if fate == session.Here {
 		b.keepRecord(c, r, done)
