@@ -52,11 +52,11 @@ func (b *Bridge) keepRecord(c session.Claim, r record, done func(uint64, error))
 func (b *Bridge) keepAgain(ctx context.Context, c session.Claim, r record) (uint64, error) {
 	here := r.Left.IsZero() && !r.Ended
 	for range claimTries {
-		now, revision, err := b.sessions.read(ctx, c.PID)
+		now, revision, err := b.sessions.readLatest(ctx, c.PID)
 		if err != nil {
 			return 0, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 		}
-		if now != nil && revision >= c.Revision { // else who was asked is behind, and the write is refused; or the bucket went back
+		if now != nil && revision >= c.Revision { // else the bucket went back
 			if now.Gateway != r.Gateway || now.Claim != r.Claim || r.Try != "" && r.Try != now.Try {
 				return 0, session.ErrClaimed
 			}
@@ -82,7 +82,7 @@ func (b *Bridge) keepAgain(ctx context.Context, c session.Claim, r record) (uint
 			switch err := b.sessions.end(ctx, c.PID, r); {
 			case err == nil:
 				return 0, session.ErrClaimed
-			case !errors.Is(err, jetstream.ErrKeyExists): // else who was asked was behind
+			case !errors.Is(err, jetstream.ErrKeyExists):
 				return 0, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 			}
 		}
