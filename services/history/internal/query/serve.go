@@ -82,7 +82,9 @@ func (s *Service) await(ctx context.Context, reached bool) {
 			looks = 0
 			continue
 		}
-		if looks++; reached || looks == awayAfter {
+		// The group is not left while NATS is away: the connection would then tell the server again that it is in the group, and
+		// nobody would hear its share of the requests.
+		if looks++; reached || looks >= awayAfter && s.nc.IsConnected() {
 			return
 		}
 	}
