@@ -47,8 +47,6 @@ func (s *sessions) run(ctx context.Context) {
 			}
 			if _, err := s.beat(ctx); err != nil {
 				s.bridge.opts.Log.Debug("the sign of life was not stored", "error", err)
-			} else if _, err := s.status(ctx, *s.bucket.Load()); err != nil {
-				s.bridge.opts.Log.Debug("NATS did not tell the time", "error", err)
 			}
 			alive := s.bridge.gateways.list()
 			due.others = due.others || lost(known, alive) || s.unheard.Swap(false)

@@ -91,18 +91,16 @@ func (s *sessions) open(ctx context.Context, kv jetstream.KeyValue) error {
 	return nil
 }
 
-// same says whether the bucket is the one that was opened, unless nobody can tell.
+// same says whether the bucket is the one that was opened, unless nobody can tell; the clock is set.
 func (s *sessions) same(ctx context.Context) bool {
 	if !s.bridge.opts.Recovery {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, fenceTimeout)
-	defer cancel()
-	stream, err := s.bridge.js.Stream(ctx, "KV_"+s.bridge.opts.Subjects.Names().Sessions)
+	info, err := s.status(ctx, *s.bucket.Load())
 	if err != nil {
 		return !errors.Is(err, jetstream.ErrStreamNotFound)
 	}
-	return stream.CachedInfo().Created.Equal(s.made)
+	return info.Created.Equal(s.made)
 }
 
 // FindSession looks for a session that may go on. A stock client has no offset if and only if it has heard nothing since it
