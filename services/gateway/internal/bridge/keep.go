@@ -104,7 +104,7 @@ func (s *sessions) end(ctx context.Context, pid string, r record) error {
 // mayBeOver says whether sessions of clients that are here may be gone and leave no trace, since this gateway had no lease for longer than
 // a client may be away. Else what is not there was lost with a server.
 func (s *sessions) mayBeOver() bool {
-	return s.bridge.gateways.outage() > max(s.bridge.opts.Window, s.bridge.opts.Lease) && !s.anew.Load()
+	return s.bridge.gateways.outage() > max(s.bridge.opts.Window, s.bridge.opts.Lease) && s.anew.Load() == nil
 }
 
 // keepEnd stores the end of a session. As long as nobody knows whether it is stored that is tried again, and services are not told:
