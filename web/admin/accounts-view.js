@@ -3,9 +3,9 @@
  */
 import { avatar } from "../shared/avatar.js";
 import { RequestError } from "../shared/connection.js";
-import { byId, h, icon } from "../shared/dom.js";
+import { byId, h, icon, showProblem } from "../shared/dom.js";
 import { dayName, full } from "../shared/time.js";
-import { confirm, createDialog, showProblem, toast } from "./dialogs.js";
+import { confirm, createDialog, toast } from "./dialogs.js";
 
 /** @typedef {import("../shared/types.js").User} User */
 

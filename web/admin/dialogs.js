@@ -2,18 +2,7 @@
  * The dialogs of the admin page, and how it says that something went wrong or well.
  */
 import { RequestError } from "../shared/connection.js";
-import { byId, dialogById, formById, inputById } from "../shared/dom.js";
-
-/**
- * @param {string} id of an element of class "problem"
- * @param {string} text "" hides it
- */
-export function showProblem(id, text) {
-  const problem = byId(id);
-  const words = /** @type {HTMLElement} */ (problem.lastElementChild);
-  words.textContent = text;
-  problem.hidden = text === "";
-}
+import { byId, dialogById, formById, inputById, showProblem } from "../shared/dom.js";
 
 let toastTimer = 0;
 

@@ -2,10 +2,9 @@
  * Puts the admin page together: signing in, the connection to /admin, and the two lists.
  */
 import { Connection, missingClient } from "../shared/connection.js";
-import { byId, formById, inputById } from "../shared/dom.js";
+import { byId, formById, inputById, showProblem } from "../shared/dom.js";
 import { login, LoginError, SessionStore } from "../shared/session.js";
 import { AccountsView } from "./accounts-view.js";
-import { showProblem } from "./dialogs.js";
 import { SocketsView } from "./sockets-view.js";
 
 const words = {

@@ -3,9 +3,9 @@
  */
 import { avatar } from "../shared/avatar.js";
 import { RequestError } from "../shared/connection.js";
-import { byId, h, inputById } from "../shared/dom.js";
+import { byId, h, inputById, showProblem } from "../shared/dom.js";
 import { full, since } from "../shared/time.js";
-import { confirm, showProblem, toast } from "./dialogs.js";
+import { confirm, toast } from "./dialogs.js";
 
 /**
  * @typedef {import("../shared/types.js").Connected} Connected

@@ -2,24 +2,13 @@
  * The welcome page and the dialogs: choosing a name, signing in, settings, joining a room. Esc closes a
  * dialog: the browser does that, and gives the focus back.
  */
-import { byId, dialogById, formById, inputById } from "../shared/dom.js";
+import { byId, dialogById, formById, inputById, showProblem } from "../shared/dom.js";
 import { login, LoginError } from "../shared/session.js";
 
 /**
  * @typedef {import("./identity.js").Identity} Identity
  * @typedef {import("./place.js").Place} Place
  */
-
-/**
- * @param {string} id of an element of class "problem"
- * @param {string} text "" hides it
- */
-export function showProblem(id, text) {
-  const problem = byId(id);
-  const words = /** @type {HTMLElement} */ (problem.lastElementChild);
-  words.textContent = text;
-  problem.hidden = text === "";
-}
 
 /**
  * @param {Identity} identity

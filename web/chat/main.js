@@ -2,11 +2,11 @@
  * Puts the chat page together: who the person is, the connection, the rooms and the views on them.
  */
 import { Connection, missingClient } from "../shared/connection.js";
-import { byId } from "../shared/dom.js";
+import { byId, showProblem } from "../shared/dom.js";
 import { Chat } from "./chat.js";
 import { ComposerView } from "./composer-view.js";
 import { Identity } from "./identity.js";
-import { joinDialog, profileDialog, showProblem, welcomePage } from "./dialogs.js";
+import { joinDialog, profileDialog, welcomePage } from "./dialogs.js";
 import { MessagesView } from "./messages-view.js";
 import { Panels } from "./panels.js";
 import { PeopleView } from "./people-view.js";

@@ -3,9 +3,8 @@
  * the other.
  */
 import { RequestError } from "../shared/connection.js";
-import { arrowKeys, byId, formById, h, inputById } from "../shared/dom.js";
+import { arrowKeys, byId, formById, h, inputById, showProblem } from "../shared/dom.js";
 import { clock, dayName, full } from "../shared/time.js";
-import { showProblem } from "./dialogs.js";
 import { excerpt, search, wordsOf } from "./search.js";
 
 /** @typedef {import("./room.js").Room} Room */

@@ -39,6 +39,17 @@ export function h(tag, attributes = {}, ...children) {
 }
 
 /**
+ * @param {string} id of an element of class "problem"
+ * @param {string} text "" hides it
+ */
+export function showProblem(id, text) {
+  const problem = byId(id);
+  const words = /** @type {HTMLElement} */ (problem.lastElementChild);
+  words.textContent = text;
+  problem.hidden = text === "";
+}
+
+/**
  * Lets the arrow keys, Home and End go from one button of a list to another.
  *
  * @param {HTMLElement} list
