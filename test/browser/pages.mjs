@@ -163,6 +163,20 @@ export class Person {
   }
 }
 
+// emits notes what a page emits, event arrays, by polling or over a WebSocket.
+export function emits(page) {
+  const events = [];
+  const note = (said) => {
+    for (const packet of String(said).split("\x1e")) {
+      const event = /^42\d*(\[.*\])$/s.exec(packet);
+      if (event) events.push(JSON.parse(event[1]));
+    }
+  };
+  page.on("request", (request) => note(request.postData()));
+  page.on("websocket", (socket) => socket.on("framesent", ({ payload }) => note(payload)));
+  return events;
+}
+
 // shoot saves a picture for people to look at.
 export async function shoot(page, name) {
   mkdirSync(artifacts, { recursive: true });

@@ -147,3 +147,28 @@ describe("the chat page without a connection", () => {
     await ann.page.locator(".message.own").getByText("Stored").waitFor();
   });
 });
+
+describe("the chat page without recovery", () => {
+  let site;
+  const t = suite();
+  before(async () => {
+    site = await open(t, "--no-recovery");
+  });
+  afterEach(() => site.leave());
+
+  test("what is said in the moment in which a device wakes up is stored", async () => {
+    const room = fresh("sleep");
+    const ann = await site.chat("Ann", room, { prepare: (page) => page.clock.install() });
+    await ann.say("good night");
+    await ann.page.locator(".message.own").getByText("Stored").waitFor();
+    // The stock client sees by the clock that the server must have given it up, and keeps what is said for the next connection.
+    await ann.page.clock.setSystemTime(Date.now() + 3_600_000);
+    await ann.page.evaluate(() => {
+      document.getElementById("composer-text").value = "good morning";
+      document.getElementById("composer").requestSubmit();
+    });
+    await until(async () => (await ann.page.locator(".message.own").getByText("Stored").count()) === 2, "the message to be stored");
+    assert.deepEqual(await ann.texts(), ["good night", "good morning"]);
+    assert.equal(await ann.page.locator(".message.failed").count(), 0);
+  });
+});

@@ -3,23 +3,9 @@
 import assert from "node:assert/strict";
 import { afterEach, before, describe, test } from "node:test";
 import { suite, until } from "../harness.mjs";
-import { adminPassword, fresh, open, Person, shoot } from "./pages.mjs";
+import { adminPassword, emits, fresh, open, Person, shoot } from "./pages.mjs";
 
 const patience = 30_000;
-
-// asked notes which events a page emits, by polling or over a WebSocket.
-function asked(page) {
-  const events = [];
-  const note = (text) => {
-    for (const packet of String(text).split("\x1e")) {
-      const event = /^42\d*\["([^"]+)"/.exec(packet);
-      if (event) events.push(event[1]);
-    }
-  };
-  page.on("request", (request) => note(request.postData()));
-  page.on("websocket", (socket) => socket.on("framesent", ({ payload }) => note(payload)));
-  return events;
-}
 
 // certain says whether a page has read on to a message that it heard live: then it knows that nothing between is missing.
 function certain(page) {
@@ -51,7 +37,7 @@ describe("the chat page that comes back in time", () => {
   test("asks for nothing that it has: after a break of the network", async () => {
     const [room, other] = [fresh("back"), fresh("back elsewhere")];
     let events, read;
-    const ann = await site.chat("Ann", other, { prepare: (page) => void ([events, read] = [asked(page), certain(page)]) });
+    const ann = await site.chat("Ann", other, { prepare: (page) => void ([events, read] = [emits(page), certain(page)]) });
     await ann.join(room);
     const bob = await site.chat("Bob", room);
     const cem = await site.client("Cem", room);
@@ -81,14 +67,14 @@ describe("the chat page that comes back in time", () => {
     await ann.isIn(room);
     await ann.say("here I am");
     await bob.sees("here I am");
-    assert.deepEqual([...new Set(events)].sort(), ["room message", "typing", "who"], "no room is joined again, no history asked for");
+    assert.deepEqual([...new Set(events.map(([event]) => event))].sort(), ["room message", "typing", "who"], "no room is joined again, no history asked for");
   });
 
   test("asks for nothing that it has: after the server was killed", async () => {
     const room = fresh("killed");
     let events;
     const read = [];
-    const ann = await site.chat("Ann", room, { prepare: (page) => void ([events] = [asked(page), read.push(certain(page))]) });
+    const ann = await site.chat("Ann", room, { prepare: (page) => void ([events] = [emits(page), read.push(certain(page))]) });
     const bob = await site.chat("Bob", room, { prepare: (page) => void read.push(certain(page)) });
     for (let i = 1; i <= 2; i++) {
       await bob.say(`message ${i}`);
@@ -107,7 +93,7 @@ describe("the chat page that comes back in time", () => {
     await ann.sees("message 3");
     assert.deepEqual(await ann.texts(), messages(1, 3));
     assert.deepEqual(await bob.texts(), messages(1, 3));
-    assert.deepEqual([...new Set(events)], ["who"]);
+    assert.deepEqual([...new Set(events.map(([event]) => event))], ["who"]);
   });
 
   test("notices that a service took it out of a room", async () => {
@@ -140,7 +126,7 @@ describe("the chat page that comes back too late", () => {
   test("starts afresh and refills itself, where the person was reading", async () => {
     const [room, other] = [fresh("late"), fresh("late elsewhere")];
     let events;
-    const ann = await site.chat("Ann", other, { prepare: (page) => void (events = asked(page)) });
+    const ann = await site.chat("Ann", other, { prepare: (page) => void (events = emits(page)) });
     await ann.join(room);
     const bob = await site.chat("Bob", room);
     const cem = await site.client("Cem", room);
@@ -171,7 +157,7 @@ describe("the chat page that comes back too late", () => {
     const after = await place();
     assert.ok(Math.abs(after - before) <= 2, `the page shows what it showed, ${after - before} px away`);
     await until(async () => (await unread(ann, other)) === "2", "the unread messages elsewhere to count");
-    assert.equal(events.filter((event) => event === "join").length, 2);
+    assert.equal(events.filter(([event]) => event === "join").length, 2);
     await until(async () => (await bob.people()).join() === "Ann,Bob,Cem", "Ann to be listed again");
     await bob.say("welcome back");
     await ann.sees("welcome back");

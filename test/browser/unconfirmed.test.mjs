@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, before, describe, test } from "node:test";
 import { suite, until } from "../harness.mjs";
-import { fresh, open, shoot } from "./pages.mjs";
+import { emits, fresh, open, shoot } from "./pages.mjs";
 
 describe("the chat page while messages are not confirmed", () => {
   let site;
@@ -39,6 +39,35 @@ describe("the chat page while messages are not confirmed", () => {
     await ann.page.locator(".message.own").filter({ hasText: "unconfirmed" }).getByText("Stored").waitFor();
     await until(async () => !(await banner.isVisible()), "the banner to go with the ack");
     assert.equal(await ann.page.locator("#me-state").textContent(), "Connected");
+  });
+
+  test("what was written later goes out when what was written before is stored", async () => {
+    const room = fresh("in turn");
+    let said, upgraded;
+    const prepare = async (page) => {
+      said = emits(page);
+      page.on("websocket", (socket) => socket.on("framesent", ({ payload }) => (upgraded ||= payload === "5")));
+      await page.clock.install();
+    };
+    const ann = await site.chat("Ann", room, { prepare });
+    await until(() => upgraded, "the page to be through with the polling");
+    const out = () => said.filter(([event]) => event === "room message").map(([, , text]) => text);
+    site.natter.signal("SIGSTOP");
+    try {
+      await ann.say("first");
+      await until(() => out().length === 1, "the first message to go out");
+      await ann.page.clock.fastForward(5000);
+      await ann.say("second");
+      await ann.page.getByText("Sending…").nth(1).waitFor();
+      await ann.page.clock.fastForward(5000);
+      await until(() => out().length > 1, "a message to go out again");
+      assert.deepEqual(out(), ["first", "first"]);
+    } finally {
+      site.natter.signal("SIGCONT");
+    }
+    await until(async () => (await ann.page.locator(".message.own").getByText("Stored").count()) === 2, "both to be stored");
+    assert.deepEqual(out(), ["first", "first", "second"]);
+    assert.deepEqual(await ann.texts(), ["first", "second"]);
   });
 
   test("what is too long is not cut, and not sent", async () => {

@@ -92,6 +92,7 @@ export class Entrance {
     room.state = "refused";
     room.problem = "You were taken out of it. Open it again to come back, if you may.";
     room.members = undefined;
+    this.chat.outbox.hold(room);
     this.chat.tell("room", { room });
     this.chat.tell("rooms");
   }
@@ -117,6 +118,7 @@ export class Entrance {
     const passes = ["lost", "offline", "unavailable", "rate_limited"].includes(error.code);
     room.state = passes ? "out" : "refused";
     room.problem = error.message;
+    if (!passes) this.chat.outbox.hold(room);
     this.chat.tell("room", { room });
     if (passes) setTimeout(() => room.state === "out" && this.chat.rooms.get(room.name) === room && this.enter(room), retryDelay);
   }

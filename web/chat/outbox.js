@@ -1,6 +1,7 @@
 /**
- * Messages on their way. What was written without a connection waits for one. What was sent and not answered is sent
- * again, with the same id, so that the server stores it once; but not for ever, since the server forgets ids.
+ * Messages on their way: of each room one at a time, so that they are stored as they were written. What was written
+ * without a connection waits for one. What was sent and not answered is sent again, with the same id, so that the server
+ * stores it once; but not for ever, since the server forgets ids.
  */
 import { RequestError } from "../shared/connection.js";
 import { randomId } from "./identity.js";
@@ -34,9 +35,9 @@ export class Outbox {
    * @param {string} [key] the message's id, if it was sent before
    */
   send(room, text, key = randomId()) {
-    const item = room.timeline.pend(key, text, { time: new Date().toISOString(), name: this.identity.name, user: this.identity.session?.user });
+    room.timeline.pend(key, text, { time: new Date().toISOString(), name: this.identity.name, user: this.identity.session?.user });
     room.mark = undefined;
-    this.#post(room, item);
+    this.flush(room);
     this.changed(room);
   }
 
@@ -58,9 +59,19 @@ export class Outbox {
     this.changed(room);
   }
 
-  /** @param {Room} room we are in it now: what waited goes out, in order */
-  flush(room) {
-    for (const item of room.timeline.items) if (item.state === "sending" && !item.sent) this.#post(room, item);
+  /** @param {Room} room where the next message may go out, if one waits */
+  async flush(room) {
+    const item = room.timeline.items.find(({ state }) => state === "sending");
+    if (!item || item.sent || room.state !== "in" || this.connection.phase !== "connected") return; // called again then
+    if (item.since && Date.now() - item.since > sentAgainFor) room.timeline.fail(item, "Whether the server has it is not known.");
+    else await this.#post(room, item);
+    this.changed(room);
+    return this.flush(room);
+  }
+
+  /** @param {Room} room that does not let us in: what waits there is the person's to decide on */
+  hold(room) {
+    for (const item of room.timeline.items) if (!item.sent) room.timeline.fail(item, room.problem);
   }
 
   /**
@@ -68,24 +79,18 @@ export class Outbox {
    * @param {Item} item
    */
   async #post(room, item) {
-    if (room.state !== "in" || this.connection.phase !== "connected") return; // flush comes
-    if (item.since && Date.now() - item.since > sentAgainFor) {
-      room.timeline.fail(item, "Whether the server has it is not known.");
-      return this.changed(room);
-    }
     room.timeline.given(item, this.connection.id);
     try {
       const { id } = await this.connection.request("room message", room.name, item.text, item.key);
       room.timeline.confirm(item, { id });
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
-      if (error.code === "lost" && item.state === "sending") {
-        item.sent = false;
-        return this.#post(room, item); // now, or when we are in the room again
-      }
-      room.timeline.fail(item, error.message);
-      if (error.code === "forbidden") this.enter(room);
+      item.sent = false;
+      if (error.code === "lost") return; // said again now, or when we are in the room again
+      // What was said when nobody had noticed that the connection was gone goes out on the next one, before we are in the room.
+      if (error.code !== "forbidden" || item.refused || room.state === "refused") room.timeline.fail(item, error.message);
+      else if (room.state === "in") this.enter(room);
+      item.refused = true;
     }
-    this.changed(room);
   }
 }

@@ -18,6 +18,7 @@
  * @property {boolean} sent given to the connection, and not answered yet
  * @property {string[]} sockets ids of the connections that it was given to
  * @property {number} [since] when it was given to the first one, in milliseconds since 1970
+ * @property {boolean} [refused] the server said once that we are not in the room
  * @property {string} [problem] why it failed
  */
 import { compareIds } from "./ids.js";
