@@ -58,7 +58,7 @@ test-examples: $(CLIENTS) $(BUNDLES) nats ## The examples, each with a stock cli
 	@test/system.sh
 	test/node.sh examples
 
-test-browser: $(CLIENTS) $(BUNDLES) ## Chromium against a running Natter
+test-browser: $(CLIENTS) $(BUNDLES) nats-server ## Chromium against a running Natter
 	@test/system.sh
 	test/node.sh browser
 

@@ -14,6 +14,7 @@ if [ -z "${TEST_PROGRAM:-}" ]; then
 	export TEST_PROGRAM="$PWD/../bin/natter"
 	programs=(.)
 	case "$folder" in
+	browser) programs+=(./services/...) ;;
 	services) programs+=(./services/... ./examples/... ./test/...) ;;
 	examples | asyncapi) programs+=(./examples/...) ;;
 	esac

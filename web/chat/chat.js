@@ -129,8 +129,9 @@ export class Chat extends EventTarget {
    * @param {Room} room
    */
   async retryHistory(room) {
-    if (room.loaded && room.gapFrom === undefined) await this.older(room);
-    else await this.entrance.catchUp(room);
+    room.historyProblem = ""; // at the end of the past, what comes next is asked for then
+    if (room.lacks) await this.entrance.catchUp(room);
+    else await this.older(room);
   }
 
   /**

@@ -3,6 +3,7 @@
  * brought.
  */
 import { RequestError } from "../shared/connection.js";
+import { jittered, longer } from "./backoff.js";
 import { catchUp } from "./history.js";
 import { Settling } from "./settling.js";
 
@@ -14,6 +15,9 @@ import { Settling } from "./settling.js";
 const retryDelay = 3000; // milliseconds
 
 export class Entrance {
+  /** @type {WeakMap<Room, number>} rooms whose history could not be had */
+  #again = new WeakMap();
+
   /** @param {import("./chat.js").Chat} chat */
   constructor(chat) {
     this.chat = chat;
@@ -45,7 +49,7 @@ export class Entrance {
   async enter(room, stillIn = false) {
     const { id, phase } = this.connection;
     if (phase !== "connected") return;
-    if (stillIn && room.loaded && room.gapFrom === undefined) return this.#goOn(room);
+    if (stillIn && !room.lacks) return this.#goOn(room);
     room.settled = undefined;
     room.firstLive = undefined;
     if (room.loaded) room.gapFrom ??= room.until ?? room.timeline.newest ?? "";
@@ -123,13 +127,30 @@ export class Entrance {
     if (passes) setTimeout(() => room.state === "out" && this.chat.rooms.get(room.name) === room && this.enter(room), retryDelay);
   }
 
-  /** @param {Room} room brings what was missed, or its newest messages */
-  async catchUp(room) {
+  /**
+   * Brings what was missed, or its newest messages: asks until it has them, or the connection breaks.
+   *
+   * @param {Room} room
+   * @param {number} [delay] milliseconds that were waited
+   */
+  async catchUp(room, delay = 0) {
+    clearTimeout(this.#again.get(room));
     const loaded = catchUp(this.connection, room);
     this.chat.tell("room", { room });
     for (const item of await loaded) this.chat.marks.count(room, item);
     this.settling.soon(room);
+    if (room.state === "in" && room.lacks) this.#catchUpAgain(room, longer(delay));
     this.chat.tell("room", { room });
     this.chat.tell("rooms");
+  }
+
+  /**
+   * @param {Room} room
+   * @param {number} delay milliseconds
+   */
+  #catchUpAgain(room, delay) {
+    clearTimeout(this.#again.get(room));
+    const again = () => room.state === "in" && room.lacks && this.catchUp(room, delay);
+    this.#again.set(room, Number(setTimeout(again, jittered(delay))));
   }
 }

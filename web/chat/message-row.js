@@ -24,6 +24,7 @@ const onlyEmoji = /^[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Regional_Indi
 export function messageRow(row, chat, room) {
   if (row.kind === "day") return h("li", { class: "day" }, h("span", {}, dayName(row.time)));
   if (row.kind === "unread") return h("li", { class: "unread-line" }, h("span", {}, "New"));
+  if (row.kind === "gap") return h("li", { class: "day" }, h("span", {}, "What was said in between cannot be shown yet"));
   const { item, first, last, time } = row;
   if (!item || !room) return h("li");
   const service = !item.own && !item.stamp.socket && !item.redacted;

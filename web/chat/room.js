@@ -70,6 +70,11 @@ export class Room {
     return this.loads > 0;
   }
 
+  /** Whether there is a hole in what is shown, or nothing yet. */
+  get lacks() {
+    return !this.loaded || this.gapFrom !== undefined;
+  }
+
   /**
    * Takes a message that came live.
    *

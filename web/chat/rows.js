@@ -1,13 +1,13 @@
 /**
- * How messages are laid out as rows: a line for each day, one where the unread ones begin, and messages of
- * one sender together.
+ * How messages are laid out as rows: a line for each day, one where the unread ones begin, one where some
+ * are missing, and messages of one sender together.
  *
  * @typedef {import("./timeline.js").Item} Item
  *
  * @typedef {object} Row
  * @property {string} key
  * @property {string} signature changes whenever the row must look different
- * @property {'day' | 'unread' | 'message'} kind
+ * @property {'day' | 'unread' | 'gap' | 'message'} kind
  * @property {Date} time
  * @property {Item} [item]
  * @property {boolean} [first] of its sender's group
@@ -33,8 +33,10 @@ export function rowsOf(room) {
     const newDay = !before || dayKey(new Date(before.stamp.time)) !== day;
     const today = dayKey(new Date());
     if (newDay) rows.push({ key: `day:${day}:${item.key}`, signature: today, kind: "day", time });
+    const gap = !!item.id && !!before?.id && before.id === room.gapFrom;
+    if (gap) rows.push({ key: "gap", signature: "", kind: "gap", time });
     if (item.key === room.mark) rows.push({ key: "unread", signature: "", kind: "unread", time });
-    const first = newDay || item.key === room.mark || !together(before, item);
+    const first = newDay || gap || item.key === room.mark || !together(before, item);
     const after = items[at + 1];
     const last = !after || after.key === room.mark || !together(item, after);
     const { text, state, redacted, edited, deleted, problem, stamp } = item;
