@@ -158,13 +158,17 @@ export class Chat extends EventTarget {
    * @param {string | undefined} text what it shall be; undefined deletes it
    */
   async change(room, item, text) {
+    const wanted = (item.wanted = { text });
+    item.problem = undefined;
+    this.tell("room", { room });
     try {
       if (text === undefined) await this.connection.request("delete message", { room: room.name, id: item.id });
       else await this.connection.request("edit message", { room: room.name, id: item.id, value: text });
-      item.problem = undefined; // that it was done everybody hears, we too
+      item.wanted = undefined; // that it was done everybody hears, we too
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
-      item.problem = error.message;
+      const unknown = ["lost", "unavailable"].includes(error.code);
+      if (item.wanted === wanted) item.problem = `${unknown ? "Whether it was changed is not known." : "Not changed."} ${error.message}`;
     }
     this.tell("room", { room });
   }

@@ -56,7 +56,7 @@ export class ComposerView {
     const { editing } = this.chat;
     byId("editing").hidden = !editing;
     if (editing) {
-      this.#text.value = editing.item.text;
+      this.#text.value = editing.item.wanted?.text ?? editing.item.text;
       this.#text.focus();
     } else {
       this.#recall();
@@ -79,7 +79,7 @@ export class ComposerView {
     const { editing } = this.chat;
     if (editing) {
       this.chat.edit(undefined);
-      if (text !== editing.item.text) this.chat.change(editing.room, editing.item, text);
+      if (text !== editing.item.text || editing.item.wanted) this.chat.change(editing.room, editing.item, text);
       return;
     }
     this.#text.value = "";

@@ -45,7 +45,7 @@ export function messageRow(row, chat, room) {
     element.append(head(item, item.own ? "You" : name, service, time));
   }
   element.append(h("div", { class: "said" }, bubble(item, time), chat.mayChange(item) ? tools(item, chat, room) : undefined));
-  if (item.state === "stored" && item.problem) element.append(h("div", { class: "state problem", role: "alert" }, icon("alert"), h("span", {}, `Not changed. ${item.problem}`)));
+  if (item.state === "stored" && item.problem) element.append(unchanged(item, chat, room));
   if (item.own) element.append(state(item, chat, room, !!last));
   return element;
 }
@@ -95,6 +95,22 @@ function tools(item, chat, room) {
       h("button", { type: "button", class: "link-button", onclick: () => chat.edit(item) }, "Edit"),
       h("button", { type: "button", class: "link-button", onclick: remove }, "Delete"),
     ),
+  );
+}
+
+/**
+ * @param {Item} item whose change went wrong
+ * @param {import("./chat.js").Chat} chat
+ * @param {Room} room
+ */
+function unchanged(item, chat, room) {
+  const again = () => chat.change(room, item, item.wanted?.text);
+  return h(
+    "div",
+    { class: "state problem", role: "alert" },
+    icon("alert"),
+    h("span", {}, item.problem),
+    h("button", { type: "button", class: "link-button", onclick: again }, "Try again"),
   );
 }
 

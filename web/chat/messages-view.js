@@ -66,7 +66,8 @@ export class MessagesView {
     const kept = new Map();
     const elements = rowsOf(room).map((row) => {
       const known = this.#rows.get(row.key);
-      const entry = known?.signature === row.signature ? known : { signature: row.signature, element: messageRow(row, this.chat, room) };
+      const signature = `${row.signature} ${row.item && this.chat.mayChange(row.item)}`;
+      const entry = known?.signature === signature ? known : { signature, element: messageRow(row, this.chat, room) };
       kept.set(row.key, entry);
       return entry.element;
     });

@@ -19,7 +19,8 @@
  * @property {string[]} sockets ids of the connections that it was given to
  * @property {number} [since] when it was given to the first one, in milliseconds since 1970
  * @property {boolean} [refused] the server said once that we are not in the room
- * @property {string} [problem] why it failed
+ * @property {{text?: string}} [wanted] what the person wants it to be, or that it be deleted, and nobody has said that it is
+ * @property {string} [problem] why it failed, or its change did
  */
 import { compareIds } from "./ids.js";
 
@@ -246,6 +247,7 @@ export class Timeline {
    * @param {string} time of two edits the later one counts, whichever is heard first
    */
   #edit(item, text, time) {
+    if (item.wanted?.text === text) item.wanted = item.problem = undefined;
     if (item.redacted || item.deleted || (item.edited && Date.parse(time) < Date.parse(item.edited))) return;
     item.text = text;
     item.edited = time;
@@ -255,12 +257,14 @@ export class Timeline {
   #delete(item) {
     item.deleted = true;
     item.text = "";
+    item.wanted = item.problem = undefined;
   }
 
   /** @param {Item} item */
   #redact(item) {
     item.redacted = true;
     item.text = "";
+    item.wanted = item.problem = undefined;
   }
 
   /** @param {Item} item */
