@@ -97,8 +97,10 @@ describe("the chat page that comes back in time", () => {
   });
 
   test("notices that a service took it out of a room", async () => {
-    const room = fresh("out");
-    const ann = await site.chat("Ann", room);
+    const [room, other] = [fresh("out"), fresh("still in")];
+    let events;
+    const ann = await site.chat("Ann", other, { prepare: (page) => void (events = emits(page)) });
+    await ann.join(room);
     const bob = await site.chat("Bob", room);
     await until(async () => (await bob.people()).join() === "Ann,Bob", "both to be listed");
     const admin = await site.admin();
@@ -108,7 +110,17 @@ describe("the chat page that comes back in time", () => {
     await services.do("/", `socket.${id}`, ["leave", room]);
     await bob.say("who is there?"); // Ann does not hear it
     await ann.page.evaluate(() => document.dispatchEvent(new Event("visibilitychange"))); // as of a person who comes back to the page
-    await ann.page.getByText("You were taken out of it").waitFor();
+    const out = ann.page.getByText("You were taken out of it");
+    await out.waitFor();
+    // It stays so when the connection comes back, until the person wants in again.
+    await ann.context.setOffline(true);
+    await ann.page.locator("#banner").getByText("Reconnecting…").waitFor();
+    events.length = 0;
+    await ann.context.setOffline(false);
+    await connected(ann);
+    await until(() => events.some(([event, name]) => event === "who" && name === other), "the page to be back in the other room");
+    assert.equal(await out.isVisible(), true);
+    assert.ok(!events.some(([event]) => event === "join"));
     await ann.room(room).click();
     await ann.isIn(room);
     await ann.sees("who is there?");

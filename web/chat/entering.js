@@ -29,14 +29,16 @@ export class Entrance {
 
   /** @param {boolean} recovered connection state recovery has kept us in the rooms */
   #up(recovered) {
-    for (const room of this.chat.rooms.values()) this.enter(room, recovered && room.state === "away");
+    for (const room of this.chat.rooms.values()) if (room.state !== "refused") this.enter(room, recovered && room.state === "away");
   }
 
   #phase() {
-    if (this.connection.phase === "connected") return;
+    const { phase } = this.connection;
+    if (phase === "connected") return;
     for (const room of this.chat.rooms.values()) {
       if (room.state === "in") room.state = "away";
-      else if (room.state === "joining") room.state = "out";
+      // The person connects anew, maybe as somebody whom the room lets in.
+      else if (room.state === "joining" || (room.state === "refused" && phase === "connecting")) room.state = "out";
       this.chat.presence.forget(room);
       this.chat.tell("room", { room });
     }

@@ -5,9 +5,11 @@
  *
  * @typedef {import("./room.js").Room} Room
  * @typedef {import("../shared/types.js").Stamp} Stamp
+ * @typedef {import("../shared/types.js").Member} Member
  */
 
 const askDelay = 300; // milliseconds: many come and go at once after a restart
+const askSpread = 20; // milliseconds for each who is there: all pages have the same reason to ask
 const askEvery = 30_000; // milliseconds
 const askAgain = 4000; // milliseconds
 
@@ -61,7 +63,13 @@ export class Presence {
     const stopped = room.stopsTyping(stamp.socket);
     const unknown = stamp.socket && room.members && !room.members.some((member) => member.id === stamp.socket);
     if (stopped) this.changed(room);
-    if (unknown) this.ask(room, askDelay);
+    if (unknown) this.#askSoon(room);
+  }
+
+  /** @param {Room} room what everybody there was told is a reason to ask */
+  #askSoon(room) {
+    const spread = Math.min((room.members?.length ?? 0) * askSpread, askEvery);
+    this.ask(room, askDelay + Math.random() * spread);
   }
 
   #askAll() {
@@ -83,11 +91,12 @@ export class Presence {
     if (room.state !== "in") return;
     const { id } = this.connection;
     try {
-      const { members } = await this.connection.request("who", room.name);
+      const { members, complete } = await this.connection.request("who", room.name);
       if (!Array.isArray(members) || room.state !== "in" || this.connection.id !== id) return;
-      room.members = members;
+      // Of those whose gateway did not answer nothing is known, nor of us.
+      room.members = complete === false ? [...members, ...without(room.members, members)] : members;
       this.changed(room);
-      if (!members.some((member) => member.id === id)) this.out(room);
+      if (complete !== false && !members.some((member) => member.id === id)) this.out(room);
     } catch {
       // Who is there is shown as far as it is known; the next one who comes or goes is a reason to ask again.
     }
@@ -105,7 +114,7 @@ export class Presence {
     else room.went(stamp);
     room.stopsTyping(stamp.socket);
     this.changed(room);
-    this.ask(room, askDelay);
+    this.#askSoon(room);
   }
 
   /**
@@ -119,6 +128,12 @@ export class Presence {
     this.changed(room);
   }
 }
+
+/**
+ * @param {Member[] | undefined} known
+ * @param {Member[]} members
+ */
+const without = (known, members) => known?.filter(({ id }) => !members.some((member) => member.id === id)) ?? [];
 
 /**
  * @param {unknown} value an argument of an event, which anyone may have sent
