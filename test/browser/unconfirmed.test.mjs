@@ -70,6 +70,33 @@ describe("the chat page while messages are not confirmed", () => {
     assert.deepEqual(await ann.texts(), ["first", "second"]);
   });
 
+  test("who leaves a room is asked whether what waits there may be lost", async () => {
+    const [room, other] = [fresh("left"), fresh("stays")];
+    const ann = await site.chat("Ann", other);
+    await ann.join(room);
+    const leave = ann.page.getByRole("button", { name: "Leave this room" });
+    const dialog = ann.page.getByRole("dialog", { name: `Leave ${room}?` });
+    await ann.context.setOffline(true);
+    await ann.page.locator("#banner").getByText("Reconnecting…").waitFor();
+    await ann.say("not yet sent");
+    await leave.click();
+    await dialog.getByText("A message that you wrote there is not sent yet").waitFor();
+    await shoot(ann.page, "chat-leave");
+    await dialog.getByRole("button", { name: "Stay" }).click();
+    await ann.sees("not yet sent");
+    await ann.context.setOffline(false);
+    await ann.page.locator(".message.own").getByText("Stored").waitFor();
+    await leave.click(); // nothing waits: nothing is asked
+    await ann.isIn(other);
+
+    await ann.context.setOffline(true);
+    await ann.page.locator("#banner").getByText("Reconnecting…").waitFor();
+    await ann.say("never sent");
+    await leave.click();
+    await ann.page.getByRole("button", { name: "Leave", exact: true }).click();
+    await ann.page.getByText("You are in no room").waitFor();
+  });
+
   test("what is too long is not cut, and not sent", async () => {
     const ann = await site.chat("Ann", fresh("long"));
     const text = ann.page.getByRole("textbox", { name: "Message" });

@@ -1,5 +1,5 @@
 /**
- * The welcome page and the dialogs: choosing a name, signing in, settings, joining a room. Esc closes a
+ * The welcome page and the dialogs: choosing a name, signing in, settings, joining and leaving a room. Esc closes a
  * dialog: the browser does that, and gives the focus back.
  */
 import { byId, dialogById, formById, inputById, showProblem } from "../shared/dom.js";
@@ -84,6 +84,28 @@ export function joinDialog(joined) {
   const open = () => {
     input.value = "";
     showProblem("join-problem", "");
+    dialog.showModal();
+  };
+  return { open };
+}
+
+/**
+ * Leaves a room, and asks before if messages that are on their way would be lost.
+ *
+ * @param {import("./chat.js").Chat} chat
+ */
+export function leaveDialog(chat) {
+  const dialog = dismissable("leave");
+  /** @type {import("./room.js").Room | undefined} */
+  let leaving;
+  formById("leave-form").addEventListener("submit", () => leaving && chat.leave(leaving));
+  const open = (/** @type {import("./room.js").Room} */ room) => {
+    const count = room.unsent.length;
+    if (count === 0) return chat.leave(room);
+    leaving = room;
+    byId("leave-title").textContent = `Leave ${room.name}?`;
+    byId("leave-text").textContent =
+      count === 1 ? "A message that you wrote there is not sent yet. It is lost if you leave." : `${count} messages that you wrote there are not sent yet. They are lost if you leave.`;
     dialog.showModal();
   };
   return { open };

@@ -46,7 +46,7 @@ export async function catchUp(connection, room) {
     const further = room.stale && reading && compareIds(reading, before) < 0;
     if (further && (await showAround(connection, room, reading))) return;
     if (!met || room.stale) {
-      if (known !== undefined) room.timeline.dropBefore(before);
+      if (known !== undefined) room.timeline.drop((id) => compareIds(id, before) < 0);
       room.more = page.more;
       room.reach = before;
     }

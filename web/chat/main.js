@@ -6,7 +6,7 @@ import { byId, showProblem } from "../shared/dom.js";
 import { Chat } from "./chat.js";
 import { ComposerView } from "./composer-view.js";
 import { Identity } from "./identity.js";
-import { joinDialog, profileDialog, welcomePage } from "./dialogs.js";
+import { joinDialog, leaveDialog, profileDialog, welcomePage } from "./dialogs.js";
 import { MessagesView } from "./messages-view.js";
 import { Panels } from "./panels.js";
 import { PeopleView } from "./people-view.js";
@@ -33,22 +33,22 @@ function start() {
   const place = new Place(chat);
   const panels = new Panels(place);
   const join = joinDialog((name) => chat.open(name));
+  const leave = leaveDialog(chat);
   const profile = profileDialog(identity, place, () => connection.connect());
 
-  new MessagesView(chat, join);
+  new MessagesView(chat, join, leave);
   new PeopleView(chat);
   new ComposerView(chat);
   new SearchView(chat);
   new StatusView(chat, profile);
-  new RoomsView(chat, panels, join);
+  new RoomsView(chat, panels, join, leave);
   byId("me").addEventListener("click", () => profile.open());
 
   connection.addEventListener("up", () => identity.remember(connection.ids));
 
   addEventListener("beforeunload", (event) => {
-    // What is on its way is in this page alone: the browser asks whether to leave it.
-    const unsent = [...chat.rooms.values()].some((room) => room.timeline.items.some((item) => item.state === "sending"));
-    if (unsent) event.preventDefault();
+    // The browser asks whether to leave them.
+    if ([...chat.rooms.values()].some(({ unsent }) => unsent.length > 0)) event.preventDefault();
   });
 
   const enter = () => {

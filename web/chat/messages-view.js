@@ -28,10 +28,12 @@ export class MessagesView {
   /**
    * @param {import("./chat.js").Chat} chat
    * @param {{open: () => void}} join
+   * @param {{open: (room: Room) => void}} leave
    */
-  constructor(chat, join) {
+  constructor(chat, join, leave) {
     this.chat = chat;
     this.join = join;
+    this.leave = leave;
     for (const type of ["rooms", "room"]) chat.addEventListener(type, () => this.#schedule());
     chat.addEventListener("said", (event) => this.#said(/** @type {CustomEvent} */ (event).detail));
     chat.past.addEventListener("found", (event) => this.#find(/** @type {CustomEvent} */ (event).detail));
@@ -62,6 +64,7 @@ export class MessagesView {
       this.#follow();
     }
     if (this.#follows) room?.trim();
+    else room?.cut();
     const seen = this.#inView();
     const kept = new Map();
     const elements = rowsOf(room).map((row) => {
@@ -139,7 +142,7 @@ export class MessagesView {
         button,
       );
     } else if (room.state === "refused") {
-      const button = h("button", { type: "button", class: "button", onclick: () => this.chat.leave(room) }, "Take it off the list");
+      const button = h("button", { type: "button", class: "button", onclick: () => this.leave.open(room) }, "Take it off the list");
       empty.replaceChildren(icon("alert"), h("h2", {}, "This room cannot be joined"), h("p", { class: "hint" }, room.problem), button);
     } else {
       empty.replaceChildren(

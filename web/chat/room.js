@@ -70,6 +70,11 @@ export class Room {
     return this.loads > 0;
   }
 
+  /** Messages on their way: they are in this page alone. */
+  get unsent() {
+    return this.timeline.items.filter((item) => item.state === "sending");
+  }
+
   /** Whether there is a hole in what is shown, or nothing yet. */
   get lacks() {
     return !this.loaded || this.gapFrom !== undefined;
@@ -92,10 +97,21 @@ export class Room {
     const { items } = this.timeline;
     const oldest = items.length > mostKept ? items.slice(-fewestKept).find((item) => item.id)?.id : undefined;
     if (!oldest || this.loading || this.until) return;
-    this.timeline.dropBefore(oldest);
+    this.timeline.drop((id) => compareIds(id, oldest) < 0);
     this.reach = "";
     this.more = true;
     if (this.settled) this.settled = later(this.settled, oldest);
+  }
+
+  /** Forgets new messages far behind those that the person reads: history brings them when the reader comes so far. */
+  cut() {
+    const { items } = this.timeline;
+    if (items.length <= mostKept || this.state !== "in" || this.loading || this.until || this.lacks || this.settled !== undefined) return;
+    const at = items.findIndex(({ id }) => id && id === this.reading);
+    const newest = at < 0 ? undefined : items[at + fewestKept]?.id;
+    if (!newest) return;
+    this.timeline.drop((id) => compareIds(id, newest) > 0);
+    this.until = newest;
   }
 
   /**

@@ -13,13 +13,14 @@ export class RoomsView {
    * @param {import("./chat.js").Chat} chat
    * @param {import("./panels.js").Panels} panels
    * @param {{open: () => void}} join
+   * @param {{open: (room: Room) => void}} leave
    */
-  constructor(chat, panels, join) {
+  constructor(chat, panels, join, leave) {
     this.chat = chat;
     this.panels = panels;
     this.list = byId("room-list");
     byId("join-open").addEventListener("click", () => join.open());
-    byId("leave-room").addEventListener("click", () => chat.active && chat.leave(chat.active));
+    byId("leave-room").addEventListener("click", () => chat.active && leave.open(chat.active));
     byId("copy-link").addEventListener("click", () => copyLink());
     arrowKeys(this.list);
     for (const type of ["rooms", "room", "people"]) chat.addEventListener(type, () => this.#show());

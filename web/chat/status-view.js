@@ -58,7 +58,7 @@ export class StatusView {
   #waitingSince() {
     const { phase, since } = this.connection;
     if (phase !== "connected") return Infinity;
-    const waiting = [...this.chat.rooms.values()].flatMap((room) => room.timeline.items.filter((item) => item.state === "sending"));
+    const waiting = [...this.chat.rooms.values()].flatMap((room) => room.unsent);
     return Math.min(...waiting.map((item) => Math.max(since, Date.parse(item.stamp.time))));
   }
 

@@ -182,14 +182,14 @@ export class Timeline {
   }
 
   /**
-   * Forgets what is older than the id, because there is a gap before it.
+   * Forgets some of what is stored: there is a gap then, before or after what is left.
    *
-   * @param {string} id
+   * @param {(id: string) => boolean} which
    */
-  dropBefore(id) {
-    this.items = this.items.filter((item) => {
-      const gone = item.id !== undefined && compareIds(item.id, id) < 0;
-      if (gone) this.#byId.delete(item.id ?? "");
+  drop(which) {
+    this.items = this.items.filter(({ id }) => {
+      const gone = id !== undefined && which(id);
+      if (gone) this.#byId.delete(id);
       return !gone;
     });
   }
