@@ -131,6 +131,43 @@ describe("history on the chat page", () => {
     );
   });
 
+  test("nor does it while one reads further up, and one comes to all by reading on", async () => {
+    const room = fresh("busy meanwhile");
+    const bob = await fill(room);
+    const ann = await site.chat("Ann", room);
+    const log = ann.page.locator("#log");
+    await until(async () => {
+      await log.evaluate((element) => (element.scrollTop = 0));
+      return (await ann.texts()).includes(text(1));
+    }, "all to be on the page");
+    const bubble = ann.page.locator(".bubble").getByText(text(12), { exact: true });
+    await bubble.evaluate((element) => element.scrollIntoView());
+    const place = () => bubble.evaluate((element) => Math.round(element.getBoundingClientRect().top));
+    let before;
+    await until(async () => before === (before = await place()), "the page to have scrolled");
+    const many = 700;
+    let stored;
+    for (let i = count + 1; i <= many; i++) stored = bob.timeout(20_000).emitWithAck("room message", room, text(i));
+    assert.equal((await stored).ok, true);
+    await ann.page.getByRole("button", { name: `${many - count} new` }).waitFor();
+    await until(async () => (await ann.texts()).length < 400, "the page to forget what is far behind the reader");
+    assert.ok(Math.abs((await place()) - before) <= 2, "what was read stays");
+    await bob.timeout(10_000).emitWithAck("room message", room, text(many + 1));
+    await ann.page.getByRole("button", { name: `${many - count + 1} new` }).waitFor();
+    assert.ok((await ann.texts()).length < 400);
+    await until(async () => {
+      await log.evaluate((element) => (element.scrollTop = element.scrollHeight));
+      return (await ann.texts()).includes(text(many + 1));
+    }, "the newest by reading on");
+    const all = (await ann.texts()).filter((line) => line.startsWith("message")); // others are said to everyone
+    assert.deepEqual(
+      all,
+      Array.from({ length: all.length }, (_, i) => text(many + 2 - all.length + i)),
+    );
+    await bob.timeout(10_000).emitWithAck("room message", room, text(many + 2));
+    await ann.sees(text(many + 2));
+  });
+
   test("a message heard live and found in history stands there once", async () => {
     const room = fresh("once");
     const ann = await site.chat("Ann", room);

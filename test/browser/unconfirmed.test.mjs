@@ -80,7 +80,7 @@ describe("the chat page while messages are not confirmed", () => {
     await ann.page.locator("#banner").getByText("Reconnecting…").waitFor();
     await ann.say("not yet sent");
     await leave.click();
-    await dialog.getByText("A message that you wrote there is not sent yet").waitFor();
+    await dialog.getByText("A message that you wrote there is still on its way").waitFor();
     await shoot(ann.page, "chat-leave");
     await dialog.getByRole("button", { name: "Stay" }).click();
     await ann.sees("not yet sent");

@@ -105,7 +105,9 @@ export function leaveDialog(chat) {
     leaving = room;
     byId("leave-title").textContent = `Leave ${room.name}?`;
     byId("leave-text").textContent =
-      count === 1 ? "A message that you wrote there is not sent yet. It is lost if you leave." : `${count} messages that you wrote there are not sent yet. They are lost if you leave.`;
+      count === 1
+        ? "A message that you wrote there is still on its way. It may be lost if you leave."
+        : `${count} messages that you wrote there are still on their way. They may be lost if you leave.`;
     dialog.showModal();
   };
   return { open };
