@@ -136,7 +136,7 @@ type UnreadRequest struct {
 	User      string    `json:"user"`
 }
 
-// UnreadReply counts, in the order of the rooms asked for.
+// UnreadReply counts, in the order of the rooms asked for, each once.
 type UnreadReply struct {
 	OK    bool     `json:"ok"`
 	Rooms []Unread `json:"rooms"`

@@ -28,8 +28,8 @@ import (
 var migrations embed.FS
 
 const (
-	// maxConnections of one instance: pages that are read at once, and those who write.
-	maxConnections = 16
+	// maxConnections of one instance: what is read at once, and those who write.
+	maxConnections = 18
 	connectTimeout = 5 * time.Second
 	// lockStore, lockSweep and lockTable are advisory locks (https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS).
 	lockStore = 0x6e740001
