@@ -258,7 +258,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "natter", Subsystem: "history", Name: "request_seconds",
 			Help: "Time to answer a request, by endpoint and outcome: ok or the code of the refusal.", Buckets: prometheus.ExponentialBuckets(0.0005, 4, 7)}, []string{"endpoint", "outcome"}),
 		oversize: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "natter", Subsystem: "history", Name: "oversize_total",
-			Help: "Messages left out of pages, since they are larger than a NATS message may be, or nested deeper than clients take."}),
+			Help: "Messages of which pages leave out what was said, since they are larger than a NATS message may be, or nested deeper than clients take."}),
 	}
 	r.MustRegister(m.requests, m.oversize)
 	return m
