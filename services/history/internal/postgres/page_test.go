@@ -52,3 +52,41 @@ func TestLargeMessagesAreNotReadInVain(t *testing.T) {
 		}
 	}
 }
+
+// TestAnExportReadsWhatFitsAPage has a user with many marks and changes.
+func TestAnExportReadsWhatFitsAPage(t *testing.T) {
+	const n = 50_000
+	link := pgtest.Through(t, pgtest.New(t))
+	s, err := Open(t.Context(), link.URL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, _, err := s.Append(t.Context(), []record.Message{said(1)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		"INSERT INTO marks (author, namespace, target, epoch, sequence) SELECT 'ann', '_', 'room.' || i, 1, i FROM generate_series(1, %d) AS t(i)",
+		"INSERT INTO changes (message, action, author, socket, name, time, payload, lengths) SELECT m.id, 'delete', 'ann', '', 'Ann', i, '', '' FROM generate_series(1, %d) AS t(i) CROSS JOIN messages m",
+	} {
+		if _, err := s.DB().Exec(fmt.Sprintf(statement, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for what, read := range map[string]func(each func() bool) error{
+		"marks": func(each func() bool) error {
+			return s.Marks(t.Context(), "ann", record.Place{}, func(record.Mark) bool { return each() })
+		},
+		"changes": func(each func() bool) error {
+			return s.Did(t.Context(), "ann", 0, func(record.Message, record.Trace) bool { return each() })
+		},
+	} {
+		got, before := 0, link.Passed.Load()
+		if err := read(func() bool { got++; return got < 10 }); err != nil || got != 10 {
+			t.Fatalf("%s: %d, %v", what, got, err)
+		}
+		if passed := link.Passed.Load() - before; passed > 10*n {
+			t.Errorf("%s: %d bytes were read for 10", what, passed)
+		}
+	}
+}
