@@ -49,8 +49,10 @@ func (s slow) Search(context.Context, string, []string, []record.Word, record.ID
 }
 
 // Unread takes until the gate opens.
-func (s slow) Unread(context.Context, record.Place, string, int) (count int, mark record.ID, err error) {
-	s.reading <- struct{}{}
+func (s slow) Unread(_ context.Context, place record.Place, _ string, _ int) (count int, mark record.ID, err error) {
+	if place.Target == contract.TargetAll {
+		s.reading <- struct{}{}
+	}
 	<-s.gate
 	return 0, mark, nil
 }
@@ -135,7 +137,7 @@ func TestWhatTakesLongHoldsUpNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	s := slow{store, make(chan struct{}, 2*(workers+apart+maxWaiting)), make(chan struct{})}
+	s := slow{store, make(chan struct{}, 2*(apart+maxWaiting)), make(chan struct{})}
 	service := New(srv.Connect(t), s, Options{Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry())})
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -193,10 +195,21 @@ func TestWhatTakesLongHoldsUpNothingElse(t *testing.T) {
 	stop()
 	close(s.gate)
 	for _, a := range asked {
+		answered := 0
 		for range apart + a.waiting {
-			if msg, err := a.answers.NextMsg(wait); err != nil || string(msg.Data) != a.answer {
-				t.Fatalf("%v, %v; want %s", msg, err, a.answer)
+			msg, err := a.answers.NextMsg(wait)
+			if err != nil {
+				t.Fatal(err)
 			}
+			switch {
+			case string(msg.Data) == a.answer:
+				answered++
+			case msg.Header.Get(contract.HeaderError) != contract.CodeUnavailable: // on a busy machine some have waited too long
+				t.Fatalf("%s; want %s", msg.Data, a.answer)
+			}
+		}
+		if answered < apart {
+			t.Errorf("%d are answered with %s; want %d at least", answered, a.answer, apart)
 		}
 	}
 	if err := <-done; err != nil {
