@@ -134,18 +134,21 @@ func (s *Store) redactSome(ctx context.Context, tx *sql.Tx, user string, until i
 		return 0, from, err
 	}
 	var found []record.Message
-	if _, _, err := hand(rows, func(m record.Message) bool { found = append(found, m); return true }); err != nil {
+	if _, _, err := hand(rows, func(m record.Message) bool {
+		m.Event, m.Attachments = record.RedactEvent(m.Event), nil // what was said may be large
+		found = append(found, m)
+		return true
+	}); err != nil {
 		return 0, from, err
 	}
 	newest := make(map[string]record.ID) // by namespace
 	for _, m := range found {
-		event := record.RedactEvent(m.Event)
 		for _, statement := range []struct {
 			text string
 			args []any
 		}{
-			{`UPDATE messages SET payload = ?, lengths = '', socket = '', name = '', redacted = TRUE WHERE id = ?`, []any{event, m.Row}},
-			{`UPDATE changes SET payload = ?, lengths = '' WHERE message = ?`, []any{event, m.Row}},
+			{`UPDATE messages SET payload = ?, lengths = '', socket = '', name = '', redacted = TRUE WHERE id = ?`, []any{m.Event, m.Row}},
+			{`UPDATE changes SET payload = ?, lengths = '' WHERE message = ?`, []any{m.Event, m.Row}},
 			{s.DropWords, []any{m.Row}},
 			{`DELETE FROM outbox WHERE topic >= ? AND topic < ?`, []any{changedTopic(m.ID) + ":", changedTopic(m.ID) + ";"}}, // ; comes after :
 		} {
