@@ -125,12 +125,19 @@ func (s *Store) Fact(ctx context.Context, name string) (value string, err error)
 	return value, err
 }
 
-// NoteFact notes a fact, in place of what was noted under its name.
-func (s *Store) NoteFact(ctx context.Context, name, value string) error {
-	return s.inTx(ctx, s.Shared, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, s.sql(`INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`), name, value)
+// NoteFact notes a fact, unless something else than what it was read to be is noted under its name by then: took is false.
+func (s *Store) NoteFact(ctx context.Context, name, was, value string) (took bool, err error) {
+	err = s.inTx(ctx, s.Shared, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, s.sql(`INSERT INTO facts (name, value) VALUES (?, ?)
+			ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE facts.value = ?`), name, value, was)
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		took = n > 0
 		return err
 	})
+	return took && err == nil, err
 }
 
 // Kind is the dialect's name.

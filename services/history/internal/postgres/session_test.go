@@ -107,7 +107,7 @@ func TestSilentConnectionsAreGivenUp(t *testing.T) {
 		"NextPlace":     func() error { _, _, err := s.NextPlace(ctx, record.Place{}); return err },
 		"Sweep":         func() error { _, err := s.Sweep(ctx, record.Place{}, time.Now()); return err },
 		"Fact":          func() error { _, err := s.Fact(ctx, "x"); return err },
-		"NoteFact":      func() error { return s.NoteFact(ctx, "x", "y") },
+		"NoteFact":      func() error { _, err := s.NoteFact(ctx, "x", "", "y"); return err },
 		"Newest":        func() error { _, err := s.Newest(ctx, 1); return err },
 		"Incarnations":  func() error { _, err := s.Incarnations(ctx, "x"); return err },
 	}
