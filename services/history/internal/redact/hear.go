@@ -39,9 +39,6 @@ func (r *Redactor) consumer(ctx context.Context) (jetstream.Stream, jetstream.Co
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := r.retire(ctx, stream); err != nil {
-		return nil, nil, err
-	}
 	consumer, err := queue.Consumer(ctx, r.js, stream, jetstream.ConsumerConfig{
 		Durable:     r.Subjects.Names().HistoryEvents,
 		Description: "Facts of what is taken out of history, which the database does not know yet.",
@@ -55,28 +52,6 @@ func (r *Redactor) consumer(ctx context.Context) (jetstream.Stream, jetstream.Co
 		MaxAckPending: 2 * atOnce,
 	}, r.store, &r.floor, r.Log)
 	return stream, consumer, err
-}
-
-const (
-	// former is the durable by which earlier versions hear of deleted users. They take all that comes by it for that, whatever it is.
-	former     = "history"
-	formerIdle = time.Hour
-)
-
-// retire leaves the former durable to instances of earlier versions that still run, with nothing but what they understand. When none has asked it
-// for an hour JetStream removes it. What they had not acknowledged is heard by the new one, which begins with the first fact in the stream.
-func (r *Redactor) retire(ctx context.Context, stream jetstream.Stream) error {
-	c, err := stream.Consumer(ctx, former)
-	if err == nil {
-		cfg := c.CachedInfo().Config
-		cfg.FilterSubject, cfg.FilterSubjects = "", []string{r.Subjects.Endpoint(contract.Event, contract.FactUserDeleted)}
-		cfg.InactiveThreshold = formerIdle
-		_, err = stream.UpdateConsumer(ctx, cfg)
-	}
-	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("consumer %s of %s, of an earlier version: %w", former, r.Subjects.Names().Events, err)
-	}
-	return nil
 }
 
 // session prepares stream and consumer and hears facts until something fails.
