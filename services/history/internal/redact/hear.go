@@ -16,7 +16,6 @@ import (
 )
 
 const (
-	pullWait = 2 * time.Second
 	// ackWait is after how long JetStream delivers a fact again: the service was killed. Redacting a user
 	// who said a great deal may take longer; then it is done twice, the second time in vain.
 	ackWait = 30 * time.Second
@@ -61,8 +60,8 @@ func (r *Redactor) session(ctx context.Context) error {
 		return err
 	}
 	for ctx.Err() == nil {
-		msgs, err := pull(ctx, consumer)
-		if err != nil {
+		msgs, err := queue.Pull(ctx, consumer, atOnce)
+		if err != nil && len(msgs) == 0 { // else it is heard with the next ones
 			return fmt.Errorf("pull: %w", err)
 		}
 		if err = queue.Check(ctx, consumer, r.store.ID()); err == nil {
@@ -124,33 +123,6 @@ func (r *Redactor) Known(ctx context.Context) error {
 		sleep(ctx, knownPause)
 	}
 	return ctx.Err()
-}
-
-// pull takes what is there, or waits a while for a fact; none may come.
-func pull(ctx context.Context, c jetstream.Consumer) ([]jetstream.Msg, error) {
-	msgs, err := drain(c.FetchNoWait(atOnce))
-	if len(msgs) > 0 || err != nil {
-		return msgs, err
-	}
-	waiting, cancel := context.WithTimeout(ctx, pullWait)
-	defer cancel()
-	if msgs, err = drain(c.Fetch(1, jetstream.FetchContext(waiting))); len(msgs) == 0 && waiting.Err() != nil {
-		return nil, nil
-	}
-	return msgs, err
-}
-
-func drain(batch jetstream.MessageBatch, err error) (msgs []jetstream.Msg, _ error) {
-	if err != nil {
-		return nil, err
-	}
-	for msg := range batch.Messages() {
-		msgs = append(msgs, msg)
-	}
-	if len(msgs) > 0 {
-		return msgs, nil // what is wrong is heard with the next ones
-	}
-	return nil, batch.Error()
 }
 
 // hear does what facts demand, notes what clients must be told, and acknowledges.
