@@ -64,7 +64,7 @@ type Store struct {
 	TxWait, ReadWait time.Duration
 }
 
-// Open brings the schema up to date, but for what [Store.Index] does, and returns a store that writes by one pool and reads by another, which may be
+// Open brings the schema up to date and returns a store that writes by one pool and reads by another, which may be
 // the same one. It closes them if it fails.
 func Open(ctx context.Context, d Dialect, write, read *sql.DB, migrations fs.FS) (*Store, error) {
 	s := &Store{Dialect: d, write: write, read: read, TxWait: time.Minute, ReadWait: 5 * time.Second}
@@ -107,7 +107,13 @@ func (s *Store) migrate(ctx context.Context, files fs.FS) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = p.Up(ctx)
+	there, known, err := p.GetVersions(ctx)
+	if err == nil && there > known {
+		err = fmt.Errorf("the database is of version %d, and this service knows those up to %d: use a newer one", there, known)
+	}
+	if err == nil {
+		_, err = p.Up(ctx)
+	}
 	return err
 }
 

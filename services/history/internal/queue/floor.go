@@ -88,7 +88,7 @@ func (f *Floor) rewind(ctx context.Context, js jetstream.JetStream, stream *jets
 	if err != nil {
 		return err
 	}
-	if noted == (position{}) && !f.knows(stream) { // an earlier version's
+	if noted == (position{}) && !f.knows(stream) { // it is new
 		return nil
 	}
 	defer f.set(noted)
