@@ -19,6 +19,7 @@ export const kinds = {
   "not acked": "was said again and again, and never acked",
   refused: "was refused, or put out",
   stranded: "was not connected and in its rooms at the end",
+  unanswered: "was asked of history when all was well again, and not answered",
   "not kept": "was acked as stored, and history does not have it",
 };
 
@@ -42,6 +43,7 @@ export function check(log, { window }) {
   for (const { m, acked } of messages.values()) if (!acked) accuse("not acked", m);
   missed(clients, messages, accuse);
   spoke(messages, accuse);
+  for (const { e, why } of log) if (e === "unanswered") accuse("unanswered", why);
   kept(log, messages, accuse);
   return { wrong, facts: facts(log, clients, messages) };
 }

@@ -231,6 +231,7 @@ describe("it finds", () => {
     "a refusal": [["refused"], (s) => s.note({ e: "refused", c: "bob", why: "forbidden" })],
     "a client that is away in the end": [["stranded"], away],
     "a client that is not in its room in the end": [["stranded"], (s) => s.note({ e: "joining", c: "bob", life: "bob1", room: "blue" })],
+    "a history that does not answer": [["unanswered"], (s) => s.note({ e: "unanswered", why: "waited in vain" })],
     "a post that history does not have": [["not kept"], (s) => {
       s.send("a:1");
       s.ack("a:1", 1);

@@ -54,6 +54,7 @@ export const plants = {
   },
   refused: (log) => copy(log, (all) => all.splice(inTheMiddle(log, hears), 0, { e: "refused", c: "client 1", why: "planted" })),
   stranded: (log) => copy(log, (all) => all.push({ ...log.findLast(({ e }) => e === "connect"), e: "disconnect", t: Infinity })),
+  unanswered: (log) => [...log, { e: "unanswered", why: "planted" }],
   "not kept": (log) =>
     copy(log, (all) => {
       const acked = new Set(log.filter(({ e }) => e === "ack").map(({ m }) => m));
