@@ -44,6 +44,9 @@ type Dialect struct {
 	// Windows are further tokens of a message, for Find. It may be nil.
 	Windows func(id record.ID) []string
 
+	// Stride bounds the messages that one statement reads, where a result is read to its end even if few of them are wanted; 0: no bound.
+	Stride int
+
 	// Refused says whether an error is due to the values in a statement, so that the same statement fails for ever.
 	Refused func(error) bool
 
