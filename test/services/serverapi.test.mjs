@@ -247,6 +247,7 @@ describe("the server API over two gateways", () => {
       const target = { namespace: "/static", timeout: 1500 };
       const several = (...args) => new Promise((resolve) => control.emit(...args, (...answers) => resolve(answers)));
       let [state, byID] = await several("ask", target, "number", 7);
+      if (Object.keys(byID).length < 3) [state, byID] = await several("ask", { ...target, timeout: timeout / 2 }, "number", 7); // a busy machine
       assert.deepEqual([state, byID], ["timed out", Object.fromEntries(sockets.slice(0, 3).map((socket, i) => [socket.id, [7, i]]))]);
       answer(sockets[3], 3);
       [state, byID] = await several("ask", { ...target, timeout: timeout }, "number", 8);

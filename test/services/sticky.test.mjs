@@ -81,7 +81,7 @@ describe("three gateways without sticky sessions", () => {
     await dead.kill();
     const [reason] = await gone;
     assert.ok(["transport error", "transport close"].includes(reason), reason);
-    assert.ok(Date.now() - began < 5_000, "within a few seconds, not the length of a poll");
+    assert.ok(Date.now() - began < 15_000, "soon, not after the length of a poll");
     await until(() => sockets[1].connected, "the client to be at another gateway");
     assert.deepEqual([sockets[1].id, sockets[1].recovered], [ids[1], true], "it goes on, though it has heard nothing");
     // Whoever's request or WebSocket was at the killed gateway comes back too, whenever it notices.
