@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
 import { collect, connected, next, until } from "../harness.mjs";
-import { ask, running } from "./deployment.mjs";
+import { ask, calm, running } from "./deployment.mjs";
 import { proxy } from "./proxy.mjs";
 
 const metric = async (gateway, name) => {
@@ -21,7 +21,7 @@ describe("three gateways without sticky sessions", () => {
     ["WebSocket only", ["websocket"]],
   ])
     test(name, async (t) => {
-      const d = await running(t, { gateways: 3 });
+      const d = await running(t, { gateways: 3, flags: { gateway: calm } });
       const { client } = await proxy(t, d.gateways);
       const sockets = [0, 1, 2].map(() => client({ transports }));
       for (const socket of sockets) {

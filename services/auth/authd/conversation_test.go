@@ -226,10 +226,16 @@ func TestFailsClosed(t *testing.T) {
 	if r := i.Health().Report(t.Context()); r.Ready || r.Checks["accounts"] == "ok" {
 		t.Errorf("without accounts: %+v", r)
 	}
-	counted := httptest.NewRecorder()
-	i.Health().Handler().ServeHTTP(counted, httptest.NewRequest("GET", "/metrics", nil))
-	if want := `natter_auth_requests_total{endpoint="middleware",result="no_answer"} 1`; !strings.Contains(counted.Body.String(), want) {
-		t.Errorf("the metrics lack %s", want)
+	const want = `natter_auth_requests_total{endpoint="middleware",result="no_answer"} 1`
+	counted := func() bool {
+		page := httptest.NewRecorder()
+		i.Health().Handler().ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
+		return strings.Contains(page.Body.String(), want)
+	}
+	for end := time.Now().Add(20 * time.Second); !counted(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the metrics lack %s", want)
+		}
 	}
 	// What needs no account is still answered.
 	if a, err := c.enter(`{}`, 15*time.Second); err != nil || a.OK || a.Message != middleware.MessageNoToken {
