@@ -92,9 +92,9 @@ func begins(was, next contract.Incarnation) change {
 }
 
 // PutBack has the main stream, which was made at the given time, say again of an incarnation that it had, if it says of an earlier one now: an update
-// that somebody had begun before [Renew] may have replaced the configuration.
-func PutBack(ctx context.Context, js jetstream.JetStream, s contract.Subjects, made time.Time, had contract.Incarnation, st Storage) error {
-	return amend(ctx, js, s.Names().Stream, st, func(have jetstream.StreamConfig) []change {
+// that somebody had begun before [Renew] may have replaced the configuration. It returns the stream as it is then.
+func PutBack(ctx context.Context, js jetstream.JetStream, s contract.Subjects, made time.Time, had contract.Incarnation, st Storage) (jetstream.Stream, error) {
+	return amended(ctx, js, s.Names().Stream, st, func(have jetstream.StreamConfig) []change {
 		says := contract.IncarnationOf(made, have.Metadata)
 		is, err := strconv.ParseInt(says.Epoch, 36, 64)
 		was, e := strconv.ParseInt(had.Epoch, 36, 64)
