@@ -121,6 +121,7 @@ func TestSilentConnectionsAreGivenUp(t *testing.T) {
 	}
 	asking.Wait()
 	link.Mend()
+	s.TxWait, s.ReadWait = patience, patience
 	for name, call := range calls {
 		if err := call(); err != nil {
 			t.Errorf("%s, when the link is mended: %v", name, err)
