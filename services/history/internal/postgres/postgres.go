@@ -51,8 +51,6 @@ var dialect = database.Dialect{
 	PutWords: `INSERT INTO words (message, words) VALUES `,
 	WordsRow: `(CAST(? AS bigint), array_to_tsvector(regexp_split_to_array(
 		regexp_replace(CAST(? AS text), '(^| )', '\1@', 'g') || ' ' || CAST(? AS text), ' ')))`,
-	// An instance of an earlier version may be at work while the messages are indexed anew.
-	WordsEnd:  ` ON CONFLICT (message) DO UPDATE SET words = excluded.words`,
 	DropWords: `DELETE FROM words WHERE message = ?`,
 	Find:      find,
 	Windows:   windows,
