@@ -42,8 +42,8 @@ func running(t *testing.T, server *natstest.Server) *Bridge {
 	return b
 }
 
-// started starts one with options of its own, which may be stopped before the test ends.
-func started(t *testing.T, server *natstest.Server, change func(*Options)) (b *Bridge, stop func()) {
+// started starts one with options of its own, which may be stopped before the test ends; prepare is for what is no option.
+func started(t *testing.T, server *natstest.Server, change func(*Options), prepare ...func(*Bridge)) (b *Bridge, stop func()) {
 	t.Helper()
 	h := hub.New[*session.Socket](1, 1)
 	t.Cleanup(h.Close)
@@ -57,6 +57,9 @@ func started(t *testing.T, server *natstest.Server, change func(*Options)) (b *B
 	b, err := New(nc, h, func() uint64 { return 0 }, o)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range prepare {
+		f(b)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

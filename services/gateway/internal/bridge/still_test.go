@@ -32,9 +32,9 @@ func TestCopyingThatStandsStillIsSetUpAnew(t *testing.T) {
 	nodes := natstest.Cluster(t, 3)
 	var log journal
 	started(t, nodes[0], func(o *Options) {
-		o.StreamAge, o.Duplicates = 5*shortAge, shortAge // time enough to see that posts are late before they are forgotten
+		o.StreamAge, o.Duplicates = 10*shortAge, shortAge // not forgotten while the gateway is held up
 		o.Log = slog.New(slog.NewTextHandler(&log, nil))
-	})
+	}, func(b *Bridge) { b.copies.late, b.copies.every = time.Second, time.Second/2 })
 	s := newSpeaker(t, nodes[0])
 	copies := func(n int) {
 		until(t, "another number of copies", func() bool {
