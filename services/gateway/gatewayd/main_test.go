@@ -175,7 +175,7 @@ func (g *gateway) stop() {
 
 func (g *gateway) awaitReady() {
 	g.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*patience) // a cluster makes its streams slowly
 	defer cancel()
 	if err := g.Ready(ctx); err != nil {
 		g.t.Fatalf("the gateway is not ready: %v", err)

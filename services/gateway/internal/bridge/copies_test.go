@@ -42,16 +42,20 @@ func running(t *testing.T, server *natstest.Server) *Bridge {
 	return b
 }
 
+func gatewayOptions() Options {
+	return Options{
+		Gateway: "g1", Storage: provision.Storage{Replicas: 1, Log: slog.New(slog.DiscardHandler)},
+		StreamAge: shortAge, Duplicates: shortAge, Lease: time.Second, Linger: time.Second, AckTimeout: time.Second, MaxAsk: time.Second,
+		Queue: 1 << 10, MaxPending: 1 << 10, Parser: parser.ByName("default"), Log: slog.New(slog.DiscardHandler), Metrics: &counters{},
+	}
+}
+
 // started starts one with options of its own, which may be stopped before the test ends; prepare is for what is no option.
 func started(t *testing.T, server *natstest.Server, change func(*Options), prepare ...func(*Bridge)) (b *Bridge, stop func()) {
 	t.Helper()
 	h := hub.New[*session.Socket](1, 1)
 	t.Cleanup(h.Close)
-	o := Options{
-		Gateway: "g1", Storage: provision.Storage{Replicas: 1, Log: slog.New(slog.DiscardHandler)},
-		StreamAge: shortAge, Duplicates: shortAge, Lease: time.Second, Linger: time.Second, AckTimeout: time.Second, MaxAsk: time.Second,
-		Queue: 1 << 10, MaxPending: 1 << 10, Parser: parser.ByName("default"), Log: slog.New(slog.DiscardHandler), Metrics: &counters{},
-	}
+	o := gatewayOptions()
 	change(&o)
 	nc := server.Connect(t, nats.ReconnectBufSize(-1))
 	b, err := New(nc, h, func() uint64 { return 0 }, o)
