@@ -65,12 +65,17 @@ type Store struct {
 	// A connection to a machine that has died may say nothing. TxWait bounds a transaction that is not bounded otherwise: the longest
 	// are those that take out many messages, one by one. ReadWait bounds a read of a row or a few for which nobody waits.
 	TxWait, ReadWait time.Duration
+
+	// MaxMessages and MaxChanges bound what a transaction takes out, so that storing new messages never waits long for it: one user,
+	// or one message, may have millions of changes.
+	MaxMessages int
+	MaxChanges  int64
 }
 
 // Open brings the schema up to date and returns a store that writes by one pool and reads by another, which may be
 // the same one. It closes them if it fails.
 func Open(ctx context.Context, d Dialect, write, read *sql.DB, migrations fs.FS) (*Store, error) {
-	s := &Store{Dialect: d, write: write, read: read, TxWait: time.Minute, ReadWait: 5 * time.Second}
+	s := &Store{Dialect: d, write: write, read: read, TxWait: time.Minute, ReadWait: 5 * time.Second, MaxMessages: 500, MaxChanges: 10_000}
 	if err := s.prepare(ctx, migrations); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

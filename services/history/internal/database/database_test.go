@@ -195,7 +195,8 @@ func TestInstancesStoreTheSameOnce(t *testing.T) {
 
 func TestRedactionInChunks(t *testing.T) {
 	both(t, func(t *testing.T, s *database.Store, _ func() *database.Store) {
-		const n = 1007
+		const n = 107
+		s.MaxMessages = 50
 		var all []record.Message
 		for i := range int64(n) {
 			all = append(all, message(1, i+1, "all"))

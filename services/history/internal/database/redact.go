@@ -13,13 +13,6 @@ import (
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
-// redactChunk and changesAtOnce bound a transaction, so that storing new messages never waits long for a redaction: one user, or one
-// message, may have millions of changes.
-const (
-	redactChunk   = 500
-	changesAtOnce = 10_000
-)
-
 // NamesQuery takes a user out of some of the changes that they made.
 const NamesQuery = `UPDATE changes SET name = '', socket = '' WHERE id IN (SELECT id FROM changes
 	WHERE author = ? AND author <> '' AND (name <> '' OR socket <> '') AND time <= ? LIMIT ?)`
@@ -66,7 +59,7 @@ func (s *Store) Erase(ctx context.Context, user string, until time.Time) (redact
 func (s *Store) redact(ctx context.Context, user string, last int64, tell bool) (redacted int, err error) {
 	var from record.ID
 	for nameless, done := false, false; !done; {
-		n, left := 0, int64(changesAtOnce)
+		n, left := 0, s.MaxChanges
 		err := s.inTx(ctx, s.Exclusive, func(tx *sql.Tx) (err error) {
 			// With the first chunk: from then on Append redacts what comes.
 			if done, err = s.forget(ctx, tx, user, last); err != nil || done {
@@ -153,7 +146,7 @@ func (s *Store) some(ctx context.Context, tx *sql.Tx, statement string, left int
 func (s *Store) redactSome(ctx context.Context, tx *sql.Tx, user string, until int64, from record.ID, left int64) (n int, last record.ID, all bool, err error) {
 	rows, err := tx.QueryContext(ctx, s.sql(`SELECT `+columns+` FROM messages m
 		WHERE m.author = ? AND m.author <> '' AND (m.epoch, m.sequence) > (?, ?) AND NOT m.redacted AND m.time <= ?
-		ORDER BY m.epoch, m.sequence LIMIT ?`), user, from.Epoch, from.Sequence, until, redactChunk)
+		ORDER BY m.epoch, m.sequence LIMIT ?`), user, from.Epoch, from.Sequence, until, s.MaxMessages)
 	if err != nil {
 		return 0, from, false, err
 	}
@@ -165,7 +158,7 @@ func (s *Store) redactSome(ctx context.Context, tx *sql.Tx, user string, until i
 	}); err != nil {
 		return 0, from, false, err
 	}
-	all = len(found) < redactChunk
+	all = len(found) < s.MaxMessages
 	newest := make(map[string]record.ID) // by namespace
 	for i, m := range found {
 		left, err = s.some(ctx, tx, `UPDATE changes SET payload = ?, lengths = '' WHERE id IN (SELECT id FROM changes

@@ -10,9 +10,6 @@ import (
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
-// sweepChunk bounds a transaction.
-const sweepChunk = 500
-
 // NextPlace is the place after another one, in no meaningful order; ok is false after the last. The first one comes
 // after the zero [record.Place].
 func (s *Store) NextPlace(ctx context.Context, after record.Place) (place record.Place, ok bool, err error) {
@@ -43,8 +40,8 @@ func (s *Store) Sweep(ctx context.Context, place record.Place, before time.Time)
 			if old, err = s.old(ctx, tx, place, before); err != nil {
 				return err
 			}
-			all = len(old) < sweepChunk
-			left := int64(changesAtOnce)
+			all = len(old) < s.MaxMessages
+			left := s.MaxChanges
 			for i, row := range old {
 				if left, err = s.remove(ctx, tx, place, row, left); err != nil {
 					return err
@@ -75,12 +72,12 @@ const young = 64
 // old lists the oldest messages of a place that are too old, as far as there are some. Those that are dated in the future hold up none behind them.
 func (s *Store) old(ctx context.Context, tx *sql.Tx, place record.Place, before time.Time) (rows []int64, err error) {
 	found, err := tx.QueryContext(ctx, s.sql(`SELECT m.id, m.time FROM places p JOIN messages m ON m.id = p.message
-		WHERE p.namespace = ? AND p.target = ? AND m.time <= ? ORDER BY p.epoch, p.sequence LIMIT ?`), place.Namespace, place.Target, time.Now().UnixNano(), sweepChunk+young)
+		WHERE p.namespace = ? AND p.target = ? AND m.time <= ? ORDER BY p.epoch, p.sequence LIMIT ?`), place.Namespace, place.Target, time.Now().UnixNano(), s.MaxMessages+young)
 	if err != nil {
 		return nil, err
 	}
 	defer found.Close()
-	for inRow := 0; inRow < young && len(rows) < sweepChunk && found.Next(); {
+	for inRow := 0; inRow < young && len(rows) < s.MaxMessages && found.Next(); {
 		var row, said int64
 		if err := found.Scan(&row, &said); err != nil {
 			return nil, err

@@ -12,11 +12,12 @@ import (
 )
 
 // most is how many changes a transaction goes through.
-const most = 10_000
+const most = 1000
 
 // withTrails stores messages of ann, each of which she has edited that often. PostgreSQL fails where a transaction goes through too many.
 func withTrails(t *testing.T, s *database.Store, lengths ...int) {
 	t.Helper()
+	s.MaxChanges = most
 	for i, n := range lengths {
 		appendAll(t, s, said(int64(i+1), "ann", "secret", "room.red", "room.blue"))
 		if _, err := s.DB().Exec(fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
