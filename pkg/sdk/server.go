@@ -32,7 +32,7 @@ type Server struct {
 	subjects contract.Subjects
 	id       string
 	log      *slog.Logger
-	epochs   epochs
+	epochs   *epochs
 	stats    counters
 	outgoing atomic.Pointer[[]func(context.Context, Outgoing)]
 	done     atomic.Uint64 // the highest sequence that was stored, which later questions come after
@@ -70,7 +70,7 @@ func New(nc *nats.Conn, opts Options) (*Server, error) {
 	}
 	return &Server{
 		nc: nc, gatherer: gather.New(nc), js: js, opts: opts, subjects: subjects, id: nuid.Next(),
-		log:        opts.Log.With("service", opts.Name),
+		epochs: newEpochs(), log: opts.Log.With("service", opts.Name),
 		namespaces: make(map[string]*Namespace),
 	}, nil
 }
