@@ -8,16 +8,18 @@ import (
 	"testing"
 )
 
-// Link is a TCP connection's way that can be cut and healed: put it between a client and a server to take the network
-// from one of them.
+// Link is a TCP connection's way that can be cut, stalled and healed: put it between a client and a server to take the network
+// from one of them, or to have the server stand still for that client.
 type Link struct {
 	listener net.Listener
 	target   string
 	pumps    sync.WaitGroup
 
-	mu    sync.Mutex
-	cut   bool
-	conns map[net.Conn]struct{}
+	mu      sync.Mutex
+	changed *sync.Cond
+	cut     bool
+	stalled bool
+	conns   map[net.Conn]struct{}
 }
 
 // Proxy makes a link to the server at a URL such as nats://127.0.0.1:4222. It ends with the test.
@@ -32,6 +34,7 @@ func Proxy(t testing.TB, target string) *Link {
 		t.Fatalf("natstest: %v", err)
 	}
 	l := &Link{listener: listener, target: u.Host, conns: make(map[net.Conn]struct{})}
+	l.changed = sync.NewCond(&l.mu)
 	l.pumps.Go(l.accept)
 	t.Cleanup(func() {
 		listener.Close()
@@ -49,16 +52,26 @@ func (l *Link) Cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cut = true
+	l.changed.Broadcast()
 	for conn := range l.conns {
 		conn.Close()
 	}
 }
 
-// Heal lets connections through again.
+// Stall stops reading from all connections, which stay: what is written to them is heard after Heal, as far as there is room for it
+// until then.
+func (l *Link) Stall() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stalled = true
+}
+
+// Heal lets connections through again, and what waits on those that stalled.
 func (l *Link) Heal() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.cut = false
+	l.cut, l.stalled = false, false
+	l.changed.Broadcast()
 }
 
 func (l *Link) accept() {
@@ -93,10 +106,25 @@ func (l *Link) keep(conns ...net.Conn) bool {
 }
 
 func (l *Link) pump(to, from net.Conn) {
-	_, _ = io.Copy(to, from) // ends when either side is closed
+	_, _ = io.Copy(to, unstalled{from, l}) // ends when either side is closed
 	to.Close()
 	from.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.conns, from)
+}
+
+// unstalled is what comes while the link does not stall.
+type unstalled struct {
+	io.Reader
+	l *Link
+}
+
+func (u unstalled) Read(p []byte) (int, error) {
+	u.l.mu.Lock()
+	for u.l.stalled && !u.l.cut {
+		u.l.changed.Wait()
+	}
+	u.l.mu.Unlock()
+	return u.Reader.Read(p)
 }

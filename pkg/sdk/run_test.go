@@ -60,6 +60,41 @@ func TestStopDrains(t *testing.T) {
 	equal(t, "the connection's own error handler", errorsSeen.Load(), 1)
 }
 
+// One that stops while its connection to NATS is lost gets nothing when that is back: the other instance hears all.
+func TestStopWhileNATSIsAway(t *testing.T) {
+	const events = 20
+	srv := natstest.Run(t)
+	g := newGateway(t, srv)
+	link := natstest.Proxy(t, srv.URL())
+	nc, err := nats.Connect(link.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
+	must(t, err)
+	defer nc.Close()
+	heard := make(chan struct{}, events)
+	instance := func(nc *nats.Conn) *sdk.Server {
+		server := newServer(t, nc, func(o *sdk.Options) { o.NoMicro = true })
+		server.Of("/").On("n", func(context.Context, *sdk.Socket, sdk.Args) (sdk.Ack, error) {
+			heard <- struct{}{}
+			return nil, nil
+		})
+		return server
+	}
+	stays, goes := instance(srv.Connect(t)), instance(nc)
+	start(t, stays)
+	must(t, goes.Start(deadline(t)))
+
+	link.Cut()
+	eventually(t, "the connection lost", func() bool { return !nc.IsConnected() })
+	must(t, goes.Stop(deadline(t)))
+	link.Heal()
+	eventually(t, "the connection back", func() bool { return nc.IsConnected() && nc.Flush() == nil })
+	for n := range events {
+		g.say("/", "n", socketID("gw1", n), `["n"]`)
+	}
+	for range events {
+		receive(t, heard)
+	}
+}
+
 // When the time to stop is over, handlers are told by their context; one that does not listen is reported.
 func TestStopInTime(t *testing.T) {
 	for _, test := range []struct {

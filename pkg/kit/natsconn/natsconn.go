@@ -129,7 +129,8 @@ func Dial(ctx context.Context, o Options, log *slog.Logger, extra ...nats.Option
 	w := &watcher{log: log.With("nats", where), inProcess: inProcess(extra), attempt: make(chan error, 1), connected: make(chan struct{})}
 	nopts := append(noLoss(o), w.handlers()...)
 	nopts = append(nopts, auth...)
-	nc, err := nats.Connect(o.URL, append(nopts, extra...)...)
+	nopts = append(nopts, extra...)
+	nc, err := nats.Connect(o.URL, append(nopts, strictWrites)...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", to, err)
 	}

@@ -330,16 +330,3 @@ func TestRedactURL(t *testing.T) {
 		}
 	}
 }
-
-// A write to a server that stands still holds the lock that pings need.
-func TestAWriteEndsNoLaterThanAPing(t *testing.T) {
-	_, log := newLog()
-	nc, err := Dial(t.Context(), Options{URL: natstest.Run(t).URL()}, log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	if nc.Opts.FlusherTimeout > nc.Opts.PingInterval {
-		t.Errorf("a write may take %v, a ping comes every %v", nc.Opts.FlusherTimeout, nc.Opts.PingInterval)
-	}
-}

@@ -82,25 +82,34 @@ func Unhold(ctx context.Context, js jetstream.JetStream, s contract.Subjects, ag
 	})
 }
 
-// amend changes a stream that is there, by what its configuration is. An update replaces all of that, so what is not answered is not
-// said again as it was: somebody may have changed the stream since it was read.
 func amend(ctx context.Context, js jetstream.JetStream, name string, st Storage, lacks func(jetstream.StreamConfig) []change) error {
-	_, err := Repeat(ctx, func(ctx context.Context) (any, error) {
+	_, err := amended(ctx, js, name, st, lacks)
+	return err
+}
+
+// amended changes a stream that is there, by what its configuration is. An update replaces all of that, so what is not answered is not
+// said again as it was: somebody may have changed the stream since it was read. It returns the stream as it is then.
+func amended(ctx context.Context, js jetstream.JetStream, name string, st Storage, lacks func(jetstream.StreamConfig) []change) (jetstream.Stream, error) {
+	stream, err := Repeat(ctx, func(ctx context.Context) (jetstream.Stream, error) {
 		stream, err := js.Stream(ctx, name)
 		if err != nil {
 			return nil, err
 		}
 		have := stream.CachedInfo().Config
-		if changes := lacks(have); len(changes) > 0 {
-			return nil, update(ctx, js, st, &have, changes)
+		changes := lacks(have)
+		if len(changes) == 0 {
+			return stream, nil
 		}
-		return nil, nil
+		if err := update(ctx, js, st, &have, changes); err != nil {
+			return nil, err
+		}
+		return js.Stream(ctx, name)
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("%w: JetStream does not change it now", err)
 	}
 	if err != nil {
-		return fmt.Errorf("stream %s: %w", name, err)
+		return nil, fmt.Errorf("stream %s: %w", name, err)
 	}
-	return nil
+	return stream, nil
 }

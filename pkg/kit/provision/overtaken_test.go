@@ -88,10 +88,11 @@ func TestAnIncarnationIsPutBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, had := range []contract.Incarnation{second, first} {
-		if err := PutBack(ctx, js, s, made, had, st); err != nil {
+		stream, err := PutBack(ctx, js, s, made, had, st)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if is := contract.IncarnationOf(made, config(t, js, s.Names().Stream).Metadata); is != second || second == first {
+		if is := contract.IncarnationOf(made, stream.CachedInfo().Config.Metadata); is != second || second == first {
 			t.Errorf("it is %v, want %v", is, second)
 		}
 	}

@@ -17,6 +17,7 @@ type savedSession struct {
 	Gateway string
 	Claim   int
 	Left    time.Time
+	Since   time.Time
 	Ended   bool
 	Rooms   map[string]uint64
 }
@@ -81,16 +82,38 @@ func TestClaimThatDoesNotGetInIsGivenBack(t *testing.T) {
 	d.say(nil, 0, 1)
 	last := s.wantSaid("0")
 	g.drop(s)
+	var left time.Time
+	wait(t, "the end to be stored", func() bool {
+		s, _ := d.session(pid)
+		left = s.Left
+		return !left.IsZero()
+	})
 	for range 30 {
 		g.back("/", pid, last).close()
 	}
+	wait(t, "one of them to be claimed", func() bool {
+		g.back("/", pid, last).close()
+		s, _ := d.session(pid)
+		return s.Claim > 1
+	})
 	wait(t, "the session to wait for its client", func() bool {
 		s, _ := d.session(pid)
 		return !s.Left.IsZero() && g.metric("natter_gateway_connections") == 0
 	})
-	if again := g.back("/", pid, last); again.kept() != pid {
-		t.Fatal("did not go on")
+	if s, _ := d.session(pid); !s.Since.Equal(left) {
+		t.Errorf("it has heard until %v, as is stored; it left at %v", s.Since, left)
 	}
+	wait(t, "the client to get in", func() bool {
+		again := g.back("/", pid, last)
+		wait(t, "an answer", func() bool { return again.isOver() || len(again.entry) > 0 })
+		if again.isOver() { // the last claim was being written still
+			return false
+		}
+		if again.kept() != pid {
+			t.Fatal("did not go on")
+		}
+		return true
+	})
 }
 
 func TestOrdersThatTookEffectAreNotRepeated(t *testing.T) {
@@ -115,10 +138,9 @@ func TestOrdersThatTookEffectAreNotRepeated(t *testing.T) {
 	if again.kept() != pid {
 		t.Fatal("did not go on")
 	}
-	infos := d.list("/", []string{again.id})
-	if rooms := infos[again.id].Rooms; !slices.Equal(rooms, []string{"out and in", "the last"}) {
-		t.Fatalf("is in %q", rooms)
-	}
+	wait(t, "everybody to agree on where it is", func() bool {
+		return slices.Equal(d.list("/", []string{again.id})[again.id].Rooms, []string{"out and in", "the last"})
+	})
 }
 
 func TestOffsetOfTheFutureStartsAfresh(t *testing.T) {

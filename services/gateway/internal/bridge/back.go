@@ -82,10 +82,7 @@ func (b *Bridge) wentBack(ctx context.Context, known [2]sight, info *jetstream.S
 // incarnation is the stream's, a new one if it went back; and the sequence after which nothing of it was heard.
 func (b *Bridge) incarnation(ctx context.Context, known [2]sight, stream jetstream.Stream) (is contract.Incarnation, floor uint64, err error) {
 	if had := b.had; stream.CachedInfo().Created.Equal(had.made) {
-		if err := provision.PutBack(ctx, b.js, b.opts.Subjects, had.made, had.is, b.opts.Storage); err != nil {
-			return is, 0, err
-		}
-		if stream, err = b.js.Stream(ctx, stream.CachedInfo().Config.Name); err != nil {
+		if stream, err = provision.PutBack(ctx, b.js, b.opts.Subjects, had.made, had.is, b.opts.Storage); err != nil {
 			return is, 0, err
 		}
 	}

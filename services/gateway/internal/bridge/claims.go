@@ -50,6 +50,7 @@ func (b *Bridge) ClaimSession(ctx context.Context, f *session.Found) (session.Cl
 		if now == nil || now.Ended {
 			return session.Claim{}, session.ErrClaimed
 		}
+		now.Since = now.unheard(f.Since)
 		f.Saved, f.Holder, f.Left, number, revision = now.Saved, now.Gateway, now.Left, now.Claim, at
 	}
 	return session.Claim{}, fmt.Errorf("%w: the session changes all the time", session.ErrUnavailable)

@@ -95,3 +95,29 @@ func TestClaimThatWasStoredUnnoticedIsUndone(t *testing.T) {
 		t.Fatalf("stored %+v", r)
 	}
 }
+
+// The holder of a session, or who takes its holder for gone, writes between a claim's look and its write.
+func TestClaimKnowsSinceWhenItsClientHasHeardNothing(t *testing.T) {
+	t.Parallel()
+	for name, fate := range map[string]session.Fate{"its holder believes it is there": session.Here, "it left": session.Left} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := keeper(t)
+			b.keep(t, session.Here)
+			found := b.find(t)
+			if _, err := b.keepAs(t, found.Claim, map[string]uint64{"red": 1}, fate); err != nil {
+				t.Fatal(err)
+			}
+			since := found.Since
+			if r, _ := b.storedSession(t); fate == session.Left {
+				since = r.Left
+			}
+			if _, err := b.ClaimSession(t.Context(), found); err != nil {
+				t.Fatal(err)
+			}
+			if r, _ := b.storedSession(t); since.IsZero() || !r.Since.Equal(since) {
+				t.Errorf("it has heard until %v by its claim, want %v", r.Since, since)
+			}
+		})
+	}
+}

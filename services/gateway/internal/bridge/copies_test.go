@@ -28,7 +28,7 @@ const shortAge = 2 * time.Second
 // until waits for a condition that nothing announces.
 func until(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !cond(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !cond(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for %s", what)
 		}
@@ -42,21 +42,28 @@ func running(t *testing.T, server *natstest.Server) *Bridge {
 	return b
 }
 
-// started starts one with options of its own, which may be stopped before the test ends.
-func started(t *testing.T, server *natstest.Server, change func(*Options)) (b *Bridge, stop func()) {
-	t.Helper()
-	h := hub.New[*session.Socket](1, 1)
-	t.Cleanup(h.Close)
-	o := Options{
+func gatewayOptions() Options {
+	return Options{
 		Gateway: "g1", Storage: provision.Storage{Replicas: 1, Log: slog.New(slog.DiscardHandler)},
 		StreamAge: shortAge, Duplicates: shortAge, Lease: time.Second, Linger: time.Second, AckTimeout: time.Second, MaxAsk: time.Second,
 		Queue: 1 << 10, MaxPending: 1 << 10, Parser: parser.ByName("default"), Log: slog.New(slog.DiscardHandler), Metrics: &counters{},
 	}
+}
+
+// started starts one with options of its own, which may be stopped before the test ends; prepare is for what is no option.
+func started(t *testing.T, server *natstest.Server, change func(*Options), prepare ...func(*Bridge)) (b *Bridge, stop func()) {
+	t.Helper()
+	h := hub.New[*session.Socket](1, 1)
+	t.Cleanup(h.Close)
+	o := gatewayOptions()
 	change(&o)
 	nc := server.Connect(t, nats.ReconnectBufSize(-1))
 	b, err := New(nc, h, func() uint64 { return 0 }, o)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range prepare {
+		f(b)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -1,6 +1,10 @@
 package bridge
 
 import (
+	"context"
+	"fmt"
+	"time"
+
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/services/gateway/internal/hub"
@@ -19,6 +23,19 @@ func expired(epoch string, info *jetstream.StreamInfo, known ...sight) bool {
 		}
 	}
 	return last > 0 && info.State.FirstSeq > last+1
+}
+
+// forgotten says whether the stream may have dropped what was stored after a sequence for a client of which it is not known that it
+// has heard anything since a time. For a window, and what it takes to notice that a client is gone, nothing is dropped.
+func (b *Bridge) forgotten(ctx context.Context, after uint64, since time.Time) (bool, error) {
+	if b.sessions.clock.now().Sub(since) <= b.opts.Window {
+		return false, nil
+	}
+	stream, err := b.js.Stream(ctx, b.opts.Subjects.Names().Stream)
+	if err != nil {
+		return false, fmt.Errorf("%w: how far back the stream goes: %w", session.ErrUnavailable, err)
+	}
+	return stream.CachedInfo().State.FirstSeq > after+1, nil
 }
 
 // startAfresh has all clients start afresh, who then ask history for what they have missed.

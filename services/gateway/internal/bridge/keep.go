@@ -24,6 +24,9 @@ func (b *Bridge) Keep(c session.Claim, saved session.Saved, fate session.Fate, d
 	r := record{Saved: saved, Gateway: b.opts.Gateway, Claim: c.Number, Ended: fate == session.Ended}
 	if fate == session.Left {
 		r.Left = b.sessions.clock.now().UTC()
+		if beyond := b.gateways.outage() - (b.opts.StreamAge-b.opts.Window)/2; beyond > 0 && r.Since.IsZero() {
+			r.Since = r.Left.Add(-beyond) // it was told nothing, for longer than the stream makes up for
+		}
 	}
 	if fate == session.Here {
 		b.keepRecord(c, r, done)
@@ -49,11 +52,11 @@ func (b *Bridge) keepRecord(c session.Claim, r record, done func(uint64, error))
 func (b *Bridge) keepAgain(ctx context.Context, c session.Claim, r record) (uint64, error) {
 	here := r.Left.IsZero() && !r.Ended
 	for range claimTries {
-		now, revision, err := b.sessions.read(ctx, c.PID)
+		now, revision, err := b.sessions.readLatest(ctx, c.PID)
 		if err != nil {
 			return 0, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 		}
-		if now != nil && revision >= c.Revision { // else who was asked is behind, and the write is refused; or the bucket went back
+		if now != nil && revision >= c.Revision { // else the bucket went back
 			if now.Gateway != r.Gateway || now.Claim != r.Claim || r.Try != "" && r.Try != now.Try {
 				return 0, session.ErrClaimed
 			}
@@ -79,7 +82,7 @@ func (b *Bridge) keepAgain(ctx context.Context, c session.Claim, r record) (uint
 			switch err := b.sessions.end(ctx, c.PID, r); {
 			case err == nil:
 				return 0, session.ErrClaimed
-			case !errors.Is(err, jetstream.ErrKeyExists): // else who was asked was behind
+			case !errors.Is(err, jetstream.ErrKeyExists):
 				return 0, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 			}
 		}
@@ -101,7 +104,7 @@ func (s *sessions) end(ctx context.Context, pid string, r record) error {
 // mayBeOver says whether sessions of clients that are here may be gone and leave no trace, since this gateway had no lease for longer than
 // a client may be away. Else what is not there was lost with a server.
 func (s *sessions) mayBeOver() bool {
-	return s.bridge.gateways.outage() > max(s.bridge.opts.Window, s.bridge.opts.Lease) && !s.anew.Load()
+	return s.bridge.gateways.outage() > max(s.bridge.opts.Window, s.bridge.opts.Lease) && s.anew.Load() == nil
 }
 
 // keepEnd stores the end of a session. As long as nobody knows whether it is stored that is tried again, and services are not told:

@@ -97,6 +97,28 @@ func TestRepeatedWriteRespectsWhatOthersWrote(t *testing.T) {
 	}
 }
 
+// A client that leaves while its gateway is cut off has heard nothing since that began. A moment of it does not count: the stream keeps more
+// than is said in a window.
+func TestClientThatLeavesInACutOffHasHeardNothingSinceItBegan(t *testing.T) {
+	t.Parallel()
+	for name, outage := range map[string]time.Duration{"none": 0, "short": 10 * time.Second, "long": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := keeper(t)
+			b.keep(t, session.Here)
+			_, revision := b.storedSession(t)
+			b.gateways.held = time.Now().Add(-outage)
+			if _, err := b.keepAs(t, session.Claim{PID: testPID, Number: 1, Revision: revision}, nil, session.Left); err != nil {
+				t.Fatal(err)
+			}
+			r, _ := b.storedSession(t)
+			if earlier := r.Left.Sub(r.Since); r.Since.IsZero() == (outage == time.Hour) || !r.Since.IsZero() && (earlier < outage-30*time.Second || earlier > outage) {
+				t.Errorf("it left at %v and has heard until %v", r.Left, r.Since)
+			}
+		})
+	}
+}
+
 // behind is a bucket of which a copy answers first that has an older session, or none.
 type behind struct {
 	jetstream.KeyValue
@@ -148,7 +170,7 @@ func TestSessionOfAGatewayThatIsGoneIsNotedWhoeverListsIt(t *testing.T) {
 	}
 }
 
-// The acknowledgement of a write is lost after the session was taken over, and who is asked then has not heard of that.
+// The acknowledgement of a write is lost after the session was taken over, and a copy of the bucket has not heard of that.
 func TestCopyThatIsBehindDoesNotTakeASessionAway(t *testing.T) {
 	t.Parallel()
 	b := keeper(t)
@@ -165,11 +187,12 @@ func TestCopyThatIsBehindDoesNotTakeASessionAway(t *testing.T) {
 	if _, err := b.keepAs(t, claim, nil, session.Here); err != nil {
 		t.Fatal(err)
 	}
-	var lagging jetstream.KeyValue = &behind{kv, earlier, 1}
+	var lagging jetstream.KeyValue = &behind{kv, earlier, claimTries}
 	b.sessions.bucket.Store(&lagging)
 	if _, err := b.keepAs(t, claim, map[string]uint64{"red": 1}, session.Here); err != nil {
 		t.Fatal(err)
 	}
+	b.sessions.bucket.Store(&kv)
 	if r, _ := b.storedSession(t); r.Claim != claim.Number || len(r.Rooms) != 1 {
 		t.Fatalf("stored %+v", r)
 	}

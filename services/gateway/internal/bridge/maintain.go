@@ -166,9 +166,6 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 			return err
 		}
 	}
-	wg.Go(func() { b.spaces.follow(ctx, spaces) })
-	wg.Go(func() { b.gateways.follow(ctx, leases) })
-	wg.Go(func() { b.gateways.askSilent(ctx, b.inquire) })
 	b.tail.replicated.Store(stream.CachedInfo().Config.Replicas > 1)
 	if err := b.tail.anchor(limited, b.js); err != nil {
 		return err
@@ -177,6 +174,10 @@ func (b *Bridge) provisionOnce(ctx context.Context, wg *sync.WaitGroup) error {
 	if err != nil {
 		return err
 	}
+	// Once nothing can fail any more: what they follow is of one goroutine at a time.
+	wg.Go(func() { b.spaces.follow(ctx, spaces) })
+	wg.Go(func() { b.gateways.follow(ctx, leases) })
+	wg.Go(func() { b.gateways.askSilent(ctx, b.inquire) })
 	if b.overdue {
 		b.overdue = false
 		b.startAfresh()

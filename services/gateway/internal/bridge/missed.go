@@ -66,6 +66,9 @@ func (b *Bridge) Missed(ctx context.Context, s *session.Socket, from uint64, was
 		if grew {
 			continue
 		}
+		if gone, err := b.forgotten(ctx, from, was.Since); err != nil || gone {
+			return session.Missed{Ended: gone}, err
+		}
 		r.missed.UpTo = last
 		r.missed.More, err = s.MoveTo(ctx, r.rooms, r.stays)
 		return r.missed, err

@@ -47,8 +47,6 @@ func (s *sessions) run(ctx context.Context) {
 			}
 			if _, err := s.beat(ctx); err != nil {
 				s.bridge.opts.Log.Debug("the sign of life was not stored", "error", err)
-			} else if _, err := s.status(ctx, *s.bucket.Load()); err != nil {
-				s.bridge.opts.Log.Debug("NATS did not tell the time", "error", err)
 			}
 			alive := s.bridge.gateways.list()
 			due.others = due.others || lost(known, alive) || s.unheard.Swap(false)
@@ -59,7 +57,7 @@ func (s *sessions) run(ctx context.Context) {
 			case !again.IsZero() && now.After(again):
 				due.own, again = true, time.Time{}
 			}
-			due.own = due.own || !busy && s.anew.Load()
+			due.own = due.own || !busy && s.anew.Load() != nil
 			if due != (look{}) && !busy {
 				now := due
 				due, busy = look{}, true
@@ -84,7 +82,7 @@ func lost(known, alive []string) bool {
 // may have taken it for gone. Where somebody has noted that the client is away, or that was so long ago that the session is gone, the write fails for
 // certain, and the connection is closed: services were told so. It returns whether it got through.
 func (s *sessions) storeAgain(ctx context.Context) (all bool) {
-	outage, bucket := s.bridge.gateways.outage(), s.bucket.Load()
+	outage, anew := s.bridge.gateways.outage(), s.anew.Load()
 	var failed atomic.Bool
 	places := make(chan struct{}, burials)
 	for _, namespace := range s.bridge.hub.Namespaces() {
@@ -105,9 +103,7 @@ func (s *sessions) storeAgain(ctx context.Context) (all bool) {
 		return false
 	}
 	s.bridge.gateways.settle(outage)
-	if s.bucket.Load() == bucket {
-		s.anew.Store(false)
-	}
+	s.anew.CompareAndSwap(anew, nil) // unless there is yet another one
 	return true
 }
 

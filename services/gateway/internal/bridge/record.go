@@ -26,6 +26,17 @@ type record struct {
 	Ended   bool      `json:"ended,omitzero"` // it may not come back
 }
 
+// unheard is since when it is not known that the client hears, if it left its gateway at a time that others know.
+func (r *record) unheard(left time.Time) time.Time {
+	switch {
+	case !r.Since.IsZero():
+		return r.Since
+	case !r.Left.IsZero():
+		return r.Left
+	}
+	return left
+}
+
 // key is where a session is stored; false for what cannot be a private id.
 func key(pid string) (string, bool) {
 	if len(pid) != session.PrivateIDLength || strings.ContainsFunc(pid, func(r rune) bool {

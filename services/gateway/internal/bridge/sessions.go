@@ -25,9 +25,9 @@ type sessions struct {
 	stores *replies
 	claims chan *nats.Msg // other gateways took over sockets of ours
 
-	looked  atomic.Bool // it is known which ids of this gateway's another one has
-	anew    atomic.Bool // the bucket is another one than it was: it does not know the sockets here until they are stored again
-	unheard atomic.Bool // the connection to NATS is another one: claims may have gone unheard
+	looked  atomic.Bool                        // it is known which ids of this gateway's another one has
+	anew    atomic.Pointer[jetstream.KeyValue] // a bucket that is another one than before: it does not know the sockets here until they are stored again
+	unheard atomic.Bool                        // the connection to NATS is another one: claims may have gone unheard
 
 	mu      sync.Mutex
 	moved   map[string]time.Time // ids of this gateway's that another one has, until when that is remembered
@@ -80,28 +80,27 @@ func (s *sessions) open(ctx context.Context, kv jetstream.KeyValue) error {
 	if err != nil {
 		return err
 	}
-	if !s.made.IsZero() && !info.Created.Equal(s.made) {
-		s.bridge.opts.Log.Warn("the bucket of sessions was deleted, and made anew; clients that were away start afresh", "bucket", kv.Bucket())
-		s.anew.Store(true)
-	}
+	before := s.made
 	s.made = info.Created
 	s.bucket.Store(&kv)
 	s.unheard.Store(true)
+	if !before.IsZero() && !before.Equal(info.Created) {
+		s.bridge.opts.Log.Warn("the bucket of sessions was deleted, and made anew; clients that were away start afresh", "bucket", kv.Bucket())
+		s.anew.Store(&kv) // once it is what is written to
+	}
 	return nil
 }
 
-// same says whether the bucket is the one that was opened, unless nobody can tell.
+// same says whether the bucket is the one that was opened, unless nobody can tell; the clock is set.
 func (s *sessions) same(ctx context.Context) bool {
 	if !s.bridge.opts.Recovery {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, fenceTimeout)
-	defer cancel()
-	stream, err := s.bridge.js.Stream(ctx, "KV_"+s.bridge.opts.Subjects.Names().Sessions)
+	info, err := s.status(ctx, *s.bucket.Load())
 	if err != nil {
 		return !errors.Is(err, jetstream.ErrStreamNotFound)
 	}
-	return stream.CachedInfo().Created.Equal(s.made)
+	return info.Created.Equal(s.made)
 }
 
 // FindSession looks for a session that may go on. A stock client has no offset if and only if it has heard nothing since it
@@ -135,6 +134,7 @@ func (b *Bridge) FindSession(ctx context.Context, namespace, pid, offset string)
 	if away > b.opts.Window {
 		return nil, nil
 	}
+	r.Since = r.unheard(b.sessions.clock.now().UTC().Add(-away))
 	return &session.Found{
 		Saved:  r.Saved,
 		Claim:  session.Claim{PID: pid, Number: r.Claim, Revision: revision},

@@ -35,7 +35,7 @@ func keeperAt(t *testing.T, server *natstest.Server, gateway string, ahead time.
 		t.Fatal(err)
 	}
 	o := options(&counters{})
-	o.Gateway, o.Window = gateway, time.Minute
+	o.Gateway, o.Window, o.StreamAge = gateway, time.Minute, 2*time.Minute
 	bucket, err := provision.Sessions(t.Context(), js, o.Subjects, provision.Storage{})
 	if err != nil {
 		t.Fatal(err)

@@ -149,6 +149,8 @@ func (t *tail) anchor(ctx context.Context, js jetstream.JetStream) error {
 	if !t.replicated.Load() {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, fenceTimeout)
+	defer cancel()
 	_, err := js.Publish(ctx, t.opts.Subjects.Fence(), nil)
 	return err
 }

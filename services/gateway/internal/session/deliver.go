@@ -101,6 +101,9 @@ func (s *Socket) release(missed Missed) {
 		}
 	}
 	s.welcome(packets)
+	if s.found != nil {
+		s.client.conn.Confirm(s.confirmed)
+	}
 }
 
 // welcome answers CONNECT, unless that was done, and sends what comes after it: together, as far as the transport can.

@@ -33,6 +33,7 @@ type Saved struct {
 	Granted   []string          `json:"granted,omitempty"`  // those of Rooms that middlewares gave
 	Data      json.RawMessage   `json:"data,omitempty"`     // as it is
 	Admitted  json.RawMessage   `json:"admitted,omitempty"` // as middlewares gave it
+	Since     time.Time         `json:"since,omitzero"`     // since when it is not known that the client hears, by NATS's clock; zero: as long as it is connected it does
 }
 
 // Claim is the right to a saved session: its private id, and which of those who took it over one after the other is meant.
@@ -96,6 +97,7 @@ type kept struct {
 	stays    stays
 	granted  []string
 	admitted json.RawMessage
+	since    time.Time
 	fate     Fate
 	moved    bool   // to another gateway: nobody is told that the socket ends
 	stored   []byte // what is stored of a session that was claimed, until the first write of one who is in
@@ -110,7 +112,7 @@ func (s *Socket) saved() Saved {
 	s.kept.stays = s.kept.stays.add(s.client.srv.opts.StreamAge)
 	return Saved{
 		ID: s.id, Namespace: s.namespace, User: s.user, Name: s.name,
-		Epoch: s.kept.epoch, Start: s.kept.start, At: s.kept.at, Rooms: maps.Clone(s.kept.joined), Stays: s.kept.stays.stored(), Granted: s.kept.granted, Data: s.data, Admitted: s.kept.admitted,
+		Epoch: s.kept.epoch, Start: s.kept.start, At: s.kept.at, Rooms: maps.Clone(s.kept.joined), Stays: s.kept.stays.stored(), Granted: s.kept.granted, Data: s.data, Admitted: s.kept.admitted, Since: s.kept.since,
 	}
 }
 
@@ -172,6 +174,19 @@ func (s *Socket) changed() bool {
 	saved := s.saved()
 	saved.At, s.kept.at = at, at
 	return !bytes.Equal(s.kept.stored, encode(saved))
+}
+
+// confirmed notes that what the client missed has arrived. Until then it may have heard nothing since before it came back.
+func (s *Socket) confirmed() {
+	s.mu.Lock()
+	is := s.state == connected
+	if is {
+		s.kept.since = time.Time{}
+	}
+	s.mu.Unlock()
+	if is {
+		s.keep(nil)
+	}
 }
 
 // Epoch is the incarnation of the stream that the socket's session is of.

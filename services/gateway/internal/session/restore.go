@@ -108,7 +108,7 @@ func (s *Socket) resume(f *Found, claim Claim) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.origin = originOf(claim.PID)
-	s.kept = kept{claim: claim, epoch: f.Epoch, start: f.Start, at: f.At, joined: rooms, stays: stays(nil).add(s.client.srv.opts.StreamAge, were...), granted: granted, admitted: s.data, stored: stored}
+	s.kept = kept{claim: claim, epoch: f.Epoch, start: f.Start, at: f.At, joined: rooms, stays: stays(nil).add(s.client.srv.opts.StreamAge, were...), granted: granted, admitted: s.data, since: f.Since, stored: stored}
 	if bytes.Equal(s.data, f.Admitted) {
 		s.setData(f.Data)
 	}

@@ -81,6 +81,9 @@ type Conn struct {
 	deadline  time.Time
 	awaiting  bool // a ping waits for its pong
 	refreshed bool // another packet extended the wait once
+
+	unsure []func() // see Confirm; as many of them as pinged were there when the last ping was sent
+	pinged int
 }
 
 // ID returns the session id: 20 characters [A-Za-z0-9_-] that cannot be guessed, after [Options.Name] and

@@ -37,7 +37,7 @@ func (c *Conn) ping() {
 	// server that was stopped for a while does not blame its clients for that.
 	timeout := c.srv.opts.PingTimeout
 	late := min(time.Since(c.deadline), timeout/10)
-	c.awaiting, c.refreshed = true, false
+	c.awaiting, c.refreshed, c.pinged = true, false, len(c.unsure)
 	c.setTimer(timeout - late)
 	if c.wire == nil {
 		c.enqueue(pingMessage)
@@ -72,6 +72,20 @@ func (c *Conn) heard() {
 
 // pong notes an answer, asked for or not. The caller holds c.mu.
 func (c *Conn) pong() {
+	if c.awaiting && c.pinged > 0 {
+		for _, then := range c.unsure[:c.pinged] {
+			go then()
+		}
+		c.unsure, c.pinged = c.unsure[c.pinged:], 0
+	}
 	c.awaiting = false
 	c.setTimer(c.srv.opts.PingInterval)
+}
+
+// Confirm calls then, on a goroutine of its own, when the client has answered a ping that was sent after all that was sent so far: it
+// has that, too. If the connection ends before, then is never called; nor is it for clients of revision 3, who are not pinged.
+func (c *Conn) Confirm(then func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unsure = append(c.unsure, then)
 }

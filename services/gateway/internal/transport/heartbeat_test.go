@@ -48,6 +48,7 @@ func TestPingTimeout(t *testing.T) {
 		p.wantClosed(t, ReasonPingTimeout)
 	})
 	t.Run("polling", func(t *testing.T) {
+		s := newServer(t, Options{PingInterval: 20 * time.Millisecond, PingTimeout: 2 * time.Second}) // the second poll must be there in time
 		p := s.open()
 		s.get(p.conn.ID()).want(t, 200, "2")
 		s.get(p.conn.ID()).want(t, 200, "1")
@@ -120,5 +121,44 @@ func TestTimerFiresEarly(t *testing.T) {
 	defer p.conn.mu.Unlock()
 	if p.conn.awaiting || p.conn.state != websocket {
 		t.Errorf("awaiting %v in state %v", p.conn.awaiting, p.conn.state)
+	}
+}
+
+// An answer to a ping says nothing of what was sent after it.
+func TestConfirm(t *testing.T) {
+	s := newServer(t, Options{})
+	c, p := s.openWS()
+	ping := func() {
+		p.conn.mu.Lock()
+		p.conn.deadline = time.Now()
+		p.conn.mu.Unlock()
+		p.conn.timerFired()
+		c.want("2")
+	}
+	pong := func() (unsure int) {
+		c.send("3")
+		s.wait("the pong", func() bool {
+			p.conn.mu.Lock()
+			defer p.conn.mu.Unlock()
+			unsure = len(p.conn.unsure)
+			return !p.conn.awaiting
+		})
+		return unsure
+	}
+	confirmed := make(chan string, 2)
+	p.conn.Confirm(func() { confirmed <- "first" })
+	ping()
+	p.conn.Confirm(func() { confirmed <- "second" })
+	for i, want := range []string{"first", "second"} {
+		if unsure := pong(); unsure != 1-i {
+			t.Fatalf("%d are not confirmed, want %d", unsure, 1-i)
+		}
+		if got := <-confirmed; got != want {
+			t.Fatalf("%s is confirmed, want %s", got, want)
+		}
+		ping()
+	}
+	if unsure := pong(); unsure != 0 {
+		t.Errorf("%d are not confirmed", unsure)
 	}
 }

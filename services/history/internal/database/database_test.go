@@ -356,3 +356,29 @@ func TestReadersDoNotWaitForTheWriter(t *testing.T) {
 		}
 	})
 }
+
+// TestADatabaseOfANewerVersionIsRefused has one that a later version of the service has brought up to date.
+func TestADatabaseOfANewerVersionIsRefused(t *testing.T) {
+	path, url := filepath.Join(t.TempDir(), "history.db"), pgtest.New(t)
+	for kind, open := range map[string]func() (*database.Store, error){
+		"sqlite":   func() (*database.Store, error) { return sqlite.Open(t.Context(), path, sqlite.SyncNormal) },
+		"postgres": func() (*database.Store, error) { return postgres.Open(t.Context(), url, "") },
+	} {
+		s, err := open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.DB().Exec(`INSERT INTO goose_db_version (version_id, is_applied) SELECT max(version_id) + 1, TRUE FROM goose_db_version`); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = open(); err == nil || !strings.Contains(err.Error(), "use a newer one") || postgres.IsAway(err) {
+			t.Errorf("%s: %v", kind, err)
+			if err == nil {
+				t.Error(s.Close())
+			}
+		}
+	}
+}

@@ -146,6 +146,35 @@ func TestAnErasureThatWasCutOffGoesOn(t *testing.T) {
 	})
 }
 
+// TestAnErasureThatIsSlowToLookAtGoesOn has a look at one take as long as it may, since PostgreSQL's table of messages is locked.
+func TestAnErasureThatIsSlowToLookAtGoesOn(t *testing.T) {
+	s := postgresIn(t)()
+	appendAll(t, s, said(1, "ann", "x", "room.red"))
+	if _, err := s.DB().Exec(fmt.Sprintf("INSERT INTO erased (author, until, done) VALUES ('ann', %d, FALSE)", noon.UnixNano())); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := s.DB().Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	s.ReadWait = time.Second
+	undone, err := s.Undone(t.Context())
+	if err != nil || len(undone) != 1 || undone[0] != (record.Erasure{User: "ann", Until: noon.UnixNano()}) {
+		t.Errorf("undone: %+v, %v", undone, err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range undone {
+		if n, err := s.Resume(t.Context(), e); err != nil || n != 1 {
+			t.Errorf("went on with %d, %v", n, err)
+		}
+	}
+}
+
 // TestAnErasureHeardAgainTakesNothingNew has a fact of long ago come again.
 func TestAnErasureHeardAgainTakesNothingNew(t *testing.T) {
 	both(t, func(t *testing.T, s *database.Store, _ func() *database.Store) {
