@@ -31,9 +31,9 @@ type gateway struct {
 	con contract.Subjects
 }
 
-func newGateway(t testing.TB, srv *natstest.Server) *gateway {
+func newGateway(t testing.TB, srv *natstest.Server, opts ...nats.Option) *gateway {
 	t.Helper()
-	nc := srv.Connect(t)
+	nc := srv.Connect(t, opts...)
 	js, err := jetstream.New(nc)
 	must(t, err)
 	g := &gateway{t: t, nc: nc, js: js}
