@@ -53,12 +53,13 @@ type HistoryPage struct {
 
 // HistoryMessage is one posted message.
 type HistoryMessage struct {
-	Event       json.RawMessage `json:"event,omitempty"`       // the event array as it was posted, or last edited; the name alone when redacted or deleted; missing where an export only goes on with the trail
+	Event       json.RawMessage `json:"event,omitempty"`       // the event array as it was posted, or last edited; the name alone when redacted, deleted or omitted; missing where an export only goes on with the trail
 	Attachments [][]byte        `json:"attachments,omitempty"` // base64 in JSON
 	Stamp       Stamp           `json:"stamp"`                 // as clients heard it live
 	Namespace   string          `json:"namespace,omitempty"`   // in an export
 	Rooms       []*string       `json:"rooms,omitempty"`       // in a search or an export: where it was said; null for all
 	Redacted    bool            `json:"redacted,omitempty"`    // what was said is gone, its sender's words were erased
+	Omitted     bool            `json:"omitted,omitempty"`     // what was said does not fit a page: it is larger than a NATS message may be, or nested deeper than clients take
 	Edited      time.Time       `json:"edited,omitzero"`       // when it was last edited
 	Deleted     time.Time       `json:"deleted,omitzero"`      // when it was deleted
 	Trail       []HistoryChange `json:"trail,omitempty"`       // in an export
@@ -136,7 +137,7 @@ type UnreadRequest struct {
 	User      string    `json:"user"`
 }
 
-// UnreadReply counts, in the order of the rooms asked for.
+// UnreadReply counts, in the order of the rooms asked for, each once.
 type UnreadReply struct {
 	OK    bool     `json:"ok"`
 	Rooms []Unread `json:"rooms"`

@@ -116,8 +116,8 @@ func TestEmitWithAck(t *testing.T) {
 func TestEmitWithAckGivesTheWholeTime(t *testing.T) {
 	srv := natstest.Run(t)
 	g := newGateway(t, srv)
-	const given = 500 * time.Millisecond
-	timeouts := make(chan time.Duration, 2)
+	const given = time.Second
+	timeouts := make(chan time.Duration, 10)
 	sub, err := g.nc.Subscribe(g.con.AllOf(contract.Ask), func(request *nats.Msg) {
 		timeout, err := time.ParseDuration(request.Header.Get(contract.HeaderTimeout))
 		if err != nil {
@@ -135,11 +135,16 @@ func TestEmitWithAckGivesTheWholeTime(t *testing.T) {
 	must(t, g.nc.Flush())
 	t.Cleanup(func() { _ = sub.Unsubscribe() })
 	server := newServer(t, srv.Connect(t))
-	answers, err := server.Timeout(given).EmitWithAck(t.Context(), "q")
-	if err != nil || len(answers) != 1 {
-		t.Errorf("answers %v, %v", answers, err)
+	for left := 5; ; left-- { // on a busy machine the last moment may pass before the answer is said
+		answers, err := server.Timeout(given).EmitWithAck(t.Context(), "q")
+		equal(t, "what gateways are given", receive(t, timeouts), given)
+		if err == nil && len(answers) == 1 {
+			break
+		}
+		if left == 1 {
+			t.Fatalf("answers %v, %v", answers, err)
+		}
 	}
-	equal(t, "what gateways are given", receive(t, timeouts), given)
 	// A context that ends sooner holds, and leaves time for the answer.
 	ctx, cancel := context.WithTimeout(t.Context(), given/2)
 	defer cancel()
@@ -192,7 +197,8 @@ func TestNoGateway(t *testing.T) {
 func TestFetchSockets(t *testing.T) {
 	srv := natstest.Run(t)
 	g := newGateway(t, srv)
-	server := newServer(t, srv.Connect(t), func(o *sdk.Options) { o.AckTimeout = 300 * time.Millisecond })
+	server := newServer(t, srv.Connect(t), func(o *sdk.Options) { o.AckTimeout = time.Second })
+	patient := server.Timeout(patience)
 	one, two := socketID("gw1", 1), socketID("gw2", 2)
 	requests := make(chan *nats.Msg, 1)
 	first := part{gateway: "gw1", payload: `[{"id":"` + one + `","user":"u1","name":"Ann","rooms":["red"],"data":{"a":1},"handshake":{"address":"10.0.0.1:5"}}]`}
@@ -201,7 +207,7 @@ func TestFetchSockets(t *testing.T) {
 	t.Run("complete", func(t *testing.T) {
 		g := &gateway{t: t, nc: g.nc, js: g.js}
 		g.answer(contract.List, 2, requests, first, second)
-		sockets, err := server.To("red").Except("blue").FetchSockets(deadline(t))
+		sockets, err := patient.To("red").Except("blue").FetchSockets(deadline(t))
 		must(t, err)
 		if len(sockets) != 2 {
 			t.Fatalf("%d sockets, want 2", len(sockets))
@@ -221,7 +227,7 @@ func TestFetchSockets(t *testing.T) {
 	t.Run("count", func(t *testing.T) {
 		g := &gateway{t: t, nc: g.nc, js: g.js}
 		g.answer(contract.List, 2, requests, part{gateway: "gw1", expected: "3", payload: `[]`}, part{gateway: "gw2", expected: "4", payload: `[]`})
-		count, err := server.Count(deadline(t))
+		count, err := patient.Count(deadline(t))
 		must(t, err)
 		equal(t, "count", count, 7)
 		request := receive(t, requests)
@@ -240,12 +246,11 @@ func TestFetchSockets(t *testing.T) {
 		must(t, err)
 		must(t, g.nc.Flush())
 		t.Cleanup(func() { _ = sub.Unsubscribe() })
-		all := server.Timeout(patience)
-		sockets, err := all.FetchSockets(deadline(t))
+		sockets, err := patient.FetchSockets(deadline(t))
 		if err != nil || len(sockets) != 1 {
 			t.Errorf("%d sockets, error %v, want those of the gateway that is there", len(sockets), err)
 		}
-		if count, err := all.Count(deadline(t)); err != nil || count != 1 {
+		if count, err := patient.Count(deadline(t)); err != nil || count != 1 {
 			t.Errorf("counted %d, error %v", count, err)
 		}
 	})
@@ -254,7 +259,7 @@ func TestFetchSockets(t *testing.T) {
 		large := second
 		large.leftOut = "2"
 		g.answer(contract.List, 2, requests, first, large)
-		sockets, err := server.FetchSockets(deadline(t))
+		sockets, err := patient.FetchSockets(deadline(t))
 		if !errors.Is(err, sdk.ErrLeftOut) || !strings.Contains(err.Error(), "gateway gw2 left out 2") || len(sockets) != 2 {
 			t.Errorf("%d sockets, error %v, want 2 and %v", len(sockets), err, sdk.ErrLeftOut)
 		}

@@ -133,7 +133,8 @@ func (b Broadcast) Emit(ctx context.Context, event string, args ...any) error {
 // Post is Emit for what is also kept as history. It returns the message's id, <stream creation>-<sequence>,
 // as it stands in the stamp that clients hear and in history.
 //
-// Errors: those of Emit, and [ErrVolatile].
+// Errors: those of Emit, [ErrVolatile], and [ErrUnknownID] for one that is stored all the same, which who says it again
+// without [Broadcast.ID] says twice.
 func (b Broadcast) Post(ctx context.Context, event string, args ...any) (id string, err error) {
 	if b.volatile {
 		return "", fmt.Errorf("post %q: %w", event, ErrVolatile)

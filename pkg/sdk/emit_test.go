@@ -97,6 +97,7 @@ func TestWhatIsPublished(t *testing.T) {
 		{func() error { return admin.Emit(ctx, "e") }, `natter.emit.admin.all "[\"e\"]" id`},
 		{func() error { return admin.To("a").Join(ctx, "x y", "z") }, `natter.do.admin.room.a "[\"join\",\"x y\",\"z\"]" id`},
 		{func() error { return errors.Join(admin.Join(ctx), admin.Leave(ctx, "z")) }, `natter.do.admin.all "[\"leave\",\"z\"]" id`},
+		{func() error { return server.Join(ctx, "x") }, `natter.do._.all "[\"join\",\"x\"]" id`},
 		{func() error { return admin.Except("a").Leave(ctx, "x") }, `natter.do.admin.all Except=a "[\"leave\",\"x\"]" id`},
 		{func() error { return server.To("a").SetData(ctx, map[string]any{"a": "<", "b": []byte("x")}) }, `natter.do._.room.a "[\"data\",{\"a\":\"<\",\"b\":\"eA==\"}]" id`},
 		{func() error { return server.To("a").Disconnect(ctx, false) }, `natter.do._.room.a "[\"disconnect\"]" id`},

@@ -30,6 +30,9 @@ var (
 	// ErrNotStored says that JetStream did not confirm a message. It may or may not have been stored; to say
 	// it again without the risk of saying it twice, give it an id: [Broadcast.ID].
 	ErrNotStored = errors.New("not confirmed as stored")
+	// ErrUnknownID says that a post was stored, and that its id could not be learned. Clients hear it and history keeps it: it must
+	// not be said again, unless with the id that it was given: [Broadcast.ID].
+	ErrUnknownID = errors.New("stored, but its id is unknown")
 	// ErrReservedEvent says that an event's name belongs to Socket.IO itself.
 	ErrReservedEvent = errors.New("reserved event name")
 	// ErrTooManyAttachments says that an event has more binary arguments than clients accept.

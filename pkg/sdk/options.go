@@ -29,7 +29,8 @@ type Options struct {
 	// AckTimeout is how long EmitWithAck and FetchSockets wait unless Timeout says otherwise. Default 5 s.
 	AckTimeout time.Duration
 	// PublishTimeout is how long JetStream may take to confirm what is emitted, posted or done, unless the
-	// context ends sooner. Default 12 s, which outlasts the election of a new leader.
+	// context ends sooner, and for as long again to say the id of what was posted. Default 12 s, which outlasts the election
+	// of a new leader.
 	PublishTimeout time.Duration
 	// StopTimeout is how long Run waits for running handlers when it ends. Default 10 s.
 	StopTimeout time.Duration

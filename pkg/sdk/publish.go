@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
-
-	"github.com/natter-io/natter/pkg/contract"
 )
 
 // attempt is how long one publish waits for its PubAck before it is tried again with the same message id.
@@ -103,50 +100,4 @@ func (s *Server) missing(ctx context.Context) error {
 		return fmt.Errorf("%w: the stream %s cannot exist: %w: start nats-server with -js", ErrNoStream, name, err)
 	}
 	return nil
-}
-
-// storeWithID is store and returns the id that clients see: <stream creation>-<sequence>.
-func (s *Server) storeWithID(ctx context.Context, msg *nats.Msg, id string) (string, error) {
-	ack, err := s.store(ctx, msg, id)
-	if err != nil {
-		return "", err
-	}
-	epoch, err := s.epochs.of(ack.Sequence, func() (*jetstream.StreamInfo, error) {
-		stream, err := s.js.Stream(ctx, ack.Stream)
-		if err != nil {
-			return nil, err
-		}
-		return stream.CachedInfo(), nil
-	})
-	if err != nil {
-		return "", fmt.Errorf("stored with sequence %d, its id is unknown: stream %s: %w", ack.Sequence, ack.Stream, err)
-	}
-	return contract.MessageID(epoch, ack.Sequence), nil
-}
-
-// epochAge is how long the stream is taken to be the same one.
-const epochAge = time.Minute
-
-// epochs remember when the stream was made.
-type epochs struct {
-	mu    sync.Mutex
-	epoch string
-	after uint64    // the stream's last sequence when it was looked up
-	until time.Time // when it is looked up again
-}
-
-// of is the epoch of a sequence that was just stored. A sequence that is not beyond those known may come from
-// a stream that was made anew, so it is looked up again.
-func (e *epochs) of(sequence uint64, look func() (*jetstream.StreamInfo, error)) (string, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if sequence > e.after && time.Now().Before(e.until) {
-		return e.epoch, nil
-	}
-	info, err := look()
-	if err != nil {
-		return "", err
-	}
-	e.epoch, e.after, e.until = contract.IncarnationOf(info.Created, info.Config.Metadata).Epoch, info.State.LastSeq, time.Now().Add(epochAge)
-	return e.epoch, nil
 }

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // gateway does by hand, on the subjects of the contract, what a gateway does.
 type gateway struct {
@@ -31,9 +31,9 @@ type gateway struct {
 	con contract.Subjects
 }
 
-func newGateway(t testing.TB, srv *natstest.Server) *gateway {
+func newGateway(t testing.TB, srv *natstest.Server, opts ...nats.Option) *gateway {
 	t.Helper()
-	nc := srv.Connect(t)
+	nc := srv.Connect(t, opts...)
 	js, err := jetstream.New(nc)
 	must(t, err)
 	g := &gateway{t: t, nc: nc, js: js}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -24,7 +23,10 @@ const mainNamespace = "/"
 
 // Server is a service of the contract: the counterpart of Socket.IO's Server, outside the gateway. Its methods
 // may be called from any goroutine. Handlers are registered before [Server.Start].
+//
+// Those of [Broadcast] mean every socket of the main namespace, which is not declared by saying something to it.
 type Server struct {
+	Broadcast
 	nc       *nats.Conn
 	gatherer *gather.Gatherer
 	js       jetstream.JetStream
@@ -32,7 +34,7 @@ type Server struct {
 	subjects contract.Subjects
 	id       string
 	log      *slog.Logger
-	epochs   epochs
+	epochs   *epochs
 	stats    counters
 	outgoing atomic.Pointer[[]func(context.Context, Outgoing)]
 	done     atomic.Uint64 // the highest sequence that was stored, which later questions come after
@@ -68,11 +70,13 @@ func New(nc *nats.Conn, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sdk: JetStream: %w", err)
 	}
-	return &Server{
+	s := &Server{
 		nc: nc, gatherer: gather.New(nc), js: js, opts: opts, subjects: subjects, id: nuid.Next(),
-		log:        opts.Log.With("service", opts.Name),
+		epochs: newEpochs(), log: opts.Log.With("service", opts.Name),
 		namespaces: make(map[string]*Namespace),
-	}, nil
+	}
+	s.Broadcast = Broadcast{server: s, namespace: mainNamespace}
+	return s, nil
 }
 
 // Of is the namespace of that name ("/", "/admin"). A namespace asked for before Start is declared: Start
@@ -122,50 +126,3 @@ func (s *Server) OnConnect(h func(ctx context.Context, s *ConnectedSocket)) {
 // On is [Namespace.On] of the main namespace, which it declares: an event of a client. What Socket.IO has io.on for is
 // [Server.OnConnect] and [Server.OnServerSide].
 func (s *Server) On(event string, h Handler) { s.Of(mainNamespace).On(event, h) }
-
-// all is every socket of the main namespace, which is not declared by saying something to it.
-func (s *Server) all() Broadcast { return Broadcast{server: s, namespace: mainNamespace} }
-
-// To is [Broadcast.To] in the main namespace.
-func (s *Server) To(rooms ...string) Broadcast { return s.all().To(rooms...) }
-
-// In is [Broadcast.In] in the main namespace.
-func (s *Server) In(rooms ...string) Broadcast { return s.all().To(rooms...) }
-
-// Except is [Broadcast.Except] in the main namespace.
-func (s *Server) Except(rooms ...string) Broadcast { return s.all().Except(rooms...) }
-
-// Local is [Broadcast.Local] in the main namespace.
-func (s *Server) Local(gateway string) Broadcast { return s.all().Local(gateway) }
-
-// Volatile is [Broadcast.Volatile] in the main namespace.
-func (s *Server) Volatile() Broadcast { return s.all().Volatile() }
-
-// Compress is [Broadcast.Compress] in the main namespace.
-func (s *Server) Compress(compress bool) Broadcast { return s.all().Compress(compress) }
-
-// Timeout is [Broadcast.Timeout] in the main namespace.
-func (s *Server) Timeout(d time.Duration) Broadcast { return s.all().Timeout(d) }
-
-// Emit is [Broadcast.Emit] to every socket of the main namespace.
-func (s *Server) Emit(ctx context.Context, event string, args ...any) error {
-	return s.all().Emit(ctx, event, args...)
-}
-
-// Post is [Broadcast.Post] to every socket of the main namespace.
-func (s *Server) Post(ctx context.Context, event string, args ...any) (id string, err error) {
-	return s.all().Post(ctx, event, args...)
-}
-
-// EmitWithAck is [Broadcast.EmitWithAck] to every socket of the main namespace.
-func (s *Server) EmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {
-	return s.all().EmitWithAck(ctx, event, args...)
-}
-
-// FetchSockets is [Broadcast.FetchSockets] of the main namespace.
-func (s *Server) FetchSockets(ctx context.Context) ([]*RemoteSocket, error) {
-	return s.all().FetchSockets(ctx)
-}
-
-// Count is [Broadcast.Count] of the main namespace.
-func (s *Server) Count(ctx context.Context) (int, error) { return s.all().Count(ctx) }

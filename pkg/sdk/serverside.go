@@ -87,7 +87,7 @@ func (s *Server) ServerSideEmitWithAck(ctx context.Context, event string, args .
 
 // ServerSideEmitWithAck says an event to all other instances and returns what they answer within
 // [Options.AckTimeout], or until the context's deadline if that is sooner: nobody knows how many instances there
-// are, so it waits until then, unless none has a handler. An answer's ID is the instance's.
+// are, so it waits until then, unless nobody, this instance included, has a handler. An answer's ID is the instance's.
 //
 // Errors: those of ServerSideEmit. Answers that came may be returned beside one.
 func (n *Namespace) ServerSideEmitWithAck(ctx context.Context, event string, args ...any) ([]Answer, error) {

@@ -225,20 +225,21 @@ func TestParsingIsLinear(t *testing.T) {
 	}
 	for name, input := range inputs {
 		t.Run(name, func(t *testing.T) {
-			fastest := func(data []byte) time.Duration {
-				best := time.Duration(1<<63 - 1)
-				for range 9 {
-					var d socketio.Decoder
-					start := time.Now()
-					p, err := d.Text(data)
-					best = min(best, time.Since(start))
-					if (p == nil) == (err == nil) {
-						t.Fatalf("got %v and %v", p, err)
-					}
+			took := func(data []byte) time.Duration {
+				var d socketio.Decoder
+				start := time.Now()
+				p, err := d.Text(data)
+				took := time.Since(start)
+				if (p == nil) == (err == nil) {
+					t.Fatalf("got %v and %v", p, err)
 				}
-				return best
+				return took
 			}
-			small, large := fastest([]byte(input(20_000))), fastest([]byte(input(160_000)))
+			short, long := []byte(input(20_000)), []byte(input(160_000))
+			small, large := took(short), took(long)
+			for range 8 { // in turn: what else the machine does slows both down
+				small, large = min(small, took(short)), min(large, took(long))
+			}
 			if large > 32*small+time.Millisecond {
 				t.Errorf("20 kB take %v, 160 kB take %v", small, large)
 			}

@@ -119,8 +119,8 @@ async function questions({ backend, ann, bob }) {
   const { seq } = await backend.emit("/", "all", ["before the question"]);
   for (const socket of [ann, bob]) socket.on("ready?", (answer) => answer(true));
   for (const [target, own] of [
-    ["all", { "Natter-Timeout": "2s", "Natter-After": String(seq) }],
-    ["room.red", { "Natter-Except": bob.id, "Natter-Timeout": "1.5s" }],
+    ["all", { "Natter-Timeout": "15s", "Natter-After": String(seq) }],
+    ["room.red", { "Natter-Except": bob.id, "Natter-Timeout": "12.5s" }],
     ["many", { "Natter-Rooms": "red,blue" }],
     [`socket.${ann.id}`, {}],
   ]) {

@@ -98,13 +98,15 @@ describe("the admin page", () => {
   });
 
   test("a session that expires ends on the page too", async () => {
-    const { page } = await site.visit("/admin/");
+    const { page } = await site.visit("/admin/", { prepare: (page) => page.clock.install() });
     const { ok, ...session } = await site.signIn("admin", adminPassword);
     assert.ok(ok);
-    const expires = new Date(Date.now() + 3000).toISOString();
+    const left = 40_000; // less than a connection lives without a heartbeat
+    const expires = new Date(Date.now() + left).toISOString();
     await page.evaluate((text) => sessionStorage.setItem("natter.admin.session", text), JSON.stringify({ ...session, expires }));
     await page.reload();
     await page.locator("#users tr").first().waitFor();
+    await page.clock.fastForward(left);
     await page.getByText("Your session has expired").waitFor();
     assert.equal(await page.locator("#users tr").count(), 0);
   });

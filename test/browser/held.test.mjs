@@ -12,11 +12,15 @@ const lines = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => text
 
 describe("the chat page while history lacks a message that is older than others", () => {
   let site;
+  let keeping;
   const t = suite();
   before(async () => {
     site = await open(t);
   });
-  afterEach(() => site.leave());
+  afterEach(() => {
+    clearInterval(keeping);
+    return site.leave();
+  });
 
   // post says a line, and waits until it is stored in the stream.
   const post = async (bob, room, i) => {
@@ -40,12 +44,17 @@ describe("the chat page while history lacks a message that is older than others"
       await post(bob, room, i);
       await until(async () => taken || (await last(bob, room)) === text(i), "the line to be somebody's");
     }
+    // So that it is not given to another one meanwhile.
+    keeping = setInterval(() => connection.publish(taken.reply, "+WPI"), 5_000);
     const held = i - 1;
     assert.equal(taken.json()[2], text(held));
     await post(bob, room, i);
     await until(async () => (await last(bob, room)) === text(i), "what was said next to be in history");
-    connection.publish(taken.reply, "+WPI"); // so that it is not given to another one meanwhile
-    return { held, next: i, release: () => connection.publish(taken.reply, "-NAK") };
+    const release = () => {
+      clearInterval(keeping);
+      connection.publish(taken.reply, "-NAK");
+    };
+    return { held, next: i, release };
   }
 
   // asks counts the pages of a room that a page asks for.

@@ -168,6 +168,29 @@ describe("history on the chat page", () => {
     await ann.sees(text(many + 2));
   });
 
+  test("one reads on past messages that are too large for history to give, which say so", async () => {
+    const [room, large] = [fresh("pictures").replace(" ", "-"), 12];
+    const bob = await site.client("Bob", room);
+    const backend = await site.natter.nats();
+    const post = (what, attachments = []) => backend.emit("/", `room.${room}`, ["room message", room, what], { verb: "post", attachments });
+    await post("first");
+    for (let i = 0; i < large; i++) await post({ _placeholder: true, num: 0 }, [Buffer.alloc(800_000)]); // over 1 MiB in base64
+    await post("last");
+    await until(async () => {
+      const page = await bob.timeout(10_000).emitWithAck("history", { room, limit: 1 });
+      return page.messages?.at(-1)?.event[2] === "last";
+    }, "history to have everything");
+
+    const ann = await site.chat("Ann", room);
+    await ann.sees("last");
+    await until(async () => {
+      await ann.page.locator("#log").evaluate((element) => (element.scrollTop = 0));
+      return (await ann.texts()).includes("first");
+    }, "the first message");
+    assert.deepEqual(await ann.texts(), ["first", ...Array(large).fill("This message is too large to be shown here."), "last"]);
+    await ann.page.getByText("begins.").waitFor();
+  });
+
   test("a message heard live and found in history stands there once", async () => {
     const room = fresh("once");
     const ann = await site.chat("Ann", room);

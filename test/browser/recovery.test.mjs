@@ -61,7 +61,7 @@ describe("the chat page that comes back in time", () => {
     await connected(ann);
     await ann.sees("message 70");
     assert.deepEqual(await ann.texts(), messages(1, 70));
-    assert.equal(await unread(ann, other), "3");
+    await until(async () => (await unread(ann, other)) === "3", "what was said elsewhere to be counted");
     await until(async () => (await ann.people()).join() === "Ann,Bob", "Ann to know who is there");
     await until(async () => (await bob.people()).join() === "Ann,Bob", "Bob to know that Ann is back");
     await ann.isIn(room);

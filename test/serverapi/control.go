@@ -152,7 +152,7 @@ func (b *backend) control(n *sdk.Namespace) {
 		said := outgoing
 		outgoing = nil
 		mu.Unlock()
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
 		others, err := b.server.ServerSideEmitWithAck(ctx, "outgoing")
 		for _, other := range others {
@@ -177,7 +177,7 @@ func (b *backend) among() {
 		return sdk.Ack{b.instance}, b.server.ServerSideEmit(ctx, "news", args.String(0))
 	})
 	n.On("server side ask", func(ctx context.Context, _ *sdk.Socket, args sdk.Args) (sdk.Ack, error) {
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
 		all, err := b.server.ServerSideEmitWithAck(ctx, "news", args.String(0))
 		var said []string

@@ -143,7 +143,12 @@ func (b *backend) static(n *sdk.Namespace) {
 		return sdk.Ack{"said"}, s.Emit(ctx, "news", args.String(0))
 	})
 	n.On("ask me", func(ctx context.Context, s *sdk.Socket, args sdk.Args) (sdk.Ack, error) {
-		answer, err := s.Timeout(2*time.Second).EmitWithAck(ctx, "question", args.String(0))
+		var text string
+		var limit time.Duration // in milliseconds
+		if err := args.Bind(&text, &limit); err != nil {
+			return nil, err
+		}
+		answer, err := s.Timeout(limit*time.Millisecond).EmitWithAck(ctx, "question", text)
 		if errors.Is(err, sdk.ErrTimeout) {
 			return sdk.Ack{"timed out"}, nil
 		}

@@ -11,6 +11,7 @@ import { Process } from "../process.mjs";
 import { ask, bin, deployment, dial, folder, root, stopNats } from "./deployment.mjs";
 
 const users = ["NATTER_GATEWAY", "NATTER_AUTH", "NATTER_HISTORY", "DICE", "MONITOR", "OPERATOR"];
+const patience = 60_000;
 const secret = "pa55word";
 const passwords = Object.fromEntries([...users.map((user) => `${user}_NATS_PASSWORD`), "NATS_ROUTE_PASSWORD"].map((name) => [name, secret]));
 
@@ -63,11 +64,12 @@ describe("three nats-servers of the sample", () => {
     const { cluster: now } = await api("INFO.NATTER");
     await servers["abc".indexOf(now.leader)].kill();
     // Nothing is acknowledged until there is a leader again; the sender tries again, under one id.
-    await until(async () => (await ask(ann, "room message", "red", "after", "id-after").catch(() => ({}))).ok, "a message to be stored by the other two");
+    const again = (...event) => ann.timeout(8_000).emitWithAck(...event).catch(() => ({}));
+    await until(async () => (await again("room message", "red", "after", "id-after")).ok, "a message to be stored by the other two", patience);
     const page = await until(async () => {
-      const { messages } = await ask(ann, "history", { room: "red" }).catch(() => ({}));
+      const { messages } = await again("history", { room: "red" });
       return messages?.length === 2 && messages;
-    }, "both messages to be in history");
+    }, "both messages to be in history", patience);
     assert.deepEqual(page.map(({ event }) => event[2]), ["before", "after"]);
   });
 });

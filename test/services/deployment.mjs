@@ -17,6 +17,8 @@ export const bin = (name) => (name === "natter" ? program : join(root, name.star
 // A short lease, so that a gateway that was killed is soon known to be gone; long
 // enough for a machine that is busy.
 export const lease = 3_000;
+// Where nobody is killed and nobody may be disconnected: the last value of a flag counts.
+export const calm = ["--lease", "30s"];
 
 // folder makes an empty folder until the test is over.
 export async function folder(t) {

@@ -5,13 +5,13 @@ import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
 import { ask, client, connected } from "../eio3.mjs";
 import { collect, connected as modernConnected, next, until } from "../harness.mjs";
-import { ask as modernAsk, running } from "./deployment.mjs";
+import { ask as modernAsk, calm, running } from "./deployment.mjs";
 import { proxy } from "./proxy.mjs";
 
 describe("clients of Socket.IO 2 and three gateways without sticky sessions", () => {
   for (const transports of [["polling"], ["polling", "websocket"], ["websocket"]])
     test(transports.join(", then "), async (t) => {
-      const d = await running(t, { gateways: 3, flags: { gateway: ["--allow-eio3", "--ping-interval", "500ms", "--ping-timeout", "10s"] } });
+      const d = await running(t, { gateways: 3, flags: { gateway: [...calm, "--allow-eio3", "--ping-interval", "500ms", "--ping-timeout", "10s"] } });
       const old = await proxy(t, d.gateways, client);
       const modern = await proxy(t, d.gateways);
       const sockets = [0, 1, 2].map(() => old.client({ transports }));

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { until } from "../harness.mjs";
+import { timeout, until } from "../harness.mjs";
 import { ask, dial, running, stopNats } from "./deployment.mjs";
 
 const patience = 90_000;
@@ -31,7 +31,7 @@ test("a full account loses no post that was acknowledged", async (t) => {
   await d.history.stop(); // posts wait for it in their stream
 
   const connection = await dial(t, { servers: d.natsUrl });
-  const info = async (stream) => (await connection.request(`$JS.API.STREAM.INFO.${stream}`, "")).json();
+  const info = async (stream) => (await connection.request(`$JS.API.STREAM.INFO.${stream}`, "", { timeout })).json();
   const age = 18_000;
   const before = (await info("NATTER")).config.max_age;
   assert.equal(before, age * 1e6);
@@ -52,7 +52,7 @@ test("a full account loses no post that was acknowledged", async (t) => {
   assert.ok(acked.length > 20 && acked.length < n, `${acked.length} of ${n} were acknowledged`);
   await assert.rejects(ann.timeout(1_000).emitWithAck("room message", "red", "held"), /timed out/);
   assert.equal((await ask(ann, "who", "red")).ok, true, "what is not stored goes on");
-  assert.match(d.gateway.output, /what clients post is held.*give JetStream room/);
+  await until(() => /what clients post is held.*give JetStream room/.test(d.gateway.output), "the log to say so");
   await connection.close();
 
   await stopNats(d.nats);
@@ -65,7 +65,7 @@ test("a full account loses no post that was acknowledged", async (t) => {
   await until(() => ann.timeout(3_000).emitWithAck("room message", "red", "the last", "id").catch(() => false), "a post to be acknowledged again", patience);
   const page = async (before) => {
     const request = { namespace: "/", room: "red", limit: 10, ...(before && { before }) };
-    const page = (await again.request("natter.history.page", JSON.stringify(request))).json();
+    const page = (await again.request("natter.history.page", JSON.stringify(request), { timeout })).json();
     assert.ok(page.ok, JSON.stringify(page).slice(0, 200));
     return page;
   };
@@ -78,6 +78,6 @@ test("a full account loses no post that was acknowledged", async (t) => {
   }
   assert.deepEqual(acked.filter((id) => !kept.has(id)), [], "all that was acknowledged is in history");
   for (const id of ["the first", "the last"]) assert.ok(kept.has(id), id);
-  const state = async () => (await again.request("$JS.API.STREAM.INFO.NATTER", "")).json();
+  const state = async () => (await again.request("$JS.API.STREAM.INFO.NATTER", "", { timeout })).json();
   await until(async () => (await state()).config.max_age === before, "the stream to forget again", patience);
 });

@@ -7,8 +7,20 @@ import { connected, suite, until } from "../harness.mjs";
 import { Process } from "../process.mjs";
 import { ask, bin, dial, running } from "./deployment.mjs";
 
-// How long the back end waits for gateways (AckTimeout), in milliseconds.
-const patience = 5_000;
+// How long the back end waits for gateways, and a gateway for its peers, in milliseconds; and what it takes at least to find
+// out that one is gone.
+const [patience, theirs, gone] = [18_000, 5_000, 1_500];
+
+// quick has something done in less than so many milliseconds, three times at most: a busy machine may be late once.
+async function quick(ms, what, wanted) {
+  const times = [];
+  do {
+    const start = Date.now();
+    assert.deepEqual(await what(), wanted);
+    times.push(Date.now() - start);
+  } while (times.at(-1) >= ms && times.length < 3);
+  assert.ok(times.at(-1) < ms, `it took ${times} ms, not under ${ms}`);
+}
 
 describe("a gateway that is killed", () => {
   const t = suite();
@@ -37,30 +49,20 @@ describe("a gateway that is killed", () => {
     const there = await enter("/static", g2);
     const member = await enter("/", g1);
     assert.equal((await ask(member, "join", "red")).ok, true);
-    const target = { namespace: "/static" };
+    const target = { namespace: "/static", timeout: patience };
     const fetch = async () => (await ask(control, "fetch", target)).map(({ id }) => id).sort();
     assert.deepEqual(await fetch(), [here.id, there.id].sort());
 
     await g2.kill();
     here.on("question", (answer) => answer("here"));
     // An order whose handler had an error would not be acked at all.
-    const times = [];
-    for (const [what, wanted] of [
-      [fetch, [here.id]],
-      [() => ask(control, "count", target), 1],
-      [() => new Promise((resolve) => control.emit("ask", target, "question", (...all) => resolve(all))), ["all", { [here.id]: ["here"] }]],
-    ]) {
-      const start = Date.now();
-      assert.deepEqual(await what(), wanted);
-      times.push(Date.now() - start);
-    }
-    assert.ok(times[0] < patience * 0.8, `the first answer took ${times[0]} ms`);
-    assert.ok(Math.max(...times.slice(1)) < 1_500, `when it was known they took ${times.slice(1)} ms`);
+    await quick(patience * 0.8, fetch, [here.id]);
+    // When it is known.
+    await quick(gone, () => ask(control, "count", target), 1);
+    await quick(gone, () => new Promise((resolve) => control.emit("ask", target, "question", (...all) => resolve(all))), ["all", { [here.id]: ["here"] }]);
 
-    const start = Date.now();
-    const { members } = await ask(member, "who", "red");
-    assert.deepEqual(members.map(({ id }) => id), [member.id]);
-    assert.ok(Date.now() - start < patience * 0.8, "a client's question who is here waits as little");
+    const who = async () => (await ask(member, "who", "red")).members.map(({ id }) => id);
+    await quick(theirs * 0.8, who, [member.id]);
 
     // All the while it counts as alive.
     const nats = await dial(t, { servers: d.natsUrl });

@@ -5,7 +5,7 @@ import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { suite } from "../harness.mjs";
+import { suite, until } from "../harness.mjs";
 import { bin, root, running } from "./deployment.mjs";
 
 describe("the nats command", () => {
@@ -15,7 +15,11 @@ describe("the nats command", () => {
   const nats = async (...args) => (await promisify(execFile)(bin("nats"), ["-s", d.natsUrl, ...args], { env: { ...process.env, HOME: d.dir } })).stdout;
 
   test("lists the services", async () => {
-    const services = JSON.parse(await nats("micro", "ls", "--json"));
+    // The command waits a moment for more answers, a busy machine takes longer.
+    const services = await until(async () => {
+      const services = JSON.parse(await nats("micro", "ls", "--json"));
+      return services.length >= 3 && services;
+    }, "the services to answer");
     const source = await readFile(`${root}pkg/contract/doc.go`, "utf8");
     const [, version] = source.match(/\bVersion = "(\d+\.\d+\.\d+)"/);
     assert.deepEqual(services.map((service) => service.name).sort(), ["natter-auth", "natter-gateway", "natter-history"]);

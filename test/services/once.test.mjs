@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { collect, connected, until } from "../harness.mjs";
+import { collect, connected, timeout, until } from "../harness.mjs";
 import { Process, freePorts } from "../process.mjs";
 import { proxy } from "./proxy.mjs";
 import { ask, bin, dial, running, stopNats } from "./deployment.mjs";
@@ -87,7 +87,7 @@ describe("each message once, though a process is killed", { concurrency: 2 }, ()
     const operator = await dial(t, { servers: urls, reconnect: true, maxReconnectAttempts: -1, reconnectTimeWait: 100 });
     const c = await company(t, d);
     const acks = await talk(c.ann, async () => {
-      const { cluster } = (await operator.request("$JS.API.STREAM.INFO.NATTER")).json();
+      const { cluster } = (await operator.request("$JS.API.STREAM.INFO.NATTER", "", { timeout })).json();
       const leader = nodes[Number(cluster.leader.slice(1)) - 1];
       await leader.kill();
       await until(async () => {
@@ -136,7 +136,7 @@ describe("each message once, though a process is killed", { concurrency: 2 }, ()
     const services = await dial(t, { servers: d.natsUrl });
     await services.request("$KV.NATTER_NAMESPACES.box", JSON.stringify({
       events: { drop: { action: "post", to: "all", args: 1, id: "args[1]", except: "sender" } },
-    }));
+    }), { timeout });
     const p = await proxy(t, d.gateways);
     const ann = p.client({ ...stubborn, namespace: "/box" });
     await until(() => ann.connected, "the namespace", patience);
@@ -156,7 +156,7 @@ describe("each message once, though a process is killed", { concurrency: 2 }, ()
     const again = await ask(ann, "drop", "once", "the id");
     assert.equal(again.id, acks[0].id, "it is the same message, whatever socket says it");
     assert.equal(ann.id, id, "it went on as it was");
-    const info = (await services.request("$JS.API.STREAM.INFO.NATTER", JSON.stringify({ subjects_filter: "natter.post.box.>" }))).json();
+    const info = (await services.request("$JS.API.STREAM.INFO.NATTER", JSON.stringify({ subjects_filter: "natter.post.box.>" }), { timeout })).json();
     assert.deepEqual(info.state.subjects, { "natter.post.box.all": 1 });
   });
 });

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { before, describe, test } from "node:test";
 import { connect } from "@nats-io/transport-node";
-import { collect, next, suite, until } from "../harness.mjs";
+import { collect, next, suite, timeout, until } from "../harness.mjs";
 import { Process } from "../process.mjs";
 import { admin, ask, bin, deployment, dial, password, root, signIn, texts } from "./deployment.mjs";
 
@@ -152,7 +152,7 @@ describe("deploy", () => {
       await publish("$KV.NATTER_ACCOUNTS.x");
     }
     const { connection } = await as(t, "auth", "_INBOX_auth");
-    const reply = await connection.request("$JS.API.STREAM.INFO.KV_NATTER_ACCOUNTS");
+    const reply = await connection.request("$JS.API.STREAM.INFO.KV_NATTER_ACCOUNTS", "", { timeout });
     assert.ok(reply.json().state.messages > 0);
   });
 
@@ -185,7 +185,7 @@ describe("deploy", () => {
     const { connection } = await as(t, "operator");
     connection.subscribe("natter.take.till.till", { callback: (_, message) => message.respond('{"instance":"t1"}') });
     connection.subscribe("natter.on.till.sell.*.*.t1", { callback: (_, message) => message.respond("[true]") });
-    await connection.request("$KV.NATTER_NAMESPACES.till", '{"ordered":"till"}');
+    await connection.request("$KV.NATTER_NAMESPACES.till", '{"ordered":"till"}', { timeout });
     const sockets = d.gateways.map((gateway) => d.client("/till", { gateway, reconnection: false }));
     for (const socket of sockets) {
       await until(() => {

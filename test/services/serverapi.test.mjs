@@ -233,9 +233,9 @@ describe("the server API over two gateways", () => {
         const bytes = Buffer.from([0, 1, 255]);
         assert.deepEqual(await new Promise((resolve) => socket.emit("echo", { a: [1] }, bytes, (...args) => resolve(args))), [{ a: [1] }, bytes]);
         await assert.rejects(socket.timeout(300).emitWithAck("silence"), /timed out/);
-        assert.equal(await ask(socket, "ask me", "anybody?"), "timed out");
+        assert.equal(await ask(socket, "ask me", "anybody?", 500), "timed out");
         socket.on("question", (text, ack) => ack(`${text} yes`, bytes));
-        assert.deepEqual(await new Promise((resolve) => socket.emit("ask me", "there?", (...args) => resolve(args))), ["answered", "there? yes", bytes]);
+        assert.deepEqual(await new Promise((resolve) => socket.emit("ask me", "there?", timeout / 2, (...args) => resolve(args))), ["answered", "there? yes", bytes]);
         leave(socket);
       }
     });
@@ -247,6 +247,7 @@ describe("the server API over two gateways", () => {
       const target = { namespace: "/static", timeout: 1500 };
       const several = (...args) => new Promise((resolve) => control.emit(...args, (...answers) => resolve(answers)));
       let [state, byID] = await several("ask", target, "number", 7);
+      if (Object.keys(byID).length < 3) [state, byID] = await several("ask", { ...target, timeout: timeout / 2 }, "number", 7); // a busy machine
       assert.deepEqual([state, byID], ["timed out", Object.fromEntries(sockets.slice(0, 3).map((socket, i) => [socket.id, [7, i]]))]);
       answer(sockets[3], 3);
       [state, byID] = await several("ask", { ...target, timeout: timeout }, "number", 8);

@@ -91,7 +91,7 @@ func serveSpeech(ctx context.Context) error {
 		return err
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience)) // how long a publish takes is in the report
 	if err != nil {
 		return err
 	}

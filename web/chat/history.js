@@ -246,8 +246,8 @@ async function ask(connection, room, at) {
 function add(room, page) {
   // To everyone, services may say much that is no chat message; live it is not shown either.
   const shown = page.messages.filter(({ toAll, event }) => !toAll || event[0] === "chat message");
-  const items = shown.map(({ event, stamp, redacted, edited, deleted, toAll }) =>
-    room.timeline.add({ text: textOf(event), stamp, redacted, edited, deleted, toAll }),
+  const items = shown.map(({ event, stamp, redacted, omitted, edited, deleted, toAll }) =>
+    room.timeline.add({ text: textOf(event), stamp, redacted, omitted, edited, deleted, toAll }),
   );
   return items.filter((item) => item !== undefined);
 }

@@ -16,6 +16,9 @@ export class Marks {
   /** @type {Map<Room, string | undefined>} the newest message that was seen, which is to be told */
   #telling = new Map();
 
+  /** @type {Promise<unknown>} never rejected */
+  #asking = Promise.resolve();
+
   /**
    * @param {import("../shared/connection.js").Connection} connection
    * @param {import("./identity.js").Identity} identity
@@ -77,8 +80,8 @@ export class Marks {
     if (!this.identity.session) return;
     const { id } = this.connection;
     try {
-      const { rooms } = await this.connection.request("unread", { rooms: [room.name] });
-      if (this.connection.id === id) this.#counted(room, rooms?.[0]);
+      const count = await this.#count(room);
+      if (this.connection.id === id) this.#counted(room, count);
     } catch (error) {
       if (!(error instanceof RequestError)) throw error; // counts are a service, no more: the page's own remain
     }
@@ -106,14 +109,25 @@ export class Marks {
     const { unread, read } = room;
     if (!this.identity.session || unread === 0 || (read && compareIds(id, read) <= 0)) return;
     try {
-      const { rooms } = await this.connection.request("unread", { rooms: [room.name] });
-      const now = Number(rooms?.[0]?.unread);
+      const now = Number((await this.#count(room))?.unread);
       if (room.unread !== unread || !(now < unread)) return; // something was said or read meanwhile
       room.unread = now;
       this.changed();
     } catch (error) {
       if (!(error instanceof RequestError)) throw error; // the count is right with the next visit
     }
+  }
+
+  /**
+   * Asks for one room after the other: the server refuses who asks for many at once.
+   *
+   * @param {Room} room
+   * @returns {Promise<{unread?: number, read?: string} | undefined>}
+   */
+  #count(room) {
+    const count = this.#asking.then(async () => (await this.connection.request("unread", { rooms: [room.name] })).rooms?.[0]);
+    this.#asking = count.catch(() => {});
+    return count;
   }
 
   /** @param {Room} room the person has seen all of it */

@@ -35,7 +35,7 @@ export function messageRow(row, chat, room) {
     first && "first",
     last && "last",
     service && "service",
-    (item.redacted || item.deleted) && "redacted",
+    (item.redacted || item.deleted || item.omitted) && "redacted",
     item.state,
   ];
   const element = h("li", { class: classes.filter(Boolean).join(" "), "data-key": item.key, "data-id": item.id });
@@ -92,7 +92,7 @@ function tools(item, chat, room) {
     h(
       "div",
       { class: "tools-box" },
-      h("button", { type: "button", class: "link-button", onclick: () => chat.edit(item) }, "Edit"),
+      item.omitted ? undefined : h("button", { type: "button", class: "link-button", onclick: () => chat.edit(item) }, "Edit"),
       h("button", { type: "button", class: "link-button", onclick: remove }, "Delete"),
     ),
   );
@@ -121,6 +121,7 @@ function unchanged(item, chat, room) {
 function bubble(item, time) {
   if (item.redacted) return h("div", { class: "bubble" }, "Removed: what the sender had said was erased.");
   if (item.deleted) return h("div", { class: "bubble" }, "This message was deleted.");
+  if (item.omitted) return h("div", { class: "bubble" }, "This message is too large to be shown here.");
   const large = onlyEmoji.test(item.text) && /\S/u.test(item.text);
   const edited = item.edited ? h("span", { class: "edited", title: `Edited ${full(new Date(item.edited))}` }) : undefined;
   return h("div", { class: large ? "bubble large" : "bubble", dir: "auto", title: full(time) }, ...linked(item.text), edited);

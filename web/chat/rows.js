@@ -39,8 +39,8 @@ export function rowsOf(room) {
     const first = newDay || gap || item.key === room.mark || !together(before, item);
     const after = items[at + 1];
     const last = !after || after.key === room.mark || !together(item, after);
-    const { text, state, redacted, edited, deleted, problem, stamp } = item;
-    const signature = JSON.stringify([text, state, redacted, edited, deleted, problem, stamp.name, stamp.time, first, last]);
+    const { text, state, redacted, omitted, edited, deleted, problem, stamp } = item;
+    const signature = JSON.stringify([text, state, redacted, omitted, edited, deleted, problem, stamp.name, stamp.time, first, last]);
     rows.push({ key: item.key, signature, kind: "message", time, item, first, last });
   });
   return rows;

@@ -12,6 +12,7 @@
  * @property {'sending' | 'stored' | 'failed'} state
  * @property {boolean} own
  * @property {boolean} redacted
+ * @property {boolean} omitted too large for history to give it: there is no text
  * @property {string} edited when last, RFC 3339; "" if never
  * @property {boolean} deleted
  * @property {boolean} toAll said to everyone, not only to this room
@@ -53,17 +54,17 @@ export class Timeline {
   }
 
   /**
-   * @param {{text: string, stamp: Stamp, redacted?: boolean, edited?: string, deleted?: string, toAll?: boolean}} message
+   * @param {{text: string, stamp: Stamp, redacted?: boolean, omitted?: boolean, edited?: string, deleted?: string, toAll?: boolean}} message
    * @returns {Item | undefined} the item if the message is new here; undefined if it was known, or was a
    *   pending one of our own that is stored now
    */
-  add({ text, stamp, redacted = false, edited = "", deleted = "", toAll = false }) {
+  add({ text, stamp, redacted = false, omitted = false, edited = "", deleted = "", toAll = false }) {
     const known = stamp.id ? this.#byId.get(stamp.id) : undefined;
     if (known) {
       known.stamp = stamp;
       if (redacted) this.#redact(known);
       else if (deleted) this.#delete(known);
-      else if (edited) this.#edit(known, text, edited);
+      else if (edited && !omitted) this.#edit(known, text, edited);
       return undefined;
     }
     const pending = toAll ? undefined : this.items.find((item) => isEcho(item, text, stamp));
@@ -80,6 +81,7 @@ export class Timeline {
       state: "stored",
       own: this.isOwn(stamp),
       redacted,
+      omitted,
       edited,
       deleted: deleted !== "",
       toAll,
@@ -111,6 +113,7 @@ export class Timeline {
       state: "sending",
       own: true,
       redacted: false,
+      omitted: false,
       edited: "",
       deleted: false,
       toAll: false,
@@ -250,6 +253,7 @@ export class Timeline {
     if (item.wanted?.text === text) item.wanted = item.problem = undefined;
     if (item.redacted || item.deleted || (item.edited && Date.parse(time) < Date.parse(item.edited))) return;
     item.text = text;
+    item.omitted = false;
     item.edited = time;
   }
 

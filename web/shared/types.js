@@ -9,9 +9,10 @@
  * @property {string} time RFC 3339
  *
  * @typedef {object} HistoryMessage
- * @property {unknown[]} event ["room message", room, text]; the name alone if redacted
+ * @property {unknown[]} event ["room message", room, text]; the name alone if redacted, deleted or omitted
  * @property {Stamp} stamp
  * @property {boolean} [redacted]
+ * @property {boolean} [omitted] too large for a page
  * @property {string} [edited] when last, RFC 3339
  * @property {string} [deleted] when
  *

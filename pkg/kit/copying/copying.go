@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/provision"
 )
 
 // Watch looks again and again. It is for one goroutine.
@@ -48,7 +49,7 @@ func (w *Watch) Lag(ctx context.Context, made time.Time, posts *jetstream.Stream
 	}
 	main := w.subjects.Names().Stream
 	// A batch, though of one, says how many follow it.
-	waiting, err := w.get(ctx, main, fmt.Sprintf(`{"seq":%d,"next_by_subj":%q,"batch":1}`, source+1, w.subjects.AllOf(contract.Post)))
+	waiting, err := provision.Direct(ctx, w.nc, main, fmt.Appendf(nil, `{"seq":%d,"next_by_subj":%q,"batch":1}`, source+1, w.subjects.AllOf(contract.Post)))
 	if err != nil || waiting == nil {
 		return 0, 0, err
 	}
@@ -81,7 +82,7 @@ func (w *Watch) copied(ctx context.Context, made time.Time, info *jetstream.Stre
 	}
 	at := reached{created: info.Created, last: info.State.LastSeq, made: made}
 	if info.State.Msgs > 0 {
-		msg, err := w.get(ctx, info.Config.Name, fmt.Sprintf(`{"seq":%d}`, info.State.LastSeq))
+		msg, err := provision.Direct(ctx, w.nc, info.Config.Name, fmt.Appendf(nil, `{"seq":%d}`, info.State.LastSeq))
 		switch {
 		case err != nil:
 			return 0, err
@@ -101,20 +102,4 @@ func (w *Watch) copied(ctx context.Context, made time.Time, info *jetstream.Stre
 	}
 	w.reached = at
 	return at.source, nil
-}
-
-// get reads one message directly (NATS ADR-31); nil if there is none.
-func (w *Watch) get(ctx context.Context, stream, request string) (*nats.Msg, error) {
-	msg, err := w.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream, []byte(request))
-	if err != nil {
-		return nil, fmt.Errorf("reading stream %s: %w: may the NATS user publish on $JS.API.DIRECT.GET.%s?", stream, err, stream)
-	}
-	switch status := msg.Header.Get("Status"); status {
-	case "":
-		return msg, nil
-	case "404":
-		return nil, nil
-	default:
-		return nil, fmt.Errorf("reading stream %s: %s %s", stream, status, msg.Header.Get("Description"))
-	}
 }

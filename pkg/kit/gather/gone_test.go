@@ -66,9 +66,9 @@ func TestGoneGatewaysAreNotWaitedFor(t *testing.T) {
 	if first < gone || first > deadline/2 {
 		t.Errorf("it took %s; want a little more than %s", first, gone)
 	}
-	// What is known is not found out anew.
+	// What is known is not found out anew, which takes that long at least.
 	heard, second, err := g.try(t, deadline)
-	if err != nil || len(heard) != 3 || second > first-gone/2 {
+	if err != nil || len(heard) != 3 || second >= gone {
 		t.Errorf("then heard %v, %v, after %s; the first time took %s", heard, err, second, first)
 	}
 }
@@ -103,8 +103,12 @@ func TestASilentGatewayIsMissed(t *testing.T) {
 	nc := natstest.Run(t).Connect(t)
 	gatewayWith(t, nc, "a", []string{"gone", "silent"}, 3, "a1")
 	there(t, nc, "silent")
+	const want = "1 of 3 gateways answered, not silent"
 	heard, _, err := New(nc).try(t, 2*gone)
-	if !errors.Is(err, ErrIncomplete) || heard["a1"] != 1 || !strings.Contains(err.Error(), "1 of 3 gateways answered, not silent") {
+	if err != nil && !strings.Contains(err.Error(), want) { // a busy machine takes longer to find out which of them is gone
+		heard, _, err = New(nc).try(t, deadline)
+	}
+	if !errors.Is(err, ErrIncomplete) || heard["a1"] != 1 || !strings.Contains(err.Error(), want) {
 		t.Errorf("heard %v, %v", heard, err)
 	}
 }

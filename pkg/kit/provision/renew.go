@@ -131,7 +131,7 @@ func firstAfter(ctx context.Context, nc *nats.Conn, info *jetstream.StreamInfo, 
 	if err != nil {
 		return 0, time.Time{}, err
 	}
-	msg, err := direct(ctx, nc, info.Config.Name, request)
+	msg, err := Direct(ctx, nc, info.Config.Name, request)
 	if err != nil {
 		return 0, time.Time{}, err
 	}
@@ -202,7 +202,7 @@ func Copied(ctx context.Context, nc *nats.Conn, posts *jetstream.StreamInfo) (ui
 	if posts.State.Msgs == 0 {
 		return 0, nil
 	}
-	msg, err := direct(ctx, nc, posts.Config.Name, fmt.Appendf(nil, `{"seq":%d}`, posts.State.LastSeq))
+	msg, err := Direct(ctx, nc, posts.Config.Name, fmt.Appendf(nil, `{"seq":%d}`, posts.State.LastSeq))
 	if err != nil || msg == nil {
 		return 0, err
 	}
@@ -212,26 +212,10 @@ func Copied(ctx context.Context, nc *nats.Conn, posts *jetstream.StreamInfo) (ui
 
 // StoredAt is when a stream stored the message that has the sequence now; zero if there is none.
 func StoredAt(ctx context.Context, nc *nats.Conn, stream string, sequence uint64) (time.Time, error) {
-	msg, err := direct(ctx, nc, stream, fmt.Appendf(nil, `{"seq":%d}`, sequence))
+	msg, err := Direct(ctx, nc, stream, fmt.Appendf(nil, `{"seq":%d}`, sequence))
 	if err != nil || msg == nil {
 		return time.Time{}, err
 	}
 	stored, err := contract.ParseStored(contract.Header(msg.Header))
 	return stored.Time, err
-}
-
-// direct reads one message (NATS ADR-31); nil if there is none.
-func direct(ctx context.Context, nc *nats.Conn, stream string, request []byte) (*nats.Msg, error) {
-	msg, err := nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream, request)
-	if err != nil {
-		return nil, fmt.Errorf("reading stream %s: %w", stream, err)
-	}
-	switch status := msg.Header.Get("Status"); status {
-	case "":
-		return msg, nil
-	case "404":
-		return nil, nil
-	default:
-		return nil, fmt.Errorf("reading stream %s: %s %s", stream, status, msg.Header.Get("Description"))
-	}
 }

@@ -226,10 +226,16 @@ func TestFailsClosed(t *testing.T) {
 	if r := i.Health().Report(t.Context()); r.Ready || r.Checks["accounts"] == "ok" {
 		t.Errorf("without accounts: %+v", r)
 	}
-	counted := httptest.NewRecorder()
-	i.Health().Handler().ServeHTTP(counted, httptest.NewRequest("GET", "/metrics", nil))
-	if want := `natter_auth_requests_total{endpoint="middleware",result="no_answer"} 1`; !strings.Contains(counted.Body.String(), want) {
-		t.Errorf("the metrics lack %s", want)
+	const want = `natter_auth_requests_total{endpoint="middleware",result="no_answer"} 1`
+	counted := func() bool {
+		page := httptest.NewRecorder()
+		i.Health().Handler().ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
+		return strings.Contains(page.Body.String(), want)
+	}
+	for end := time.Now().Add(20 * time.Second); !counted(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the metrics lack %s", want)
+		}
 	}
 	// What needs no account is still answered.
 	if a, err := c.enter(`{}`, 15*time.Second); err != nil || a.OK || a.Message != middleware.MessageNoToken {
@@ -271,16 +277,16 @@ func TestUnknownNamesTakeAsLong(t *testing.T) {
 	server := natstest.Run(t)
 	start(t, server, "--login-per-name=100")
 	c := newClient(t, server)
-	fastest := func(name string) time.Duration {
-		best := time.Hour
-		for range 5 {
-			begin := time.Now()
-			c.ask("login", `{"name":"`+name+`","password":"wrong password"}`)
-			best = min(best, time.Since(begin))
-		}
-		return best
+	took := func(name string) time.Duration {
+		begin := time.Now()
+		c.ask("login", `{"name":"`+name+`","password":"wrong password"}`)
+		return time.Since(begin)
 	}
-	if known, unknown := fastest("admin"), fastest("nobody"); unknown < known/3 {
+	known, unknown := time.Hour, time.Hour
+	for range 5 { // in turn: what else the machine does slows both down
+		known, unknown = min(known, took("admin")), min(unknown, took("nobody"))
+	}
+	if unknown < known/3 {
 		t.Errorf("a wrong password takes %s, a wrong name %s", known, unknown)
 	}
 }

@@ -157,7 +157,7 @@ func TestAskAnswersAtItsDeadlineWithWhatThereIs(t *testing.T) {
 	d := deploy(t)
 	gws := d.gateways(2)
 	quick, silent, far := gws[0].connect(), gws[0].connect(), gws[1].connect()
-	done := d.asked(d.message(contract.Ask, "/", nil, `["q"]`, contract.HeaderTimeout, "1500ms"))
+	done := d.asked(d.message(contract.Ask, "/", nil, `["q"]`, contract.HeaderTimeout, "3s"))
 	quick.answer(recv(t, "the question", quick.events))
 	far.answer(recv(t, "the question", far.events), `1`)
 	p := recv(t, "the question", silent.events)

@@ -124,7 +124,7 @@ func TestClaimOfWhichNobodyToldClosesTheOldConnection(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
 	link := natstest.Proxy(t, d.nats.URL())
-	lease := func(c *gatewayd.Config) { c.Lease = 6 * time.Second }
+	lease := func(c *gatewayd.Config) { c.Lease = 9 * time.Second }
 	a := d.gateway(lease, func(c *gatewayd.Config) { c.NATS.URL = link.URL() })
 	b := d.gateway(lease)
 	b.awaitPeers(2)

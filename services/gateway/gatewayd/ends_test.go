@@ -15,7 +15,7 @@ import (
 )
 
 // slowLease keeps gateways that stall for a while from being taken for gone.
-func slowLease(c *gatewayd.Config) { c.Lease = 10 * time.Second }
+func slowLease(c *gatewayd.Config) { c.Lease = 20 * time.Second }
 
 // wantLife is lifeOf, which must be this.
 func wantLife(t testing.TB, heard <-chan *nats.Msg, id string, by *gateway, want ...string) {

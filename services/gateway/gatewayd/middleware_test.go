@@ -102,7 +102,7 @@ func TestSeveralMiddlewaresAddUp(t *testing.T) {
 	})
 	d.serve("natter.use.two.second=20one", func(*nats.Msg) string {
 		second.Add(1)
-		return `{"ok":true,"name":"N2","roles":["b"],"rooms":["r2","r1"],"expires":` + in(2*time.Second) + `}`
+		return `{"ok":true,"name":"N2","roles":["b"],"rooms":["r2","r1"],"expires":` + in(4*time.Second) + `}`
 	})
 	c := g.dial()
 	if got := c.ask("/two", `{"x":"refuse me"}`).refused(); got != `{"message":"first"}` || second.Load() != 0 {
@@ -130,7 +130,7 @@ func TestAdmissionExpires(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, left := range []time.Duration{300 * time.Millisecond, time.Second} {
+	for _, left := range []time.Duration{1500 * time.Millisecond, 2 * time.Second} {
 		sub := d.admit("/guarded", func(contract.Entry) string { return `{"ok":true,"expires":` + in(left) + `}` })
 		c := g.dial()
 		bystander := c.enter("/bare", "")
@@ -214,7 +214,7 @@ func TestMiddlewareThatIsAwayClosesTheTransport(t *testing.T) {
 func TestMiddlewareThatIsAwayLeavesOtherNamespacesAlone(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(func(c *gatewayd.Config) { c.ConnectTimeout = 700 * time.Millisecond })
+	g := d.gateway(func(c *gatewayd.Config) { c.ConnectTimeout = 1500 * time.Millisecond })
 	other := g.connect()
 	s := other.client.ask("/guarded", "")
 	asked := d.listen("natter.use.guarded.auth")

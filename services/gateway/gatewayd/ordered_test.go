@@ -202,7 +202,7 @@ func TestOthersHearAnOrderedNamespace(t *testing.T) {
 func TestNobodyTakesTheSocket(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(ordered, func(c *gatewayd.Config) { c.ConnectTimeout = 500 * time.Millisecond })
+	g := d.gateway(ordered, func(c *gatewayd.Config) { c.ConnectTimeout = 1500 * time.Millisecond })
 	asked := d.listen("natter.take.ordered.till")
 	c := g.dial()
 	s := c.ask("/ordered", "")

@@ -53,14 +53,14 @@ func TestOrdersThatComeWhileAClientComesBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := deploy(t)
-			home := d.gateway()
+			home := d.gateway(slowLease)
 			s, pid := home.connectKept("/", "")
 			s.join("red")
 			d.say([]string{s.id}, 0, 1)
 			last := s.wantSaid("0")
 			question := "natter.*._.socket." + s.id // how far the stream is; then what it has cannot be read
 			between := newGate(t, d.nats.URL(), question)
-			slow := d.gateway(func(c *gatewayd.Config) { c.NATS.URL = between.url() })
+			slow := d.gateway(slowLease, func(c *gatewayd.Config) { c.NATS.URL = between.url() })
 			witness := slow.connect()
 			witness.join("red", "green")
 			home.drop(s)
@@ -84,10 +84,10 @@ func TestOrdersThatComeWhileAClientComesBack(t *testing.T) {
 			d.say([]string{"red"}, 4, 5)
 			d.say([]string{"green"}, 5, 6)
 			again.wantSaid(c.heard...)
-			info := d.list("/", []string{again.id})[again.id]
-			if !slices.Equal(info.Rooms, []string{c.room}) || string(info.Data) != c.data {
-				t.Errorf("is in %q with the data %s", info.Rooms, info.Data)
-			}
+			wait(t, "everybody to agree on where it is", func() bool {
+				info := d.list("/", []string{again.id})[again.id]
+				return slices.Equal(info.Rooms, []string{c.room}) && string(info.Data) == c.data
+			})
 		})
 	}
 }
@@ -142,8 +142,8 @@ func TestOrdersThatWereNotStoredWithTheSessionHold(t *testing.T) {
 	}
 	d.say([]string{"red"}, 3, 4)
 	again.wantSaid("2", "3")
-	info := d.list("/", []string{again.id})[again.id]
-	if !slices.Equal(info.Rooms, []string{"red"}) || string(info.Data) != "7" {
-		t.Errorf("is in %q with the data %s", info.Rooms, info.Data)
-	}
+	wait(t, "everybody to agree on where it is", func() bool {
+		info := d.list("/", []string{again.id})[again.id]
+		return slices.Equal(info.Rooms, []string{"red"}) && string(info.Data) == "7"
+	})
 }

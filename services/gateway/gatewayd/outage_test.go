@@ -31,7 +31,7 @@ func (g *gateway) awaitReadiness(status int) {
 func TestGatewaySurvivesAnOutageOfNATS(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	gws := d.gateways(2)
+	gws := d.gateways(2, slowLease)
 	a, b := gws[0].connect(), gws[1].connect()
 	a.join("red")
 	b.join("red")
@@ -125,7 +125,7 @@ func epochOf(t testing.TB, ack string) string {
 func TestGatewaySurvivesTheLossOfTheStreams(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	gws := d.gateways(2)
+	gws := d.gateways(2, slowLease)
 	a, b := gws[0].connect(), gws[1].connect()
 	a.join("red")
 	b.join("red")

@@ -36,7 +36,7 @@ func (d *deployment) silence() {
 func TestAGatewayOfWhichNothingIsHeardIsCounted(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	gws := d.gateways(2)
+	gws := d.gateways(2, shortLease)
 	d.silence()
 	leases := d.listen("$KV." + contract.Subjects{}.Names().Gateways + ".*")
 	for renewed := map[string]int{}; len(renewed) < 2 || renewed[gws[0].ID()] < 6 || renewed[gws[1].ID()] < 6; { // three for each lease

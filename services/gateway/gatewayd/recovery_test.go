@@ -107,15 +107,17 @@ func TestClientGoesOnAtAnotherGateway(t *testing.T) {
 	d.say([]string{s.id}, 12, 13)
 	last = again.wantSaid(countUp(9, 13)...)
 
-	// Everybody agrees on where it is.
-	reply, err := d.nc.Request("natter.list._.socket."+s.id, nil, patience)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var infos []contract.SocketInfo
-	if err := json.Unmarshal(reply.Data, &infos); err != nil || len(infos) != 1 || string(infos[0].Data) != `{"score":7}` || !slices.Equal(infos[0].Rooms, []string{"blue"}) {
-		t.Fatalf("the socket is %s", reply.Data)
-	}
+	wait(t, "everybody to agree on where it is", func() bool {
+		reply, err := d.nc.Request("natter.list._.socket."+s.id, nil, patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var infos []contract.SocketInfo
+		if err := json.Unmarshal(reply.Data, &infos); err != nil {
+			t.Fatal(err)
+		}
+		return len(infos) == 1 && string(infos[0].Data) == `{"score":7}` && slices.Equal(infos[0].Rooms, []string{"blue"})
+	})
 	for _, want := range []string{"disconnecting", "disconnect", `["connect"`} {
 		msg := recv(t, want, lives)
 		if !strings.Contains(string(msg.Data), want) {
@@ -179,7 +181,8 @@ func TestClientIsTakenFromAGatewayThatDoesNotKnow(t *testing.T) {
 func TestWhoStartsAfresh(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(func(c *gatewayd.Config) { c.RecoveryWindow = 2 * time.Second })
+	const window = time.Minute
+	g := d.gateway(func(c *gatewayd.Config) { c.RecoveryWindow = window })
 	fresh := func(why, namespace, pid, offset string) {
 		t.Helper()
 		s := g.back(namespace, pid, offset)
@@ -226,8 +229,8 @@ func TestWhoStartsAfresh(t *testing.T) {
 
 	s, pid, last = connect()
 	g.drop(s)
-	left := time.Now()
-	wait(t, "the end of the window", func() bool { return time.Since(left) > 2*time.Second })
+	wait(t, "the session to wait for its client", func() bool { saved, _ := d.session(pid); return !saved.Left.IsZero() })
+	d.rewriteSession(pid, func(saved map[string]any) { saved["left"] = time.Now().Add(-window - time.Second) })
 	fresh("who was away for too long", "/", pid, last)
 }
 

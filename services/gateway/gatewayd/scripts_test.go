@@ -91,9 +91,9 @@ var revision3Scripts = map[string]script{
 		await(`431[{"ok":true`), frames(`40/bare?a=b`), await(`40/bare`), frames(`451-/bare,7["echo",{"_placeholder":true,"num":0}]`), script{{do: doFrame, data: "\x04\x01\x02", binary: true}},
 		await(`43/bare,7["echo"]`), frames(`41/bare`)),
 	"revision 3 by polling": {
-		{do: doGet, query: poll3}, {do: doPost, query: poll3SID, data: `17:420["join","red"]`}, {do: doAwait, data: `430[{"ok":true`},
+		{do: doGet, query: poll3}, {do: doAwait, data: `40`}, {do: doPost, query: poll3SID, data: `17:420["join","red"]`}, {do: doAwait, data: `430[{"ok":true`},
 		{do: doPost, at: 1, query: poll3SID, data: `1:223:421["who",{"room":"é"}]`}, {do: doGet, query: poll3SID}, {do: doPost, query: poll3SID, data: `1:1`},
 	},
-	"revision 3 upgrade": then(script{{do: doGet, query: poll3}, {do: doDial, at: 1, query: webSocket3 + "&sid={sid}"}}, frames(`2probe`), await(`3probe`),
+	"revision 3 upgrade": then(script{{do: doGet, query: poll3}}, await(`40`), script{{do: doDial, at: 1, query: webSocket3 + "&sid={sid}"}}, frames(`2probe`), await(`3probe`),
 		frames(`5`, `420["leave","red"]`), await(`430[{"ok":true`)),
 }

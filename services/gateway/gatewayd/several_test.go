@@ -118,13 +118,13 @@ func TestRulesReachOverGateways(t *testing.T) {
 			t.Fatalf("heard %q", got)
 		}
 	}
-	members := fmt.Sprintf(`[{"ok":true,"members":[{"id":%q,"name":"Ann"},{"id":%q,"name":"Ben"}]}]`, a.id, b.id)
+	members := fmt.Sprintf(`[{"ok":true,"members":[{"id":%q,"name":"Ann"},{"id":%q,"name":"Ben"}],"complete":true}]`, a.id, b.id)
 	for _, s := range []*socket{a, b, outside} {
 		if got := s.request(`"who"`, `"red"`); got != members {
 			t.Fatalf("who is in red: %s, want %s", got, members)
 		}
 	}
-	if got := a.request(`"who"`, `"nobody's"`); got != `[{"ok":true,"members":[]}]` {
+	if got := a.request(`"who"`, `"nobody's"`); got != `[{"ok":true,"members":[],"complete":true}]` {
 		t.Fatalf("who is in an empty room: %s", got)
 	}
 	if got := a.request(`"who"`, quote(b.id)); !strings.Contains(got, `"code":"forbidden"`) {

@@ -163,14 +163,17 @@ func TestBeforeItsFirstNamespaceAClientCanDoNothing(t *testing.T) {
 func TestClientsThatEnterNothingAreClosed(t *testing.T) {
 	t.Parallel()
 	d := deploy(t)
-	g := d.gateway(func(c *gatewayd.Config) { c.ConnectTimeout = 700 * time.Millisecond })
+	g := d.gateway(func(c *gatewayd.Config) { c.ConnectTimeout = 2 * time.Second })
 	in := g.connect()
+	var out []*client
 	for _, dial := range []func() *client{g.dial, g.poll} {
-		dial().wantOver()
 		c := dial()
 		if got := c.ask("/unknown", "").refused(); got != `{"message":"Invalid namespace"}` {
 			t.Fatal(got)
 		}
+		out = append(out, c, dial())
+	}
+	for _, c := range out {
 		c.wantOver()
 	}
 	in.wantAlive()

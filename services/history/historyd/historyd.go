@@ -32,11 +32,8 @@ const (
 	// openRetry is how long to wait for a database that another process has locked.
 	openRetry     = time.Second
 	openRetryMost = 10 * time.Second
-	// openWait bounds an attempt. Bringing the schema of a large database up to date is part of it; indexing its messages anew
-	// is many of them.
+	// openWait bounds an attempt. Bringing the schema of a large database up to date is part of it.
 	openWait = 10 * time.Minute
-	// indexSaid is how often it is said how far the indexing of messages is.
-	indexSaid = 10 * time.Second
 	// ackWait is after how long JetStream gives to others what an instance has in its hands that is silent: when the database has
 	// ended its transaction.
 	ackWait = 2 * postgres.AbandonedAfter
@@ -94,7 +91,7 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) serve(ctx context.Context) (err error) {
 	store, err := s.open(ctx)
 	if ctx.Err() != nil && store == nil {
-		return nil // stopped while it waited, or indexed
+		return nil // stopped while it waited
 	}
 	if err != nil {
 		return err
@@ -179,69 +176,24 @@ func streams(js jetstream.JetStream, names contract.Names) health.Check {
 	}
 }
 
-// open opens the database, waiting for one that is locked or away.
-func (s *Service) open(ctx context.Context) (store *database.Store, err error) {
-	err = s.await(ctx, func(ctx context.Context) (err error) {
-		store, err = s.openOnce(ctx)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := s.index(ctx, store); err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
-	return store, nil
-}
-
-// index indexes what an earlier version has stored, which may take long, and says how far it is.
-func (s *Service) index(ctx context.Context, store *database.Store) error {
-	var began, said time.Time
-	for {
-		var left int64
-		err := s.await(ctx, func(ctx context.Context) (err error) {
-			left, err = store.Index(ctx)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if left == 0 {
-			if !began.IsZero() {
-				s.log.Info("indexed the words of all messages", "took", time.Since(began).Round(time.Second))
-			}
-			return nil
-		}
-		indexing := fmt.Errorf("indexing the words of messages that an earlier version stored: %d are left", left)
-		s.health.SetCheck("database", func(context.Context) error { return indexing })
-		if began.IsZero() {
-			began = time.Now()
-		}
-		if time.Since(said) > indexSaid {
-			said = time.Now()
-			s.log.Info("indexing the words of messages that an earlier version stored; history answers after that", "left", left)
-		}
-	}
-}
-
-// await does what needs the database, again and again while that is locked or away.
-func (s *Service) await(ctx context.Context, do func(ctx context.Context) error) error {
+// open opens the database, again and again while that is locked or away.
+func (s *Service) open(ctx context.Context) (*database.Store, error) {
 	for delay := openRetry; ; delay = min(2*delay, openRetryMost) {
 		attempt, cancel := context.WithTimeout(ctx, openWait)
-		err := do(attempt)
+		store, err := s.openOnce(attempt)
 		cancel()
 		if err == nil {
-			return nil
+			return store, nil
 		}
 		if !sqlite.IsBusy(err) && !postgres.IsAway(err) || ctx.Err() != nil {
-			return err
+			return nil, err
 		}
 		s.health.SetCheck("database", func(context.Context) error { return err })
 		s.log.Warn("the database is locked or cannot be reached; waiting for it", "error", err, "retry", delay)
 		select {
 		case <-time.After(delay):
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil, ctx.Err()
 		}
 	}
 }

@@ -34,6 +34,7 @@ func TestPostsWaitWhileTheServiceIsDown(t *testing.T) {
 			t.Errorf("message %d: %s, %s; want %s", i, m.Event, m.Stamp.ID, want)
 		}
 	}
+	f.settled()
 	if n := metric(t, s, "stored_total"); n != 20 {
 		t.Errorf("stored %v after the restart; want 20", n)
 	}

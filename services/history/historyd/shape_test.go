@@ -22,7 +22,7 @@ func TestNoRowBreaksWhatHasOthers(t *testing.T) {
 	}
 	post := func(event string) string { return f.id(f.say(contract.To("red"), event, by("u1")...).Sequence) }
 	first, deep, bad, edited, deepest, last := post(`["m","words first"]`), post(`["m","words"]`), post(`["m","words"]`), post(`["m","words"]`), post(nested(socketio.MaxDepth)), post(`["m","words last"]`)
-	f.awaitRoom("red", 5)
+	f.awaitRoom("red", 6)
 	f.settled()
 	f.request("edit", `{"namespace":"/","room":"red","id":"`+edited+`","user":"u1","value":"words, edited"}`, `{"ok":true}`)
 	for sequence, event := range map[int]string{2: nested(9999), 3: "[\"m\",\"words\xff\"]"} {
@@ -39,8 +39,16 @@ func TestNoRowBreaksWhatHasOthers(t *testing.T) {
 		if err := socketio.ValidArgs([]byte("["+answer+"]"), 0); err != nil {
 			t.Fatalf("%s: clients cannot take the answer: %v", endpoint, err)
 		}
-		if got, want := ids(t, answer), []string{first, edited, last}; !slices.Equal(got, want) {
+		if got, want := ids(t, answer), []string{first, deep, bad, edited, deepest, last}; !slices.Equal(got, want) {
 			t.Errorf("%s has %s; want %s", endpoint, got, want)
+		}
+		for id, stub := range map[string]string{deep: `["m"]`, bad: `["m"]`, deepest: `["m"]`} {
+			if !strings.Contains(answer, `{"event":`+stub+`,"stamp":{"id":"`+id+`"`) {
+				t.Errorf("%s has no stub of %s: %s", endpoint, id, answer)
+			}
+		}
+		if n := strings.Count(answer, `"omitted":true`); n != 3 {
+			t.Errorf("%s has %d stubs: %s", endpoint, n, answer)
 		}
 	}
 	messages, _, omitted, _ := f.exportAll("u1", 200)

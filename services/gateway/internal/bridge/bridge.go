@@ -124,7 +124,6 @@ type Bridge struct {
 	overdue bool // all clients are to start afresh; of the goroutine that maintains
 
 	ready chan struct{} // closed when the streams are there for the first time
-	who   chan struct{} // bounds clients' concurrent questions to all gateways
 	later chan struct{} // bounds services' questions that wait for their turn
 	asked chan struct{} // bounds the questions whether a client may connect
 
@@ -150,7 +149,6 @@ func New(nc *nats.Conn, h *hub.Hub[*session.Socket], acks func() uint64, opts Op
 		epoch:    newEpoch(),
 		doubted:  make(chan struct{}, 1),
 		ready:    make(chan struct{}),
-		who:      make(chan struct{}, maxWho),
 		later:    make(chan struct{}, maxLater),
 		broke:    nc.StatusChanged(nats.RECONNECTING),
 		asked:    make(chan struct{}, maxAllow),

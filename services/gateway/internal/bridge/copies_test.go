@@ -28,7 +28,7 @@ const shortAge = 2 * time.Second
 // until waits for a condition that nothing announces.
 func until(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !cond(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !cond(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for %s", what)
 		}
@@ -50,8 +50,8 @@ func gatewayOptions() Options {
 	}
 }
 
-// started starts one with options of its own, which may be stopped before the test ends.
-func started(t *testing.T, server *natstest.Server, change func(*Options)) (b *Bridge, stop func()) {
+// started starts one with options of its own, which may be stopped before the test ends; prepare is for what is no option.
+func started(t *testing.T, server *natstest.Server, change func(*Options), prepare ...func(*Bridge)) (b *Bridge, stop func()) {
 	t.Helper()
 	h := hub.New[*session.Socket](1, 1)
 	t.Cleanup(h.Close)
@@ -61,6 +61,9 @@ func started(t *testing.T, server *natstest.Server, change func(*Options)) (b *B
 	b, err := New(nc, h, func() uint64 { return 0 }, o)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range prepare {
+		f(b)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -219,27 +219,9 @@ func (b *Bridge) useOnce(ctx context.Context, request *nats.Msg) (contract.Admis
 // unavailableAfter bounds what a client's question may wait for.
 const unavailableAfter = 5 * time.Second
 
-// maxWho bounds how many clients' questions are put to all gateways at one time.
-const maxWho = 64
-
-var errAsking = fmt.Errorf("%w: too many ask at the same time", session.ErrUnavailable)
-
 // Who lists the sockets in a room over all gateways.
-func (b *Bridge) Who(namespace, room string, done func([]contract.SocketInfo, error)) {
-	select {
-	case b.who <- struct{}{}:
-	default:
-		done(nil, errAsking)
-		return
-	}
-	go func() {
-		defer func() { <-b.who }()
-		done(b.list(namespace, contract.To(room)))
-	}()
-}
-
-func (b *Bridge) list(namespace string, target contract.Target) ([]contract.SocketInfo, error) {
-	subject, err := b.opts.Subjects.To(contract.List, namespace, target)
+func (b *Bridge) Who(namespace, room string) ([]contract.SocketInfo, error) {
+	subject, err := b.opts.Subjects.To(contract.List, namespace, contract.To(room))
 	if err != nil {
 		return nil, err
 	}
@@ -248,16 +230,21 @@ func (b *Bridge) list(namespace string, target contract.Target) ([]contract.Sock
 	msg := nats.NewMsg(subject)
 	msg.Header.Set(contract.HeaderTimeout, (unavailableAfter * 4 / 5).String())
 	var all []contract.SocketInfo
+	var leftOut error
 	probe := func(gateway string) (string, error) { return b.opts.Subjects.ListNobody(namespace, gateway) }
 	err = b.gatherer.All(ctx, msg, probe, func(reply *nats.Msg) error {
 		var part []contract.SocketInfo
+		h := contract.Header(reply.Header)
 		if err := json.Unmarshal(reply.Data, &part); err != nil {
-			return fmt.Errorf("answer of gateway %s: %w", contract.Last(contract.Header(reply.Header), contract.HeaderGateway), err)
+			return fmt.Errorf("answer of gateway %s: %w", contract.Last(h, contract.HeaderGateway), err)
+		}
+		if n := contract.Last(h, contract.HeaderLeftOut); n != "" {
+			leftOut = fmt.Errorf("gateway %s left out %s sockets, larger than max_payload", contract.Last(h, contract.HeaderGateway), n)
 		}
 		all = append(all, part...)
 		return nil
 	})
-	return all, err
+	return all, errors.Join(err, leftOut)
 }
 
 // Login passes a sign-in on to the auth service and returns its reply, JSON.

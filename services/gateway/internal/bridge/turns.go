@@ -17,6 +17,8 @@ const maxHeld = 64 << 10
 // holdFor bounds how long they wait.
 const holdFor = 5 * time.Second
 
+var errAsking = fmt.Errorf("%w: too many ask at the same time", session.ErrUnavailable)
+
 var errLate = fmt.Errorf("%w: what it is to come after has not come within %v", session.ErrUnavailable, holdFor)
 
 // turns hold acks and services' questions until what was said before has been handed to the sockets. They wait in bunches, each

@@ -81,9 +81,7 @@ func TestARequestArrivesAsItWasSent(t *testing.T) {
 	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	wait(t, "all streams to end", func() bool { return a.streams() == [2]int{} && b.streams() == [2]int{} })
-	if n := a.result(Done); n != 5 {
-		t.Fatalf("%d exchanges done", n)
-	}
+	wait(t, "the count of five exchanges", func() bool { return a.result(Done) == 5 })
 }
 
 // TestAnAbortedRequestIsAborted is what closes the session of a poll that a client gave up.

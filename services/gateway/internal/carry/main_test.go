@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const patience = 10 * time.Second
 
 // silence is the tests' Options.Silence.
-const silence = 600 * time.Millisecond
+const silence = 2 * time.Second
 
 func recv[T any](t testing.TB, what string, ch <-chan T) T {
 	t.Helper()

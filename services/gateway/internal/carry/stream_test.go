@@ -54,7 +54,7 @@ func FuzzDecode(f *testing.F) {
 func TestTheWindowHoldsTheSenderBack(t *testing.T) {
 	a, b, _ := twoLinks(t)
 	s, conn := a.dial(t, "b", b)
-	s.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+	s.SetWriteDeadline(time.Now().Add(2 * time.Second))
 	data := make([]byte, 4*window)
 	n, err := s.Write(data)
 	if !errors.Is(err, os.ErrDeadlineExceeded) || n < window-1 || n > window {

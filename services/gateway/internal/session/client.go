@@ -42,7 +42,7 @@ type Client struct {
 
 	entering sync.WaitGroup // sockets whose enter runs
 
-	searches atomic.Int32 // that are under way
+	costly atomic.Int32 // questions to history that are under way, of those that take long
 }
 
 func newClient(srv *Server, conn *transport.Conn) *Client {

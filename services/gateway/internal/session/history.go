@@ -22,8 +22,9 @@ type inquiry struct {
 	Limit  int             `json:"limit"`
 }
 
-// maxSearches bounds the searches of a client that are under way: the history service makes few at a time, for all.
-const maxSearches = 4
+// maxCostly bounds the searches, and the counts of what is unread, of a client that are under way: the history service makes few of
+// them at a time, for all.
+const maxCostly = 4
 
 // shapes say what clients give, for those who give something else.
 var shapes = map[contract.Action]string{
@@ -58,17 +59,17 @@ func (e *event) history() *contract.Refusal {
 	if !e.socket.startReply() {
 		return errTooManyReplies(e.name)
 	}
-	searches := e.rule.Action == contract.ActionSearch
-	if searches && e.socket.client.searches.Add(1) > maxSearches {
-		e.socket.client.searches.Add(-1)
+	costly := e.rule.Action == contract.ActionSearch || e.rule.Action == contract.ActionUnread
+	if costly && e.socket.client.costly.Add(1) > maxCostly {
+		e.socket.client.costly.Add(-1)
 		e.socket.endReply()
-		return refuse(contract.CodeRateLimited, "%d searches are under way already: wait for their answers", maxSearches)
+		return refuse(contract.CodeRateLimited, "%d searches or counts of what is unread are under way already: wait for their answers", maxCostly)
 	}
 	a := e.answer
 	done := func(reply []byte, err error) {
 		a.socket.endReply()
-		if searches {
-			a.socket.client.searches.Add(-1)
+		if costly {
+			a.socket.client.costly.Add(-1)
 		}
 		switch {
 		case errors.Is(err, ErrTooLarge):

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sort"
 
 	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/pkg/socketio"
@@ -62,18 +61,6 @@ type answer struct {
 type accepted struct {
 	OK bool   `json:"ok"`
 	ID string `json:"id,omitempty"` // of a stored message
-}
-
-// member is a socket in the ack of who.
-type member struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
-	User string `json:"user,omitempty"`
-}
-
-type members struct {
-	OK      bool     `json:"ok"`
-	Members []member `json:"members"`
 }
 
 func refuse(code, format string, args ...any) *contract.Refusal {
@@ -197,38 +184,6 @@ func (e *event) relay() *contract.Refusal {
 	return nil
 }
 
-func (e *event) who(room string) *contract.Refusal {
-	if e.rule.Members {
-		if no := e.member(room); no != nil {
-			return no
-		}
-	}
-	if !e.wanted {
-		return nil
-	}
-	if !e.socket.startReply() {
-		return errTooManyReplies(e.name)
-	}
-	a := e.answer
-	e.socket.client.srv.backend.Who(e.socket.namespace, room, func(infos []contract.SocketInfo, err error) {
-		a.socket.endReply()
-		if err != nil && len(infos) == 0 {
-			a.unavailable("who is here is not known at the moment, try again", err)
-			return
-		}
-		list := members{OK: true, Members: make([]member, len(infos))}
-		for i, info := range infos {
-			list.Members[i] = member{ID: info.ID, Name: info.Name, User: info.User}
-		}
-		sort.Slice(list.Members, func(i, j int) bool {
-			m, n := list.Members[i], list.Members[j]
-			return m.Name < n.Name || m.Name == n.Name && m.ID < n.ID
-		})
-		a.ack(list)
-	})
-	return nil
-}
-
 // service passes the event on to services.
 func (e *event) service() *contract.Refusal {
 	var ack func([]byte, [][]byte, error)
@@ -281,9 +236,12 @@ func clip(s string) string {
 // ack answers with one object, if the client wants an answer.
 func (a answer) ack(object any) {
 	if a.wanted {
-		a.reply(append(append([]byte{'['}, encode(object)...), ']'), nil)
+		a.reply(arguments(object), nil)
 	}
 }
+
+// arguments are those of an ack with one object.
+func arguments(object any) []byte { return append(append([]byte{'['}, encode(object)...), ']') }
 
 // reply sends the ack's arguments, a JSON array.
 func (a answer) reply(array []byte, attachments [][]byte) {

@@ -103,8 +103,8 @@ type Backend interface {
 	// On tells services what a client said; of the service that has taken the socket, that instance. With ack it wants an answer: unless On fails, ack is called once,
 	// with the ack's arguments as a JSON array, or with the error that there is none.
 	On(s *Socket, event string, array []byte, attachments [][]byte, ack func(array []byte, attachments [][]byte, err error)) error
-	// Who lists the sockets in a room over all gateways; done is called once.
-	Who(namespace, room string, done func([]contract.SocketInfo, error))
+	// Who lists the sockets in a room over all gateways, within seconds. With an error, the list lacks some.
+	Who(namespace, room string) ([]contract.SocketInfo, error)
 	// History asks an endpoint of the history service; done is called once with the JSON of its answer or of a refusal,
 	// or with an error, which is [ErrTooLarge] if the request never can be sent.
 	History(endpoint string, request any, done func(reply []byte, err error))
@@ -142,13 +142,14 @@ type Server struct {
 	opts    Options
 	hub     *hub.Hub[*Socket]
 	backend Backend
+	rosters *rosters
 	nextAck atomic.Uint64
 	lately  rate.Sometimes // warnings that clients can cause at will
 }
 
 // NewServer returns a server whose sockets are members of the hub.
 func NewServer(opts Options, h *hub.Hub[*Socket], backend Backend) *Server {
-	return &Server{opts: opts, hub: h, backend: backend, lately: rate.Sometimes{First: 10, Interval: time.Second}}
+	return &Server{opts: opts, hub: h, backend: backend, rosters: newRosters(backend.Who), lately: rate.Sometimes{First: 10, Interval: time.Second}}
 }
 
 // often warns of what clients can cause at will: the first times, then once a second. Counters have them all.

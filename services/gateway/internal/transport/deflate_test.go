@@ -231,17 +231,17 @@ func TestDeflatedFormIsShared(t *testing.T) {
 		if plain.conn.Send(m) != nil {
 			t.Fatal("Send failed")
 		}
-	}); n != 0 || m.deflated != nil {
-		t.Errorf("for a client without the extension: %v allocations, %d bytes compressed", n, len(m.deflated))
+	}); n != 0 || m.deflated.data != nil {
+		t.Errorf("for a client without the extension: %v allocations, %d bytes compressed", n, len(m.deflated.data))
 	}
 	c, p := s.dialRawSocket("permessage-deflate")
 	p.conn.Send(m)
 	c.frame()
-	if len(m.deflated) == 0 || len(m.deflated) > 100 {
-		t.Fatalf("%d bytes compressed", len(m.deflated))
+	if len(m.deflated.data) == 0 || len(m.deflated.data) > 100 {
+		t.Fatalf("%d bytes compressed", len(m.deflated.data))
 	}
-	form := &m.deflated[0]
-	if n := testing.AllocsPerRun(100, func() { p.conn.Send(m) }); n != 0 || &m.deflated[0] != form {
+	form := &m.deflated.data[0]
+	if n := testing.AllocsPerRun(100, func() { p.conn.Send(m) }); n != 0 || &m.deflated.data[0] != form {
 		t.Errorf("a second time: %v allocations", n)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -65,16 +64,6 @@ func (c *Conn) answerPing(data []byte) {
 
 // eio3Forms are a message as clients of revision 3 get it, each form made when first needed.
 type eio3Forms struct{ frames, text, payload, binary lazy }
-
-type lazy struct {
-	once sync.Once
-	data []byte
-}
-
-func (l *lazy) get(encode func() []byte) []byte {
-	l.once.Do(func() { l.data = encode() })
-	return l.data
-}
 
 func (m *Message) hasBinary() bool {
 	return slices.ContainsFunc(m.packets, func(p engineio.Packet) bool { return p.Binary })

@@ -160,8 +160,9 @@ func TestMessageIsEncodedOncePerForm(t *testing.T) {
 }
 
 func TestEIO3Heartbeat(t *testing.T) {
-	s := newServer(t, Options{AllowEIO3: true, PingInterval: 200 * time.Millisecond, PingTimeout: 400 * time.Millisecond})
+	s := newServer(t, Options{AllowEIO3: true, PingInterval: 200 * time.Millisecond, PingTimeout: 2 * time.Second})
 	t.Run("polling", func(t *testing.T) {
+		t.Parallel()
 		p := s.openEIO3("")
 		at := eio3Polling + "&sid=" + p.conn.ID()
 		for range 3 {
@@ -174,6 +175,7 @@ func TestEIO3Heartbeat(t *testing.T) {
 		s.do("POST", at, "1:2").want(t, 400, `{"code":1,"message":"Session ID unknown"}`)
 	})
 	t.Run("websocket", func(t *testing.T) {
+		t.Parallel()
 		c, p := s.dialEIO3("")
 		for range 3 {
 			c.send("2")
@@ -183,6 +185,7 @@ func TestEIO3Heartbeat(t *testing.T) {
 		p.wantClosed(t, ReasonPingTimeout)
 	})
 	t.Run("over an upgrade", func(t *testing.T) {
+		t.Parallel()
 		p := s.openEIO3("")
 		c := s.dial(eio3Socket + "&sid=" + p.conn.ID())
 		c.send("2probe")

@@ -48,6 +48,7 @@ func TestPingTimeout(t *testing.T) {
 		p.wantClosed(t, ReasonPingTimeout)
 	})
 	t.Run("polling", func(t *testing.T) {
+		s := newServer(t, Options{PingInterval: 20 * time.Millisecond, PingTimeout: 2 * time.Second}) // the second poll must be there in time
 		p := s.open()
 		s.get(p.conn.ID()).want(t, 200, "2")
 		s.get(p.conn.ID()).want(t, 200, "1")

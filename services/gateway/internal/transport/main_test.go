@@ -146,7 +146,7 @@ func (s *server) post(sid, body string) answer {
 	return s.do("POST", "EIO=4&transport=polling&sid="+sid, body)
 }
 
-// goGet polls and hands over the answer; it returns when the poll is pending.
+// goGet polls and hands over the answer; it returns when the poll is pending, or was answered already.
 func (s *server) goGet(p *peer) <-chan answer {
 	s.t.Helper()
 	out := make(chan answer, 1)
@@ -160,7 +160,7 @@ func (s *server) goGet(p *peer) <-chan answer {
 	s.wait("a pending poll", func() bool {
 		p.conn.mu.Lock()
 		defer p.conn.mu.Unlock()
-		return p.conn.poll != nil
+		return p.conn.poll != nil || len(out) > 0
 	})
 	return out
 }

@@ -17,18 +17,24 @@ type Message struct {
 	packets []engineio.Packet // the same packets; their data lies in frames
 	plain   bool              // not to be compressed
 
-	once    sync.Once
-	payload []byte // polling form, made when first needed: most clients use WebSocket
-
-	onceText sync.Once
-	text     []byte // as WebSocket frames without binary ones, made when first needed: few clients want it
-
-	onceStream   sync.Once
-	stream       []byte // as on a WebTransport stream, if that differs from frames by more than their first byte
-	onceDeflated sync.Once
-	deflated     []byte // as compressed WebSocket frames, made when first needed: few clients negotiate it
+	// Forms that are made when first needed: most clients use WebSocket without compression.
+	payload  lazy // as a part of a polling payload
+	text     lazy // as WebSocket frames without binary ones
+	stream   lazy // as on a WebTransport stream, if that differs from frames by more than their first byte
+	deflated lazy // as compressed WebSocket frames
 
 	eio3Forms atomic.Pointer[eio3Forms] // for clients of revision 3
+}
+
+// lazy is made when it is first asked for.
+type lazy struct {
+	once sync.Once
+	data []byte
+}
+
+func (l *lazy) get(encode func() []byte) []byte {
+	l.once.Do(func() { l.data = encode() })
+	return l.data
 }
 
 // NewMessage encodes one text message, followed by one binary message for each attachment. It
@@ -97,14 +103,13 @@ func (m *Message) Size() int { return len(m.frames) }
 
 // polling returns the message as a part of a polling payload.
 func (m *Message) polling() []byte {
-	m.once.Do(func() {
+	return m.payload.get(func() []byte {
 		size := len(m.packets)
 		for _, p := range m.packets {
 			size += engineio.PollingSize(p)
 		}
-		m.payload = engineio.AppendPayload(make([]byte, 0, size), m.packets...)
+		return engineio.AppendPayload(make([]byte, 0, size), m.packets...)
 	})
-	return m.payload
 }
 
 // textFrames returns the message as WebSocket frames that are all text: binary packets are "b" and base64,
@@ -113,13 +118,13 @@ func (m *Message) textFrames() []byte {
 	if !m.hasBinary() {
 		return m.frames
 	}
-	m.onceText.Do(func() {
+	return m.text.get(func() (b []byte) {
 		for _, p := range m.packets {
-			m.text = appendFrameHeader(m.text, opText, engineio.PollingSize(p))
-			m.text = engineio.AppendPolling(m.text, p)
+			b = appendFrameHeader(b, opText, engineio.PollingSize(p))
+			b = engineio.AppendPolling(b, p)
 		}
+		return b
 	})
-	return m.text
 }
 
 // streamFrames returns the message as packets on a WebTransport stream. What stands before text there is what an
@@ -128,13 +133,13 @@ func (m *Message) streamFrames() []byte {
 	if len(m.packets) == 1 && !m.packets[0].Binary {
 		return m.frames[1:]
 	}
-	m.onceStream.Do(func() {
-		m.stream = make([]byte, 0, len(m.frames)+len(m.packets))
+	return m.stream.get(func() []byte {
+		b := make([]byte, 0, len(m.frames)+len(m.packets))
 		for _, p := range m.packets {
-			m.stream = engineio.AppendStream(m.stream, p)
+			b = engineio.AppendStream(b, p)
 		}
+		return b
 	})
-	return m.stream
 }
 
 // deflatedFrames returns the message as WebSocket frames of which those with a payload of at least from bytes are
@@ -144,8 +149,7 @@ func (m *Message) deflatedFrames(from int) []byte {
 	if m.plain || !slices.ContainsFunc(m.packets, func(p engineio.Packet) bool { return len(p.Data)+1 >= from }) {
 		return m.frames
 	}
-	m.onceDeflated.Do(func() { m.deflated = deflateFrames(m.packets, from) })
-	return m.deflated
+	return m.deflated.get(func() []byte { return deflateFrames(m.packets, from) })
 }
 
 // WebSocket framing, RFC 6455 section 5.2. Servers do not mask, and every packet is one frame.

@@ -263,9 +263,9 @@ func TestSlowPost(t *testing.T) {
 
 // The HTTP server's timeouts are for requests; polls outlive them.
 func TestPollOutlivesServerTimeouts(t *testing.T) {
-	s := newServer(t, Options{PingInterval: 300 * time.Millisecond}, func(h *httptest.Server) {
-		h.Config.ReadTimeout = 100 * time.Millisecond
-		h.Config.WriteTimeout = 100 * time.Millisecond
+	s := newServer(t, Options{PingInterval: 1200 * time.Millisecond}, func(h *httptest.Server) {
+		h.Config.ReadTimeout = time.Second
+		h.Config.WriteTimeout = time.Second
 		h.Start()
 	})
 	p := s.open()

@@ -51,9 +51,10 @@ func TestUpgradeToWebTransportGivenUp(t *testing.T) {
 		"timeout":       func(c *streamClient) {},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := Options{MaxPayload: 1000}
 			if name == "timeout" {
-				o.UpgradeTimeout = 500 * time.Millisecond
+				o.UpgradeTimeout = 2 * time.Second
 			}
 			s := newQUICServer(t, o)
 			p := s.open()

@@ -82,9 +82,10 @@ func TestUpgradeGivenUp(t *testing.T) {
 		"timeout":       func(c *client) {},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := Options{MaxPayload: 1000}
 			if name == "timeout" {
-				o.UpgradeTimeout = 500 * time.Millisecond
+				o.UpgradeTimeout = 2 * time.Second
 			}
 			s := newServer(t, o)
 			p := s.open()

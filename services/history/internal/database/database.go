@@ -44,6 +44,9 @@ type Dialect struct {
 	// Windows are further tokens of a message, for Find. It may be nil.
 	Windows func(id record.ID) []string
 
+	// Stride bounds the messages that one statement reads, where a result is read to its end even if few of them are wanted; 0: no bound.
+	Stride int
+
 	// Refused says whether an error is due to the values in a statement, so that the same statement fails for ever.
 	Refused func(error) bool
 
@@ -62,12 +65,17 @@ type Store struct {
 	// A connection to a machine that has died may say nothing. TxWait bounds a transaction that is not bounded otherwise: the longest
 	// are those that take out many messages, one by one. ReadWait bounds a read of a row or a few for which nobody waits.
 	TxWait, ReadWait time.Duration
+
+	// MaxMessages and MaxChanges bound what a transaction takes out, so that storing new messages never waits long for it: one user,
+	// or one message, may have millions of changes.
+	MaxMessages int
+	MaxChanges  int64
 }
 
-// Open brings the schema up to date, but for what [Store.Index] does, and returns a store that writes by one pool and reads by another, which may be
+// Open brings the schema up to date and returns a store that writes by one pool and reads by another, which may be
 // the same one. It closes them if it fails.
 func Open(ctx context.Context, d Dialect, write, read *sql.DB, migrations fs.FS) (*Store, error) {
-	s := &Store{Dialect: d, write: write, read: read, TxWait: time.Minute, ReadWait: 5 * time.Second}
+	s := &Store{Dialect: d, write: write, read: read, TxWait: time.Minute, ReadWait: 5 * time.Second, MaxMessages: 500, MaxChanges: 10_000}
 	if err := s.prepare(ctx, migrations); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -107,7 +115,13 @@ func (s *Store) migrate(ctx context.Context, files fs.FS) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = p.Up(ctx)
+	there, known, err := p.GetVersions(ctx)
+	if err == nil && there > known {
+		err = fmt.Errorf("the database is of version %d, and this service knows those up to %d: use a newer one", there, known)
+	}
+	if err == nil {
+		_, err = p.Up(ctx)
+	}
 	return err
 }
 
@@ -125,12 +139,19 @@ func (s *Store) Fact(ctx context.Context, name string) (value string, err error)
 	return value, err
 }
 
-// NoteFact notes a fact, in place of what was noted under its name.
-func (s *Store) NoteFact(ctx context.Context, name, value string) error {
-	return s.inTx(ctx, s.Shared, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, s.sql(`INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`), name, value)
+// NoteFact notes a fact, unless something else than what it was read to be is noted under its name by then: took is false.
+func (s *Store) NoteFact(ctx context.Context, name, was, value string) (took bool, err error) {
+	err = s.inTx(ctx, s.Shared, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, s.sql(`INSERT INTO facts (name, value) VALUES (?, ?)
+			ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE facts.value = ?`), name, value, was)
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		took = n > 0
 		return err
 	})
+	return took && err == nil, err
 }
 
 // Kind is the dialect's name.

@@ -195,7 +195,8 @@ func TestInstancesStoreTheSameOnce(t *testing.T) {
 
 func TestRedactionInChunks(t *testing.T) {
 	both(t, func(t *testing.T, s *database.Store, _ func() *database.Store) {
-		const n = 1007
+		const n = 107
+		s.MaxMessages = 50
 		var all []record.Message
 		for i := range int64(n) {
 			all = append(all, message(1, i+1, "all"))
@@ -355,4 +356,30 @@ func TestReadersDoNotWaitForTheWriter(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestADatabaseOfANewerVersionIsRefused has one that a later version of the service has brought up to date.
+func TestADatabaseOfANewerVersionIsRefused(t *testing.T) {
+	path, url := filepath.Join(t.TempDir(), "history.db"), pgtest.New(t)
+	for kind, open := range map[string]func() (*database.Store, error){
+		"sqlite":   func() (*database.Store, error) { return sqlite.Open(t.Context(), path, sqlite.SyncNormal) },
+		"postgres": func() (*database.Store, error) { return postgres.Open(t.Context(), url, "") },
+	} {
+		s, err := open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.DB().Exec(`INSERT INTO goose_db_version (version_id, is_applied) SELECT max(version_id) + 1, TRUE FROM goose_db_version`); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = open(); err == nil || !strings.Contains(err.Error(), "use a newer one") || postgres.IsAway(err) {
+			t.Errorf("%s: %v", kind, err)
+			if err == nil {
+				t.Error(s.Close())
+			}
+		}
+	}
 }

@@ -100,19 +100,20 @@ func TestWhatIsTakenOutIsStatedAsFactsWithoutItsText(t *testing.T) {
 func TestAnErasureThatWasCutOffGoesOn(t *testing.T) {
 	both(t, func(t *testing.T, s *database.Store, again func() *database.Store) {
 		var all []record.Message
-		for i := range int64(1200) {
+		s.MaxMessages = 50
+		for i := range int64(120) {
 			all = append(all, said(i+1, "ann", "x", "room.red"))
 		}
 		appendAll(t, s, all...)
 		spoil := func(lengths string) {
 			t.Helper()
-			if _, err := s.DB().Exec(fmt.Sprintf("UPDATE messages SET lengths = '%s' WHERE sequence = 700", lengths)); err != nil {
+			if _, err := s.DB().Exec(fmt.Sprintf("UPDATE messages SET lengths = '%s' WHERE sequence = 70", lengths)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		spoil("what?")
-		if n, err := s.Erase(t.Context(), "ann", noon); err == nil || n != 500 {
-			t.Fatalf("erased %d, %v; want 500 and an error", n, err)
+		if n, err := s.Erase(t.Context(), "ann", noon); err == nil || n != 50 {
+			t.Fatalf("erased %d, %v; want 50 and an error", n, err)
 		}
 		left := func(s *database.Store, sequence int64) record.Erasure {
 			t.Helper()
@@ -122,7 +123,7 @@ func TestAnErasureThatWasCutOffGoesOn(t *testing.T) {
 			}
 			return undone[0]
 		}
-		if n, err := s.Resume(t.Context(), left(s, 501)); err == nil || n != 0 {
+		if n, err := s.Resume(t.Context(), left(s, 51)); err == nil || n != 0 {
 			t.Errorf("went on with %d, %v", n, err)
 		}
 		if got := facts(t, s); got != "" {
@@ -130,9 +131,9 @@ func TestAnErasureThatWasCutOffGoesOn(t *testing.T) {
 		}
 		spoil("")
 		next := again()
-		undone := left(next, 501)
-		if n, err := next.Resume(t.Context(), undone); err != nil || n != 700 {
-			t.Errorf("went on with %d, %v; want 700", n, err)
+		undone := left(next, 51)
+		if n, err := next.Resume(t.Context(), undone); err != nil || n != 70 {
+			t.Errorf("went on with %d, %v; want 70", n, err)
 		}
 		if n, err := next.Resume(t.Context(), undone); err != nil || n != 0 {
 			t.Errorf("went on once more with %d, %v", n, err)
@@ -144,6 +145,35 @@ func TestAnErasureThatWasCutOffGoesOn(t *testing.T) {
 			t.Errorf("facts %s", got)
 		}
 	})
+}
+
+// TestAnErasureThatIsSlowToLookAtGoesOn has a look at one take as long as it may, since PostgreSQL's table of messages is locked.
+func TestAnErasureThatIsSlowToLookAtGoesOn(t *testing.T) {
+	s := postgresIn(t)()
+	appendAll(t, s, said(1, "ann", "x", "room.red"))
+	if _, err := s.DB().Exec(fmt.Sprintf("INSERT INTO erased (author, until, done) VALUES ('ann', %d, FALSE)", noon.UnixNano())); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := s.DB().Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	s.ReadWait = time.Second
+	undone, err := s.Undone(t.Context())
+	if err != nil || len(undone) != 1 || undone[0] != (record.Erasure{User: "ann", Until: noon.UnixNano()}) {
+		t.Errorf("undone: %+v, %v", undone, err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range undone {
+		if n, err := s.Resume(t.Context(), e); err != nil || n != 1 {
+			t.Errorf("went on with %d, %v", n, err)
+		}
+	}
 }
 
 // TestAnErasureHeardAgainTakesNothingNew has a fact of long ago come again.

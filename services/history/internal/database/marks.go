@@ -61,22 +61,40 @@ func (s *Store) Unread(ctx context.Context, place record.Place, user string, mos
 	return count, mark, nil
 }
 
+// atOnce bounds what is read at a time of what a user did: as many fit a page of an export, about.
+const atOnce = 4000
+
 // Marks hands to each how far a user has read, in an order of places, from behind one on, until each returns false.
 func (s *Store) Marks(ctx context.Context, user string, after record.Place, each func(record.Mark) bool) error {
-	rows, err := s.read.QueryContext(ctx, s.sql(`SELECT namespace, target, epoch, sequence FROM marks WHERE author = ? AND (namespace, target) > (?, ?) ORDER BY namespace, target`),
-		user, after.Namespace, after.Target)
+	for {
+		marks, err := s.marks(ctx, user, after)
+		if err != nil {
+			return fmt.Errorf("list what was read: %w", err)
+		}
+		for _, m := range marks {
+			if after = m.Place; !each(m) {
+				return nil
+			}
+		}
+		if len(marks) < atOnce {
+			return nil
+		}
+	}
+}
+
+func (s *Store) marks(ctx context.Context, user string, after record.Place) (marks []record.Mark, err error) {
+	rows, err := s.read.QueryContext(ctx, s.sql(`SELECT namespace, target, epoch, sequence FROM marks
+		WHERE author = ? AND (namespace, target) > (?, ?) ORDER BY namespace, target LIMIT ?`), user, after.Namespace, after.Target, atOnce)
 	if err != nil {
-		return fmt.Errorf("list what was read: %w", err)
+		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var m record.Mark
 		if err := rows.Scan(&m.Place.Namespace, &m.Place.Target, &m.ID.Epoch, &m.ID.Sequence); err != nil {
-			return fmt.Errorf("list what was read: %w", err)
+			return nil, err
 		}
-		if !each(m) {
-			return nil
-		}
+		marks = append(marks, m)
 	}
-	return rows.Err()
+	return marks, rows.Err()
 }

@@ -23,9 +23,14 @@ func announcements(t *testing.T, s *database.Store) (all []record.Announcement, 
 func TestWhatIsErasedMeanwhileIsNotAnnounced(t *testing.T) {
 	both(t, func(t *testing.T, s *database.Store, _ func() *database.Store) {
 		const n = 300
+		author := func(i int64) string { return []string{"ann", "bob"}[i%2] }
+		var all []record.Message
 		for i := range int64(n) {
-			user := []string{"ann", "bob"}[i%2]
-			appendAll(t, s, said(i+1, user, "hello", "room.red"))
+			all = append(all, said(i+1, author(i), "hello", "room.red"))
+		}
+		appendAll(t, s, all...)
+		for i := range int64(n) {
+			user := author(i)
 			if err := change(t, s, i+1, record.By{User: user}, fmt.Sprintf(`"edited by %s"`, user)); err != nil {
 				t.Fatal(err)
 			}

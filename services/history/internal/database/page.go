@@ -59,9 +59,18 @@ func (s *Store) Last(ctx context.Context) (record.ID, error) {
 	return id, nil
 }
 
-// steps runs a query again and again, from where it ended, until it finds fewer than n or each has enough. Its last
-// parameters are the id from which to read, and n.
+// stride is how many messages a statement reads at most, where n are likely to be wanted.
+func (s *Store) stride(n int) int {
+	if s.Stride > 0 {
+		n = min(n, s.Stride)
+	}
+	return n
+}
+
+// steps runs a query again and again, from where it ended, until it finds fewer than n, or the stride, or each has enough. Its last
+// parameters are the id from which to read, and how many.
 func (s *Store) steps(ctx context.Context, query string, from record.ID, n int, each func(record.Message) bool, args ...any) error {
+	n = s.stride(n)
 	for {
 		rows, err := s.read.QueryContext(ctx, s.sql(query), append(args[:len(args):len(args)], from.Epoch, from.Sequence, n)...)
 		if err != nil {

@@ -13,8 +13,9 @@ import (
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
-// redactChunk bounds a transaction, so that storing new messages never waits long for a redaction.
-const redactChunk = 500
+// NamesQuery takes a user out of some of the changes that they made.
+const NamesQuery = `UPDATE changes SET name = '', socket = '' WHERE id IN (SELECT id FROM changes
+	WHERE author = ? AND author <> '' AND (name <> '' OR socket <> '') AND time <= ? LIMIT ?)`
 
 // forGood is until when what a deleted user said is erased.
 const forGood = math.MaxInt64
@@ -57,17 +58,22 @@ func (s *Store) Erase(ctx context.Context, user string, until time.Time) (redact
 
 func (s *Store) redact(ctx context.Context, user string, last int64, tell bool) (redacted int, err error) {
 	var from record.ID
-	for done := false; !done; {
-		n := 0
+	for nameless, done := false, false; !done; {
+		n, left := 0, s.MaxChanges
 		err := s.inTx(ctx, s.Exclusive, func(tx *sql.Tx) (err error) {
 			// With the first chunk: from then on Append redacts what comes.
 			if done, err = s.forget(ctx, tx, user, last); err != nil || done {
 				return err
 			}
-			if n, from, err = s.redactSome(ctx, tx, user, last, from); err != nil || n == redactChunk {
+			if !nameless {
+				if left, err = s.some(ctx, tx, NamesQuery, left, user, last); err != nil || left == 0 {
+					return err
+				}
+				nameless = true
+			}
+			if n, from, done, err = s.redactSome(ctx, tx, user, last, from, left); err != nil || !done {
 				return err
 			}
-			done = true
 			return s.redacted(ctx, tx, user, last, tell)
 		})
 		if err != nil {
@@ -84,8 +90,8 @@ func (s *Store) redact(ctx context.Context, user string, last int64, tell bool) 
 	return redacted, nil
 }
 
-// forget notes the erasure, and takes out what else is known of the user; done is true if there is nothing left to do. What
-// the user did since an erasure that was noted before stays.
+// forget notes the erasure, and takes out what the user has read; done is true if there is nothing left to do. What
+// the user has read since an erasure that was noted before stays.
 func (s *Store) forget(ctx context.Context, tx *sql.Tx, user string, until int64) (done bool, err error) {
 	var noted int64
 	err = tx.QueryRowContext(ctx, s.sql(`SELECT until, done FROM erased WHERE author = ?`), user).Scan(&noted, &done)
@@ -100,7 +106,6 @@ func (s *Store) forget(ctx context.Context, tx *sql.Tx, user string, until int64
 		args []any
 	}{
 		{`INSERT INTO erased (author, until, done) VALUES (?, ?, FALSE) ON CONFLICT (author) DO UPDATE SET until = excluded.until, done = FALSE`, []any{user, until}},
-		{`UPDATE changes SET name = '', socket = '' WHERE author = ? AND (name <> '' OR socket <> '') AND time <= ?`, []any{user, until}},
 		{`DELETE FROM marks WHERE author = ?`, []any{user}},
 	} {
 		if _, err := tx.ExecContext(ctx, s.sql(statement.text), statement.args...); err != nil {
@@ -126,41 +131,65 @@ func (s *Store) redacted(ctx context.Context, tx *sql.Tx, user string, until int
 	return s.announce(ctx, tx, fact)
 }
 
-func (s *Store) redactSome(ctx context.Context, tx *sql.Tx, user string, until int64, from record.ID) (int, record.ID, error) {
+// some runs a statement for as many changes as are left in a transaction, its last parameter, and says how many are left then. If none are, it may
+// have found more.
+func (s *Store) some(ctx context.Context, tx *sql.Tx, statement string, left int64, args ...any) (int64, error) {
+	result, err := tx.ExecContext(ctx, s.sql(statement), append(args, left)...)
+	if err != nil {
+		return 0, err
+	}
+	n, err := result.RowsAffected()
+	return left - n, err
+}
+
+// redactSome redacts the messages behind one, as many as may be in a transaction. It says how many, the last of them, and whether these were all.
+func (s *Store) redactSome(ctx context.Context, tx *sql.Tx, user string, until int64, from record.ID, left int64) (n int, last record.ID, all bool, err error) {
 	rows, err := tx.QueryContext(ctx, s.sql(`SELECT `+columns+` FROM messages m
 		WHERE m.author = ? AND m.author <> '' AND (m.epoch, m.sequence) > (?, ?) AND NOT m.redacted AND m.time <= ?
-		ORDER BY m.epoch, m.sequence LIMIT ?`), user, from.Epoch, from.Sequence, until, redactChunk)
+		ORDER BY m.epoch, m.sequence LIMIT ?`), user, from.Epoch, from.Sequence, until, s.MaxMessages)
 	if err != nil {
-		return 0, from, err
+		return 0, from, false, err
 	}
 	var found []record.Message
-	if _, _, err := hand(rows, func(m record.Message) bool { found = append(found, m); return true }); err != nil {
-		return 0, from, err
+	if _, _, err := hand(rows, func(m record.Message) bool {
+		m.Event, m.Attachments = record.RedactEvent(m.Event), nil // what was said may be large
+		found = append(found, m)
+		return true
+	}); err != nil {
+		return 0, from, false, err
 	}
+	all = len(found) < s.MaxMessages
 	newest := make(map[string]record.ID) // by namespace
-	for _, m := range found {
-		event := record.RedactEvent(m.Event)
+	for i, m := range found {
+		left, err = s.some(ctx, tx, `UPDATE changes SET payload = ?, lengths = '' WHERE id IN (SELECT id FROM changes
+			WHERE message = ? AND (payload <> ? OR lengths <> '') LIMIT ?)`, left, m.Event, m.Row, m.Event)
+		if err != nil {
+			return 0, from, false, err
+		}
+		if left == 0 { // the next transaction begins with the rest of this one's
+			found, all = found[:i], false
+			break
+		}
 		for _, statement := range []struct {
 			text string
 			args []any
 		}{
-			{`UPDATE messages SET payload = ?, lengths = '', socket = '', name = '', redacted = TRUE WHERE id = ?`, []any{event, m.Row}},
-			{`UPDATE changes SET payload = ?, lengths = '' WHERE message = ?`, []any{event, m.Row}},
+			{`UPDATE messages SET payload = ?, lengths = '', socket = '', name = '', redacted = TRUE WHERE id = ?`, []any{m.Event, m.Row}},
 			{s.DropWords, []any{m.Row}},
 			{`DELETE FROM outbox WHERE topic >= ? AND topic < ?`, []any{changedTopic(m.ID) + ":", changedTopic(m.ID) + ";"}}, // ; comes after :
 		} {
 			if _, err := tx.ExecContext(ctx, s.sql(statement.text), statement.args...); err != nil {
-				return 0, from, err
+				return 0, from, false, err
 			}
 		}
 		newest[m.Namespace], from = m.ID, m.ID
 	}
 	for namespace, id := range newest {
 		if err := s.announceRedaction(ctx, tx, namespace, user, until, id); err != nil {
-			return 0, from, err
+			return 0, from, false, err
 		}
 	}
-	return len(found), from, nil
+	return len(found), from, all, nil
 }
 
 // announceRedaction notes that clients of the namespace must be told. Each erasure is told for itself: of two, the one that

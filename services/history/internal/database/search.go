@@ -89,7 +89,7 @@ func (l search) walk(ctx context.Context, find Finder, before record.ID) (down r
 		if err != nil {
 			return before, false, err
 		}
-		for chunk := range slices.Chunk(found, loaded) {
+		for chunk := range slices.Chunk(found, l.stride(loaded)) {
 			if enough, err := l.load(ctx, chunk); enough || err != nil {
 				return before, enough, err
 			}

@@ -10,9 +10,6 @@ import (
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
-// sweepChunk bounds a transaction.
-const sweepChunk = 500
-
 // NextPlace is the place after another one, in no meaningful order; ok is false after the last. The first one comes
 // after the zero [record.Place].
 func (s *Store) NextPlace(ctx context.Context, after record.Place) (place record.Place, ok bool, err error) {
@@ -32,7 +29,7 @@ func (s *Store) NextPlace(ctx context.Context, after record.Place) (place record
 // Sweep takes a place's messages out that were said before then, in chunks, and says how many. One that is in other
 // places too stays there. They are gone without a trace, but for what a backup has.
 func (s *Store) Sweep(ctx context.Context, place record.Place, before time.Time) (swept int, err error) {
-	for {
+	for all := false; !all; {
 		var old []int64
 		err := s.inTx(ctx, s.Dialect.Sweep, func(tx *sql.Tx) (err error) {
 			if s.Shared != "" { // nobody changes or redacts what is taken out
@@ -43,9 +40,15 @@ func (s *Store) Sweep(ctx context.Context, place record.Place, before time.Time)
 			if old, err = s.old(ctx, tx, place, before); err != nil {
 				return err
 			}
-			for _, row := range old {
-				if err := s.remove(ctx, tx, place, row); err != nil {
+			all = len(old) < s.MaxMessages
+			left := s.MaxChanges
+			for i, row := range old {
+				if left, err = s.remove(ctx, tx, place, row, left); err != nil {
 					return err
+				}
+				if left == 0 { // the next transaction begins with the rest of this one's
+					old, all = old[:i], false
+					break
 				}
 			}
 			return nil
@@ -54,9 +57,6 @@ func (s *Store) Sweep(ctx context.Context, place record.Place, before time.Time)
 			return swept, fmt.Errorf("take old messages out of %s in %s: %w", place.Target, place.Namespace, err)
 		}
 		swept += len(old)
-		if len(old) < sweepChunk {
-			break
-		}
 	}
 	if swept > 0 && s.Erased != "" {
 		if _, err := s.write.ExecContext(ctx, s.Erased); err != nil {
@@ -72,12 +72,12 @@ const young = 64
 // old lists the oldest messages of a place that are too old, as far as there are some. Those that are dated in the future hold up none behind them.
 func (s *Store) old(ctx context.Context, tx *sql.Tx, place record.Place, before time.Time) (rows []int64, err error) {
 	found, err := tx.QueryContext(ctx, s.sql(`SELECT m.id, m.time FROM places p JOIN messages m ON m.id = p.message
-		WHERE p.namespace = ? AND p.target = ? AND m.time <= ? ORDER BY p.epoch, p.sequence LIMIT ?`), place.Namespace, place.Target, time.Now().UnixNano(), sweepChunk+young)
+		WHERE p.namespace = ? AND p.target = ? AND m.time <= ? ORDER BY p.epoch, p.sequence LIMIT ?`), place.Namespace, place.Target, time.Now().UnixNano(), s.MaxMessages+young)
 	if err != nil {
 		return nil, err
 	}
 	defer found.Close()
-	for inRow := 0; inRow < young && len(rows) < sweepChunk && found.Next(); {
+	for inRow := 0; inRow < young && len(rows) < s.MaxMessages && found.Next(); {
 		var row, said int64
 		if err := found.Scan(&row, &said); err != nil {
 			return nil, err
@@ -92,20 +92,28 @@ func (s *Store) old(ctx context.Context, tx *sql.Tx, place record.Place, before 
 	return rows, found.Err()
 }
 
-func (s *Store) remove(ctx context.Context, tx *sql.Tx, place record.Place, row int64) error {
-	if _, err := tx.ExecContext(ctx, s.sql(`DELETE FROM places WHERE namespace = ? AND target = ? AND message = ?`), place.Namespace, place.Target, row); err != nil {
-		return err
-	}
+// remove takes a message out of a place, unless it has more changes than are left in the transaction: then it takes out those.
+func (s *Store) remove(ctx context.Context, tx *sql.Tx, place record.Place, row, changes int64) (left int64, err error) {
 	var elsewhere bool
-	if err := tx.QueryRowContext(ctx, s.sql(`SELECT EXISTS (SELECT 1 FROM places WHERE message = ?)`), row).Scan(&elsewhere); err != nil || elsewhere {
-		return err
+	if err := tx.QueryRowContext(ctx, s.sql(`SELECT EXISTS (SELECT 1 FROM places WHERE message = ? AND (namespace, target) <> (?, ?))`),
+		row, place.Namespace, place.Target).Scan(&elsewhere); err != nil {
+		return 0, err
 	}
-	for _, statement := range []string{s.DropWords, `DELETE FROM changes WHERE message = ?`, `DELETE FROM messages WHERE id = ?`} {
-		if _, err := tx.ExecContext(ctx, s.sql(statement), row); err != nil {
-			return err
+	if !elsewhere {
+		changes, err = s.some(ctx, tx, `DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE message = ? LIMIT ?)`, changes, row)
+		if err != nil || changes == 0 {
+			return 0, err
 		}
 	}
-	return nil
+	if _, err := tx.ExecContext(ctx, s.sql(`DELETE FROM places WHERE namespace = ? AND target = ? AND message = ?`), place.Namespace, place.Target, row); err != nil || elsewhere {
+		return changes, err
+	}
+	for _, statement := range []string{s.DropWords, `DELETE FROM messages WHERE id = ?`} {
+		if _, err := tx.ExecContext(ctx, s.sql(statement), row); err != nil {
+			return 0, err
+		}
+	}
+	return changes, nil
 }
 
 // nanoseconds writes a time; the zero time is 0.

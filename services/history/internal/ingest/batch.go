@@ -100,15 +100,16 @@ func (in *Ingester) reach(ctx context.Context) error {
 
 // acknowledge says that posts are in the database, of which so many were not there before.
 func (in *Ingester) acknowledge(posts []post, stored, redacted int) {
+	// Before the acks: what the queue no longer holds has been counted.
+	in.Metrics.stored.Add(float64(stored))
+	in.Metrics.duplicates.Add(float64(len(posts) - stored))
+	in.Metrics.redacted.Add(float64(redacted))
 	for _, p := range posts {
 		if err := p.msg.Ack(); err != nil {
 			in.Log.Debug("cannot acknowledge; the messages are delivered again, which changes nothing", "error", err)
 			break
 		}
 	}
-	in.Metrics.stored.Add(float64(stored))
-	in.Metrics.duplicates.Add(float64(len(posts) - stored))
-	in.Metrics.redacted.Add(float64(redacted))
 	if redacted > 0 {
 		in.Redacted()
 	}

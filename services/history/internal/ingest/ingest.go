@@ -62,9 +62,6 @@ type Options struct {
 }
 
 const (
-	// pullWait is how long a pull waits for the first message. A pull that is lost with a connection costs
-	// that much.
-	pullWait    = 2 * time.Second
 	ackWait     = 30 * time.Second
 	storeWait   = 10 * time.Second // the database's own lock timeout included
 	reachWait   = 2 * time.Second
@@ -188,7 +185,7 @@ func (in *Ingester) session(ctx context.Context, wait *backoff) error {
 		default:
 		}
 		pulled := most
-		msgs, err := pull(ctx, consumer, pulled)
+		msgs, err := queue.Pull(ctx, consumer, pulled)
 		most = in.toPull(pulled, msgs)
 		// Before the batch is taken: after a while without NATS the consumer may be another's of the same name.
 		if ctx.Err() == nil {

@@ -1,10 +1,6 @@
 package ingest
 
-import (
-	"context"
-
-	"github.com/nats-io/nats.go/jetstream"
-)
+import "github.com/nats-io/nats.go/jetstream"
 
 const (
 	// batchBytes bounds what is stored in one transaction, and what is held in memory several times over for it: in the messages, in a
@@ -43,35 +39,4 @@ func (in *Ingester) toPull(last int, msgs []jetstream.Msg) int {
 		return last
 	}
 	return max(1, min(in.Batch, 2*last, batchBytes*len(msgs)/max(1, size)))
-}
-
-// pull takes what is there, or waits for the first message and takes what came with it. Messages may
-// accompany an error.
-func pull(ctx context.Context, c jetstream.Consumer, n int) ([]jetstream.Msg, error) {
-	msgs, err := drain(c.FetchNoWait(n))
-	if len(msgs) > 0 || err != nil {
-		return msgs, err
-	}
-	waiting, cancel := context.WithTimeout(ctx, pullWait)
-	defer cancel()
-	msgs, err = drain(c.Fetch(1, jetstream.FetchContext(waiting)))
-	switch {
-	case len(msgs) == 0 && waiting.Err() != nil:
-		return nil, nil
-	case len(msgs) == 0 || err != nil || n == 1:
-		return msgs, err
-	}
-	more, err := drain(c.FetchNoWait(n - 1))
-	return append(msgs, more...), err
-}
-
-func drain(batch jetstream.MessageBatch, err error) ([]jetstream.Msg, error) {
-	if err != nil {
-		return nil, err
-	}
-	var msgs []jetstream.Msg
-	for msg := range batch.Messages() {
-		msgs = append(msgs, msg)
-	}
-	return msgs, batch.Error()
 }

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/natter-io/natter/pkg/contract"
+	"github.com/natter-io/natter/pkg/kit/provision"
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
@@ -61,23 +61,14 @@ func (in *Ingester) settle(ctx context.Context) (record.ID, error) {
 // firstAfter is the id of the first message in the posts stream after a sequence of that: the oldest that may not be stored
 // yet; [record.Newest] if there is none.
 func (in *Ingester) firstAfter(ctx context.Context, sequence uint64, last record.ID) (id record.ID, err error) {
-	request, err := json.Marshal(struct {
-		Seq     uint64 `json:"seq"`
-		NextFor string `json:"next_by_subj"`
-	}{sequence + 1, ">"})
-	if err != nil {
-		return id, err
-	}
+	request := fmt.Appendf(nil, `{"seq":%d,"next_by_subj":">"}`, sequence+1)
 	for tries := 1; ; tries++ {
-		msg, err := in.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+in.Subjects.Names().Posts, request)
-		if err != nil {
+		msg, err := provision.Direct(ctx, in.nc, in.Subjects.Names().Posts, request)
+		switch {
+		case err != nil:
 			return id, err
-		}
-		switch status := msg.Header.Get("Status"); {
-		case status == "":
+		case msg != nil:
 			return in.idOf(ctx, msg, last)
-		case status != "404":
-			return id, fmt.Errorf("direct get: %s %s", status, msg.Header.Get("Description"))
 		case tries == staleTries: // it has gone from the stream
 			return record.Newest, nil
 		}

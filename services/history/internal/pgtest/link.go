@@ -7,13 +7,15 @@ import (
 	"net/url"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
 // Link is a way to a database over TCP that can break, or go silent. Make it with [Through].
 type Link struct {
-	Address string // where it listens
-	URL     string // of the database, through it
+	Address string       // where it listens
+	URL     string       // of the database, through it
+	Passed  atomic.Int64 // bytes, both ways
 
 	mu     sync.Mutex
 	change sync.Cond
@@ -117,6 +119,7 @@ func (l *Link) pass(to, from net.Conn) {
 			l.change.Wait()
 		}
 		l.mu.Unlock()
+		l.Passed.Add(int64(n))
 		if n > 0 {
 			if _, werr := to.Write(buf[:n]); werr != nil {
 				return

@@ -21,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
+	"github.com/natter-io/natter/pkg/contract"
 	"github.com/natter-io/natter/services/history/internal/database"
 )
 
@@ -28,9 +29,12 @@ import (
 var migrations embed.FS
 
 const (
-	// maxConnections of one instance: pages that are read at once, and those who write.
-	maxConnections = 16
+	// maxConnections of one instance: what is read at once, and those who write.
+	maxConnections = 18
 	connectTimeout = 5 * time.Second
+	// stride is a third of the messages that a page of the usual size looks at: the driver reads what a statement gives to its end, and
+	// messages may be so large that a page has two of them.
+	stride = contract.DefaultHistoryPage/3 + 1
 	// lockStore, lockSweep and lockTable are advisory locks (https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS).
 	lockStore = 0x6e740001
 	lockSweep = 0x6e740002
@@ -47,12 +51,11 @@ var dialect = database.Dialect{
 	PutWords: `INSERT INTO words (message, words) VALUES `,
 	WordsRow: `(CAST(? AS bigint), array_to_tsvector(regexp_split_to_array(
 		regexp_replace(CAST(? AS text), '(^| )', '\1@', 'g') || ' ' || CAST(? AS text), ' ')))`,
-	// An instance of an earlier version may be at work while the messages are indexed anew.
-	WordsEnd:  ` ON CONFLICT (message) DO UPDATE SET words = excluded.words`,
 	DropWords: `DELETE FROM words WHERE message = ?`,
 	Find:      find,
 	Windows:   windows,
 	Refused:   refused,
+	Stride:    stride,
 }
 
 // refused goes by the class of a SQLSTATE: data exceptions, violated constraints, exceeded program limits such as the

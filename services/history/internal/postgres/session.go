@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // AbandonedAfter is after how long PostgreSQL ends a transaction in which nothing comes from an instance of the service: that
@@ -41,27 +40,33 @@ func settings(given map[string]string, abandoned time.Duration) map[string]strin
 		"plan_cache_mode": "force_custom_plan",
 		// Nothing here is faster by reading a whole table, whatever is thought of how many rows match.
 		"enable_seqscan": "off",
+		// Where it must, the price is said to be so high that the statement would be compiled first, however small the table is.
+		"jit": "off",
 	}
 	maps.DeleteFunc(all, func(name, _ string) bool { _, is := given[name]; return is })
 	return all
 }
 
-// prepare makes the settings of a session. Not as startup parameters: poolers refuse these, and servers those of later versions.
+// prepare makes the settings of a session. Not as startup parameters: poolers refuse these, and servers those of later versions. Each by
+// itself: a server refuses the check of connections where its system has no means for it.
 func prepare(settings map[string]string) func(context.Context, *pgx.Conn) error {
-	var values []string
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		values = append(values, fmt.Sprintf("('%s', '%s')", name, settings[name]))
-	}
-	statement := `SELECT set_config(name, value, FALSE) FROM (VALUES ` + strings.Join(values, ", ") + `) AS s (name, value) WHERE current_setting(name, TRUE) IS NOT NULL`
 	return func(ctx context.Context, conn *pgx.Conn) error {
 		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 		defer cancel()
-		if _, err := conn.Exec(ctx, statement); err != nil {
-			return errors.Join(fmt.Errorf("settings of a session: %w", err), conn.Close(ctx))
+		for name, value := range settings {
+			statement := fmt.Sprintf(`SELECT set_config('%[1]s', '%[2]s', FALSE) WHERE current_setting('%[1]s', TRUE) IS NOT NULL`, name, value)
+			_, err := conn.Exec(ctx, statement)
+			var refused *pgconn.PgError
+			if err != nil && (!errors.As(err, &refused) || refused.Code != invalidValue) {
+				return errors.Join(fmt.Errorf("settings of a session: %w", err), conn.Close(ctx))
+			}
 		}
 		return nil
 	}
 }
+
+// invalidValue is a SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+const invalidValue = "22023"
 
 // dial has this side, too, find out that the other one is gone: of connections that wait for their next use.
 func dial(timeout time.Duration) func(ctx context.Context, network, address string) (net.Conn, error) {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/natter-io/natter/services/history/internal/database"
 	"github.com/natter-io/natter/services/history/internal/pgtest"
 	"github.com/natter-io/natter/services/history/internal/record"
@@ -55,11 +57,31 @@ func TestSessionsHaveTheirSettings(t *testing.T) {
 		"client_connection_check_interval":    "6s",
 		"plan_cache_mode":                     "force_custom_plan",
 		"enable_seqscan":                      "on",
+		"jit":                                 "off",
 		"application_name":                    "natter-history",
 	} {
 		var got string
 		if err := s.DB().QueryRow("SHOW " + name).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %s, %v; want %s", name, got, err, want)
+		}
+	}
+}
+
+// TestASettingThatIsRefusedIsPassedOver has settings as servers refuse them on some systems, or in earlier versions.
+func TestASettingThatIsRefusedIsPassedOver(t *testing.T) {
+	conn, err := pgx.Connect(t.Context(), pgtest.New(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background()) //nolint:errcheck // the server ends with the tests
+	err = prepare(map[string]string{"client_connection_check_interval": "-1", "of_a_later_version": "on", "jit": "off", "enable_seqscan": "off"})(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"jit", "enable_seqscan"} {
+		var got string
+		if err := conn.QueryRow(t.Context(), "SHOW "+name).Scan(&got); err != nil || got != "off" {
+			t.Errorf("%s is %s, %v", name, got, err)
 		}
 	}
 }
@@ -85,7 +107,7 @@ func TestSilentConnectionsAreGivenUp(t *testing.T) {
 		"NextPlace":     func() error { _, _, err := s.NextPlace(ctx, record.Place{}); return err },
 		"Sweep":         func() error { _, err := s.Sweep(ctx, record.Place{}, time.Now()); return err },
 		"Fact":          func() error { _, err := s.Fact(ctx, "x"); return err },
-		"NoteFact":      func() error { return s.NoteFact(ctx, "x", "y") },
+		"NoteFact":      func() error { _, err := s.NoteFact(ctx, "x", "", "y"); return err },
 		"Newest":        func() error { _, err := s.Newest(ctx, 1); return err },
 		"Incarnations":  func() error { _, err := s.Incarnations(ctx, "x"); return err },
 	}
@@ -99,6 +121,7 @@ func TestSilentConnectionsAreGivenUp(t *testing.T) {
 	}
 	asking.Wait()
 	link.Mend()
+	s.TxWait, s.ReadWait = patience, patience
 	for name, call := range calls {
 		if err := call(); err != nil {
 			t.Errorf("%s, when the link is mended: %v", name, err)

@@ -11,8 +11,8 @@ import (
 	"github.com/natter-io/natter/services/history/internal/record"
 )
 
-// list gathers messages as JSON: at most so many, and so many bytes. A message that fits no reply by itself, or that clients
-// do not take, is left out, since nobody could ask beyond it otherwise; there is one in oversize for each.
+// list gathers messages as JSON: at most so many, and so many bytes. Of a message that fits no reply by itself, or that clients
+// do not take, there is a stub, from which one can read on; oversize has them.
 type list struct {
 	limit, size int
 	whole       int  // the size of a reply, of which the list may have a part
@@ -20,7 +20,7 @@ type list struct {
 	format      func(record.Message) ([]byte, error)
 
 	texts    [][]byte
-	used     int
+	used     int  // bytes, and what it took to read what is left out
 	more     bool // there is a next one, which does not fit
 	oversize []record.ID
 	err      error
@@ -28,6 +28,9 @@ type list struct {
 
 // listOverhead is what a reply has around its messages.
 const listOverhead = 128
+
+// stubShare is for how many bytes that are left out a page has one less, so that it ends before too many large messages were read in vain.
+const stubShare = 8
 
 func newList(limit, size int, format func(record.Message) ([]byte, error)) *list {
 	return &list{limit: limit, size: size - listOverhead, whole: size - listOverhead, format: format}
@@ -43,17 +46,34 @@ func (l *list) add(m record.Message) bool {
 	if text, l.err = l.format(m); l.err != nil {
 		return false
 	}
-	switch {
-	case len(text) > l.whole, !record.Fits(m.Event, record.AroundPage):
-		l.oversize = append(l.oversize, m.ID)
-		return true
-	case l.used+len(text)+1 > l.size && (len(l.texts) > 0 || l.size < l.whole && !l.first):
+	read := 0
+	omitted := len(text) > l.whole || !record.Fits(m.Event, record.AroundPage)
+	if omitted {
+		read = len(text) / stubShare
+		if text, l.err = l.stub(m); l.err != nil {
+			return false
+		}
+	}
+	if l.used+len(text)+1 > l.size && (len(l.texts) > 0 || l.size < l.whole && !l.first) {
 		l.more = true
 		return false
 	}
-	l.used += len(text) + 1 // the comma
+	if omitted {
+		l.oversize = append(l.oversize, m.ID)
+	}
+	l.used += len(text) + 1 + read // the comma
 	l.texts = append(l.texts, text)
 	return true
+}
+
+// stub is what a page has of a message that it does not take: as much as it does take.
+func (l *list) stub(m record.Message) ([]byte, error) {
+	m.Event, m.Attachments, m.Omitted = record.RedactEvent(m.Event), nil, true
+	text, err := l.format(m)
+	if err == nil && (len(text) > l.whole || !record.Fits(m.Event, record.AroundPage)) { // by its name, or its sender's, or its rooms
+		text, err = format(record.Message{ID: m.ID, User: m.User, Time: m.Time, Event: record.RedactEvent(nil), Omitted: true})
+	}
+	return text, err
 }
 
 // write puts the messages, and fields behind them, into a reply.
@@ -97,6 +117,7 @@ func formatWith(m record.Message, namespace string, rooms []*string) ([]byte, er
 		{"namespace", namespace, namespace != ""},
 		{"rooms", rooms, len(rooms) > 0},
 		{"redacted", true, m.Redacted},
+		{"omitted", true, m.Omitted},
 		{"edited", m.Edited, !m.Edited.IsZero()},
 		{"deleted", m.Deleted, !m.Deleted.IsZero()},
 	}

@@ -89,7 +89,10 @@ func (s *Service) unread(ctx context.Context, data []byte) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("user %s: %w", r.User, err)
 		}
-		answer.Rooms[i] = contract.Unread{Room: r.Rooms[i], Unread: count}
+		answer.Rooms[i].Unread = count
+		if answer.Rooms[i].Room, err = place.Room(); err != nil {
+			return nil, err
+		}
 		if mark.Sequence > 0 {
 			answer.Rooms[i].Read = mark.String()
 		}

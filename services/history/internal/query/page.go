@@ -64,10 +64,12 @@ func (s *Service) pause(ctx context.Context, end time.Time) bool {
 }
 
 func (s *Service) leftOut(oversize []record.ID) {
-	for _, id := range oversize {
-		s.Metrics.oversize.Inc()
-		s.Log.Warn("left a message out of a page: by itself it is larger than a NATS message may be (raise max_payload), or nested deeper than clients take, or no text", "id", id.String())
+	if len(oversize) == 0 {
+		return
 	}
+	s.Metrics.oversize.Add(float64(len(oversize)))
+	s.Log.Warn("left messages out of a page: by themselves they are larger than a NATS message may be (raise max_payload), or nested deeper than clients take, or no text",
+		"messages", len(oversize), "id", oversize[0].String())
 }
 
 func (p *span) read(ctx context.Context, store Store, size int) (reply []byte, oversize []record.ID, err error) {

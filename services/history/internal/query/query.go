@@ -46,8 +46,9 @@ const (
 	// workers are the requests that are answered at once. The handlers of an endpoint run one after the other, so
 	// that one slow page would hold up all others if it were read there.
 	workers = 8
-	// searchers are workers for searches alone, which may take longer than everything else: they wait for each other.
-	searchers = 2
+	// apart is how many workers each of those endpoints has for itself whose requests may take longer than all others: they wait for
+	// their like.
+	apart = 2
 	// maxWaiting bounds the requests that wait for a worker; beyond it they are refused at once.
 	maxWaiting = 256
 	// maxSearches bounds the searches that wait for one.
@@ -91,12 +92,12 @@ type Service struct {
 	nc       *nats.Conn
 	store    Store
 	queue    chan question
-	searches chan question
-	arrival  chan struct{} // places for changes that wait for their message to be stored
-	patience chan struct{} // places for pages that wait for messages in front of theirs
+	apart    map[string]chan question // by endpoint
+	arrival  chan struct{}            // places for changes that wait for their message to be stored
+	patience chan struct{}            // places for pages that wait for messages in front of theirs
 
 	mu      sync.Mutex
-	stopped bool // queue and searches are closed
+	stopped bool // the queues are closed
 }
 
 // question is a request to an endpoint.
@@ -119,7 +120,9 @@ func invalid(err error) error { return refusal{contract.CodeInvalid, err.Error()
 
 // New returns a Service that answers on nc, whose handlers it replaces while it runs.
 func New(nc *nats.Conn, store Store, o Options) *Service {
-	return &Service{Options: o, nc: nc, store: store, queue: make(chan question, maxWaiting), searches: make(chan question, maxSearches), arrival: make(chan struct{}, workers/4), patience: make(chan struct{}, workers/4)}
+	return &Service{Options: o, nc: nc, store: store, queue: make(chan question, maxWaiting),
+		apart:   map[string]chan question{contract.HistorySearch: make(chan question, maxSearches), contract.HistoryUnread: make(chan question, maxWaiting)},
+		arrival: make(chan struct{}, workers/4), patience: make(chan struct{}, workers/4)}
 }
 
 func (s *Service) endpoints() map[string]answerer {
@@ -150,12 +153,16 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 	}
 	work(s.queue, workers)
-	work(s.searches, searchers)
+	for _, queue := range s.apart {
+		work(queue, apart)
+	}
 	err := s.serve(ctx)
 	s.mu.Lock()
 	s.stopped = true // Stop does not wait for handlers
 	close(s.queue)
-	close(s.searches)
+	for _, queue := range s.apart {
+		close(queue)
+	}
 	s.mu.Unlock()
 	running.Wait()
 	if err != nil {
@@ -168,9 +175,9 @@ const tooMuch = "history has too much to do at the moment, try again"
 
 // take is the endpoints' handler: it only hands over.
 func (s *Service) take(q question) {
-	queue := s.queue
-	if q.endpoint == contract.HistorySearch {
-		queue = s.searches
+	queue, ok := s.apart[q.endpoint]
+	if !ok {
+		queue = s.queue
 	}
 	s.mu.Lock()
 	taken := false
@@ -251,7 +258,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "natter", Subsystem: "history", Name: "request_seconds",
 			Help: "Time to answer a request, by endpoint and outcome: ok or the code of the refusal.", Buckets: prometheus.ExponentialBuckets(0.0005, 4, 7)}, []string{"endpoint", "outcome"}),
 		oversize: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "natter", Subsystem: "history", Name: "oversize_total",
-			Help: "Messages left out of pages, since they are larger than a NATS message may be, or nested deeper than clients take."}),
+			Help: "Messages of which pages leave out what was said, since they are larger than a NATS message may be, or nested deeper than clients take."}),
 	}
 	r.MustRegister(m.requests, m.oversize)
 	return m

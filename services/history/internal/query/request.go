@@ -118,16 +118,21 @@ func user(id string) error {
 	return nil
 }
 
-// places reads a list of rooms.
+// places reads a list of rooms, each once.
 func places(namespace string, rooms []*string) ([]record.Place, error) {
 	if len(rooms) > contract.MaxHistoryRooms {
 		return nil, invalid(fmt.Errorf("rooms: there are %d, at most %d are allowed", len(rooms), contract.MaxHistoryRooms))
 	}
-	all := make([]record.Place, len(rooms))
-	for i, room := range rooms {
-		var err error
-		if all[i], err = record.NewPlace(namespace, room); err != nil {
+	all := make([]record.Place, 0, len(rooms))
+	known := make(map[record.Place]bool, len(rooms))
+	for _, room := range rooms {
+		place, err := record.NewPlace(namespace, room)
+		if err != nil {
 			return nil, invalid(err)
+		}
+		if !known[place] {
+			known[place] = true
+			all = append(all, place)
 		}
 	}
 	return all, nil

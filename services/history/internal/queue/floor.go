@@ -34,7 +34,7 @@ func (f *Floor) Note(ctx context.Context, db Database, stream *jetstream.StreamI
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	noted, err := read(ctx, db, stream, queue.Name)
+	text, noted, err := read(ctx, db, stream, queue.Name)
 	if err != nil {
 		return err
 	}
@@ -46,11 +46,11 @@ func (f *Floor) Note(ctx context.Context, db Database, stream *jetstream.StreamI
 		f.known = noted
 		return nil
 	}
-	if err := db.NoteFact(ctx, nameOf(stream, queue.Name), fmt.Sprintf("%d %d", is.created, is.sequence)); err != nil {
-		return err
+	took, err := db.NoteFact(ctx, nameOf(stream, queue.Name), text, fmt.Sprintf("%d %d", is.created, is.sequence))
+	if took { // else another instance has just noted something: the next look finds it
+		f.known = is
 	}
-	f.known = is
-	return nil
+	return err
 }
 
 func (f *Floor) set(known position) {
@@ -66,16 +66,16 @@ func (f *Floor) knows(stream *jetstream.StreamInfo) bool {
 	return f.known.created == stream.Created.UnixNano()
 }
 
-// read reads what is noted; the zero position if nothing is.
-func read(ctx context.Context, db Database, stream *jetstream.StreamInfo, consumer string) (p position, err error) {
-	text, err := db.Fact(ctx, nameOf(stream, consumer))
+// read reads what is noted, as it stands there; the zero position if nothing is.
+func read(ctx context.Context, db Database, stream *jetstream.StreamInfo, consumer string) (text string, p position, err error) {
+	text, err = db.Fact(ctx, nameOf(stream, consumer))
 	if err != nil || text == "" {
-		return p, err
+		return text, p, err
 	}
 	if n, _ := fmt.Sscanf(text, "%d %d", &p.created, &p.sequence); n < 2 {
-		return position{created: 1}, nil // of no stream
+		p = position{created: 1} // of no stream
 	}
-	return p, nil
+	return text, p, nil
 }
 
 func nameOf(stream *jetstream.StreamInfo, consumer string) string {
@@ -84,11 +84,11 @@ func nameOf(stream *jetstream.StreamInfo, consumer string) string {
 
 // rewind has the queue go back to where the database knows to have been. What is delivered again changes nothing if it is there.
 func (f *Floor) rewind(ctx context.Context, js jetstream.JetStream, stream *jetstream.StreamInfo, queue *jetstream.ConsumerInfo, db Database, log *slog.Logger) error {
-	noted, err := read(ctx, db, stream, queue.Name)
+	_, noted, err := read(ctx, db, stream, queue.Name)
 	if err != nil {
 		return err
 	}
-	if noted == (position{}) && !f.knows(stream) { // an earlier version's
+	if noted == (position{}) && !f.knows(stream) { // it is new
 		return nil
 	}
 	defer f.set(noted)

@@ -30,7 +30,8 @@ type Database interface {
 	ID() string
 	// Fact is what was noted under a name last; "" if nothing was.
 	Fact(ctx context.Context, name string) (string, error)
-	NoteFact(ctx context.Context, name, value string) error
+	// NoteFact notes a fact, unless something else than what it was read to be is noted by then: took is false.
+	NoteFact(ctx context.Context, name, was, value string) (took bool, err error)
 }
 
 // Consumer makes a stream's durable consumer or brings it up to date, for a database. If that has less than was acknowledged, what it may lack

@@ -28,7 +28,7 @@ type Deletion struct {
 type Erasure struct {
 	User  string
 	Until int64 // what the user said until then goes, in Unix nanoseconds
-	Left  ID    // the oldest message that is still to go; the zero ID if none is
+	Left  ID    // the oldest message that is still to go; the zero ID if none is, or it is not known
 }
 
 // skew is by how much clocks may differ.

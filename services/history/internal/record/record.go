@@ -80,6 +80,7 @@ type Message struct {
 	// Attachments are the binary attachments; none when redacted.
 	Attachments [][]byte
 	Redacted    bool
+	Omitted     bool      // in a page, which does not take it: Event is its name alone, Attachments are missing
 	Edited      time.Time // when last; zero: never
 	Deleted     time.Time // zero: it is there; else of the event its name alone is left
 	Row         int64     // the database's own number for it

@@ -16,7 +16,6 @@ import (
 )
 
 const (
-	pullWait = 2 * time.Second
 	// ackWait is after how long JetStream delivers a fact again: the service was killed. Redacting a user
 	// who said a great deal may take longer; then it is done twice, the second time in vain.
 	ackWait = 30 * time.Second
@@ -39,9 +38,6 @@ func (r *Redactor) consumer(ctx context.Context) (jetstream.Stream, jetstream.Co
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := r.retire(ctx, stream); err != nil {
-		return nil, nil, err
-	}
 	consumer, err := queue.Consumer(ctx, r.js, stream, jetstream.ConsumerConfig{
 		Durable:     r.Subjects.Names().HistoryEvents,
 		Description: "Facts of what is taken out of history, which the database does not know yet.",
@@ -57,28 +53,6 @@ func (r *Redactor) consumer(ctx context.Context) (jetstream.Stream, jetstream.Co
 	return stream, consumer, err
 }
 
-const (
-	// former is the durable by which earlier versions hear of deleted users. They take all that comes by it for that, whatever it is.
-	former     = "history"
-	formerIdle = time.Hour
-)
-
-// retire leaves the former durable to instances of earlier versions that still run, with nothing but what they understand. When none has asked it
-// for an hour JetStream removes it. What they had not acknowledged is heard by the new one, which begins with the first fact in the stream.
-func (r *Redactor) retire(ctx context.Context, stream jetstream.Stream) error {
-	c, err := stream.Consumer(ctx, former)
-	if err == nil {
-		cfg := c.CachedInfo().Config
-		cfg.FilterSubject, cfg.FilterSubjects = "", []string{r.Subjects.Endpoint(contract.Event, contract.FactUserDeleted)}
-		cfg.InactiveThreshold = formerIdle
-		_, err = stream.UpdateConsumer(ctx, cfg)
-	}
-	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("consumer %s of %s, of an earlier version: %w", former, r.Subjects.Names().Events, err)
-	}
-	return nil
-}
-
 // session prepares stream and consumer and hears facts until something fails.
 func (r *Redactor) session(ctx context.Context) error {
 	stream, consumer, err := r.consumer(ctx)
@@ -86,8 +60,8 @@ func (r *Redactor) session(ctx context.Context) error {
 		return err
 	}
 	for ctx.Err() == nil {
-		msgs, err := pull(ctx, consumer)
-		if err != nil {
+		msgs, err := queue.Pull(ctx, consumer, atOnce)
+		if err != nil && len(msgs) == 0 { // else it is heard with the next ones
 			return fmt.Errorf("pull: %w", err)
 		}
 		if err = queue.Check(ctx, consumer, r.store.ID()); err == nil {
@@ -149,33 +123,6 @@ func (r *Redactor) Known(ctx context.Context) error {
 		sleep(ctx, knownPause)
 	}
 	return ctx.Err()
-}
-
-// pull takes what is there, or waits a while for a fact; none may come.
-func pull(ctx context.Context, c jetstream.Consumer) ([]jetstream.Msg, error) {
-	msgs, err := drain(c.FetchNoWait(atOnce))
-	if len(msgs) > 0 || err != nil {
-		return msgs, err
-	}
-	waiting, cancel := context.WithTimeout(ctx, pullWait)
-	defer cancel()
-	if msgs, err = drain(c.Fetch(1, jetstream.FetchContext(waiting))); len(msgs) == 0 && waiting.Err() != nil {
-		return nil, nil
-	}
-	return msgs, err
-}
-
-func drain(batch jetstream.MessageBatch, err error) (msgs []jetstream.Msg, _ error) {
-	if err != nil {
-		return nil, err
-	}
-	for msg := range batch.Messages() {
-		msgs = append(msgs, msg)
-	}
-	if len(msgs) > 0 {
-		return msgs, nil // what is wrong is heard with the next ones
-	}
-	return nil, batch.Error()
 }
 
 // hear does what facts demand, notes what clients must be told, and acknowledges.

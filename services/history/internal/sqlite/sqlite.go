@@ -39,8 +39,8 @@ const (
 // busyTimeout is how long a transaction waits for the lock of another process.
 const busyTimeout = 5 * time.Second
 
-// maxReaders bounds what is read at once: pages, and searches beside them.
-const maxReaders = 12
+// maxReaders bounds what is read at once: pages, and beside them searches and counts of what is unread.
+const maxReaders = 14
 
 //go:embed migrations/*.sql
 var migrations embed.FS

@@ -1,6 +1,6 @@
 -- +goose Up
 
--- The same tables as in SQLite: the statements of package database are for both. Namespaces and targets are subject
+-- Versions of lower numbers were never released. The same tables as in SQLite: the statements of package database are for both. Namespaces and targets are subject
 -- tokens, in the order of their bytes.
 
 -- Every post, once.
@@ -18,6 +18,7 @@ CREATE TABLE messages (
     redacted  BOOLEAN NOT NULL,
     edited    BIGINT  NOT NULL DEFAULT 0, -- when last, Unix nanoseconds; 0: never
     deleted   BIGINT  NOT NULL DEFAULT 0, -- when, Unix nanoseconds; 0: it is there
+    copied    BIGINT  NOT NULL DEFAULT 0, -- when JetStream copied it for history, Unix nanoseconds; 0: not known. By it what is delivered again is known
     UNIQUE (epoch, sequence)
 );
 CREATE INDEX messages_of_author ON messages (author, epoch, sequence) WHERE author <> '';
@@ -33,10 +34,11 @@ CREATE TABLE places (
 );
 CREATE INDEX places_of_message ON places (message);
 
--- The incarnations of the main stream that have been seen.
+-- The incarnations of the main stream that have been seen. It has more than one where it went back.
 CREATE TABLE incarnations (
     identity TEXT   PRIMARY KEY,
-    epoch    BIGINT NOT NULL UNIQUE
+    epoch    BIGINT NOT NULL UNIQUE,
+    first    BIGINT NOT NULL DEFAULT 1 -- the sequence from which on it is this one
 );
 
 -- The trail of a message: what it was before each change, and who changed it.
@@ -57,7 +59,19 @@ CREATE INDEX changes_of_author ON changes (author) WHERE author <> '';
 -- Until when what a user said is erased, also what arrives later.
 CREATE TABLE erased (
     author TEXT   COLLATE "C" PRIMARY KEY,
-    until  BIGINT NOT NULL -- Unix nanoseconds; the greatest number if the user is deleted
+    until  BIGINT  NOT NULL, -- Unix nanoseconds; the greatest number if the user is deleted
+    done   BOOLEAN NOT NULL DEFAULT FALSE -- whether all that it takes out is out
+);
+CREATE INDEX erased_in_part ON erased (author) WHERE NOT done;
+
+-- Messages that were deleted before they came: the posts of an empty database are stored again. Few are left over, of
+-- messages that are not in the stream of posts any more.
+CREATE TABLE gone (
+    epoch    BIGINT NOT NULL,
+    sequence BIGINT NOT NULL,
+    author   TEXT COLLATE "C" NOT NULL, -- who deleted it, '' if nobody was signed in
+    time     BIGINT NOT NULL, -- Unix nanoseconds
+    PRIMARY KEY (epoch, sequence)
 );
 
 -- What clients must still be told, written in the transaction that changes something.
@@ -80,12 +94,13 @@ CREATE TABLE marks (
     PRIMARY KEY (author, namespace, target)
 );
 
--- The words of messages, and where they were said.
+-- The words of messages, where they were said, and in which windows of the main stream.
 CREATE TABLE words (
     message BIGINT   PRIMARY KEY,
     words   TSVECTOR NOT NULL
 );
-CREATE INDEX words_of_messages ON words USING GIN (words);
+-- What waits to be put into the index is looked through by every search.
+CREATE INDEX words_of_messages ON words USING GIN (words) WITH (gin_pending_list_limit = 256);
 
 CREATE TABLE facts (
     name  TEXT PRIMARY KEY,
