@@ -187,7 +187,8 @@ describe("history on the chat page", () => {
       await ann.page.locator("#log").evaluate((element) => (element.scrollTop = 0));
       return (await ann.texts()).includes("first");
     }, "the first message");
-    assert.deepEqual(await ann.texts(), ["first", ...Array(large).fill("This message is too large to be shown here."), "last"]);
+    const all = await ann.texts();
+    assert.deepEqual(all.slice(all.indexOf("first")), ["first", ...Array(large).fill("This message is too large to be shown here."), "last"]);
     await ann.page.getByText("begins.").waitFor();
   });
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { afterEach, before, describe, test } from "node:test";
 import { ask, running } from "../services/deployment.mjs";
 import { browser, next, suite, until } from "../harness.mjs";
-import { fresh, shoot, Site } from "./pages.mjs";
+import { fresh, shoot, Site, upgrades } from "./pages.mjs";
 
 const patience = 30_000;
 const bundles = new URL("../../web/node_modules/socket.io-client/dist", import.meta.url).pathname;
@@ -30,7 +30,9 @@ describe("the chat page while history is away", () => {
   test("what was missed comes by itself when history is back", async () => {
     const room = fresh("hole");
     const bob = await site.client("Bob", room);
-    const ann = await site.chat("Ann", room);
+    let upgraded;
+    const ann = await site.chat("Ann", room, { prepare: (page) => void (upgraded = upgrades(page)) });
+    await upgraded(); // a poll that is given up is noticed late
     await say(bob, room, 1, 3);
     await ann.sees("message 3");
     await until(async () => (await last(bob, room)) === "message 3", "history to have what was said");

@@ -177,6 +177,13 @@ export function emits(page) {
   return events;
 }
 
+// upgrades notes when a page is through with the polling, and gives a function that waits for it.
+export function upgrades(page) {
+  let done = false;
+  page.on("websocket", (socket) => socket.on("framesent", ({ payload }) => (done ||= payload === "5")));
+  return () => until(() => done, "the page to be through with the polling");
+}
+
 // shoot saves a picture for people to look at.
 export async function shoot(page, name) {
   mkdirSync(artifacts, { recursive: true });

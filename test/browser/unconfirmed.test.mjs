@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, before, describe, test } from "node:test";
 import { suite, until } from "../harness.mjs";
-import { emits, fresh, open, shoot } from "./pages.mjs";
+import { emits, fresh, open, shoot, upgrades } from "./pages.mjs";
 
 describe("the chat page while messages are not confirmed", () => {
   let site;
@@ -49,22 +49,25 @@ describe("the chat page while messages are not confirmed", () => {
     let said, upgraded;
     const prepare = async (page) => {
       said = emits(page);
-      page.on("websocket", (socket) => socket.on("framesent", ({ payload }) => (upgraded ||= payload === "5")));
+      upgraded = upgrades(page);
       await page.clock.install();
     };
     const ann = await site.chat("Ann", room, { prepare });
-    await until(() => upgraded, "the page to be through with the polling");
+    await upgraded();
     const out = () => said.filter(([event]) => event === "room message").map(([, , text]) => text);
     site.natter.signal("SIGSTOP");
     try {
+      const { clock } = ann.page;
+      await clock.pauseAt((await ann.page.evaluate(() => Date.now())) + 1000); // it would run with the machine's
       await ann.say("first");
       await until(() => out().length === 1, "the first message to go out");
-      await ann.page.clock.fastForward(5000);
+      await clock.fastForward(5000);
       await ann.say("second");
       await ann.page.getByText("Sending…").nth(1).waitFor();
-      await ann.page.clock.fastForward(5000);
+      await clock.fastForward(5000);
       await until(() => out().length > 1, "a message to go out again");
       assert.deepEqual(out(), ["first", "first"]);
+      await clock.resume();
     } finally {
       site.natter.signal("SIGCONT");
     }
