@@ -162,7 +162,9 @@ func TestGatewaySubscribesOnlyToRoomsOfItsOwnMembers(t *testing.T) {
 		t.Fatalf("heard %d events of 100", len(got))
 	}
 	blue.wantHeard()
-	if n := gws[1].metric("natter_gateway_messages_total", "emit"); n != 1 { // the end of the test
+	handed := func() float64 { return gws[1].metric("natter_gateway_messages_total", "emit") }
+	wait(t, "the end of the test to be counted", func() bool { return handed() > 0 })
+	if n := handed(); n != 1 {
 		t.Fatalf("the other gateway was handed %v messages", n)
 	}
 }

@@ -67,9 +67,12 @@ func TestVolatileEventsDoNotTakeTheOffsetBack(t *testing.T) {
 		t.Fatal("did not go on")
 	}
 	again.wantSaid("1", "2")
-	if err := d.nc.PublishMsg(d.message(contract.Volatile, "/", []string{"red"}, `["n","now"]`)); err != nil {
-		t.Fatal(err)
-	}
+	wait(t, "a volatile event, which misses a client that has only just come back", func() bool {
+		if err := d.nc.PublishMsg(d.message(contract.Volatile, "/", []string{"red"}, `["n","now"]`)); err != nil {
+			t.Fatal(err)
+		}
+		return len(again.events) > 0
+	})
 	last = again.wantSaid(`"now"`)
 	gws[1].drop(again)
 	third := gws[0].back("/", pid, last)

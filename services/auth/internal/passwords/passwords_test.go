@@ -99,6 +99,7 @@ func TestConcurrencyIsBounded(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(derive("password").String())
 	f.Add("$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$MDEyMzQ1Njc4OTAxMjM0NQ")
+	f.Add("$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$MDEyMzQ1Njc4OTAxMjM0\r\nNQ")
 	f.Fuzz(func(t *testing.T, phc string) {
 		h, err := parse(phc)
 		if err != nil {

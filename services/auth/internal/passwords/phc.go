@@ -83,7 +83,8 @@ func parse(phc string) (hashed, error) {
 	var err1, err2 error
 	h.salt, err1 = base64.RawStdEncoding.Strict().DecodeString(fields[4])
 	h.key, err2 = base64.RawStdEncoding.Strict().DecodeString(fields[5])
-	if err1 != nil || err2 != nil || len(h.salt) < 8 || len(h.salt) > 64 || len(h.key) < 16 || len(h.key) > 64 {
+	// Line breaks, which the decoder passes over, are no part of it.
+	if err1 != nil || err2 != nil || strings.ContainsAny(phc, "\r\n") || len(h.salt) < 8 || len(h.salt) > 64 || len(h.key) < 16 || len(h.key) > 64 {
 		return hashed{}, fmt.Errorf("%w: salt or hash is not base64 of a usable length", ErrBadHash)
 	}
 	return h, nil
