@@ -43,6 +43,7 @@ describe("changed messages on the chat page", () => {
     await message(ann, "frist").hover();
     await message(ann, "frist").getByRole("button", { name: "Edit" }).click();
     assert.equal(await ann.input.inputValue(), "frist");
+    await ann.page.locator(".message.editing").getByText("frist").waitFor();
     await shoot(ann.page, "chat-editing");
     await ann.input.fill("");
     await ann.input.pressSequentially("first");
@@ -63,6 +64,7 @@ describe("changed messages on the chat page", () => {
     await ann.input.fill("never");
     await ann.input.press("Escape");
     assert.equal(await ann.page.locator("#editing").isVisible(), false);
+    await until(async () => (await ann.page.locator(".message.editing").count()) === 0, "no message to be marked as the one that is edited");
 
     // History has it as it is now.
     const cid = await site.chat("Cid", room);

@@ -23,7 +23,7 @@ async function cluster(t) {
   const routes = `[${hosts.map((host) => `nats://route:${secret}@${host}:6222`).join(", ")}]`;
   const servers = hosts.map((host, i) => {
     const name = "abc"[i];
-    const env = { ...passwords, NATS_NAME: name, NATS_HOST: host, NATS_ROUTES: routes };
+    const env = { ...passwords, NATS_NAME: name, NATS_HOST: host, NATS_STORE: join(dir, name), NATS_ROUTES: routes };
     const ready = () =>
       new Promise((resolve) => {
         const socket = createConnection({ host, port: 4222 }, () => resolve(socket.destroy() && true));

@@ -34,7 +34,7 @@ export class MessagesView {
     this.chat = chat;
     this.join = join;
     this.leave = leave;
-    for (const type of ["rooms", "room"]) chat.addEventListener(type, () => this.#schedule());
+    for (const type of ["rooms", "room", "editing"]) chat.addEventListener(type, () => this.#schedule());
     chat.addEventListener("said", (event) => this.#said(/** @type {CustomEvent} */ (event).detail));
     chat.past.addEventListener("found", (event) => this.#find(/** @type {CustomEvent} */ (event).detail));
     this.#log.addEventListener("scroll", () => this.#scrolled(), { passive: true });
@@ -72,6 +72,7 @@ export class MessagesView {
       const signature = `${row.signature} ${row.item && this.chat.mayChange(row.item)}`;
       const entry = known?.signature === signature ? known : { signature, element: messageRow(row, this.chat, room) };
       kept.set(row.key, entry);
+      entry.element.classList.toggle("editing", !!row.item && row.item === this.chat.editing?.item);
       return entry.element;
     });
     this.#rows = kept;

@@ -169,6 +169,6 @@ export class SearchView {
  * @param {boolean} more
  */
 function stateText(count, more) {
-  if (count === 0) return `Nothing was found${more ? " in the newer messages" : ""}. Whole words are looked for; one that ends with * stands for all that begin so.`;
+  if (count === 0) return `Nothing was found${more ? " in the newer messages" : ""}. Only whole words match; chang* also finds “changed”.`;
   return `${count}${more ? " or more" : ""} found, the newest first.`;
 }

@@ -38,7 +38,7 @@ func TestTheHistoryServiceDecidesWhatPostsStay(t *testing.T) {
 					t.Fatalf("%+v", c)
 				}
 			}
-			if log := j.take(); strings.Count(log, "changed a stream") != 2 || strings.Count(log, "took over a stream") != 1 || strings.Contains(log, "more than the settings say") {
+			if log := j.take(); strings.Count(log, "changed a stream") != 2 || strings.Count(log, "of these settings from now on") != 1 || strings.Contains(log, "more than the settings say") {
 				t.Error(log)
 			}
 			// From then on what history wants is a lower bound, as everywhere.

@@ -160,7 +160,7 @@ func update(ctx context.Context, js jetstream.JetStream, st Storage, have *jetst
 	*have = next
 	for _, c := range changes {
 		if c.setting == ownership {
-			st.log().Info("took over a stream that another service had made", "stream", have.Name)
+			st.log().Info("a stream has the age and size of these settings from now on", "stream", have.Name)
 			continue
 		}
 		st.log().Info("changed a stream", "stream", have.Name, "setting", c.setting, "from", c.from, "to", c.to)
