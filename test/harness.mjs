@@ -12,7 +12,8 @@ import { after } from "node:test";
 import { connect as dialNats, headers } from "@nats-io/transport-node";
 import { chromium } from "playwright-core";
 import { io } from "socket.io-client";
-import { Process, answers, freePorts } from "./process.mjs";
+import { freePorts } from "./ports.mjs";
+import { Process, answers } from "./process.mjs";
 import { timeout, until, within } from "./wait.mjs";
 
 export { timeout, until, within };
@@ -36,7 +37,16 @@ const namespaces = "$KV.NATTER_NAMESPACES.";
 export function suite() {
   const ends = [];
   after(async () => {
-    for (const end of ends.reverse()) await end();
+    const failed = [];
+    for (const end of ends.reverse()) {
+      try {
+        await end(); // all of them: what is left over would keep the tests from ending
+      } catch (error) {
+        failed.push(error);
+      }
+    }
+    if (failed.length === 1) throw failed[0];
+    if (failed.length > 1) throw new AggregateError(failed, failed.map(String).join("\n"));
   });
   return { after: (end) => ends.push(end) };
 }

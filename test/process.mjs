@@ -4,7 +4,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { until, within } from "./wait.mjs";
 
 const startTimeout = 60_000;
@@ -108,15 +107,6 @@ export class Process {
   tail() {
     return `--- the end of the output of ${this.name} ---\n${this.output.slice(-8000)}`;
   }
-}
-
-// freePorts asks the system for ports that nobody listens on.
-export async function freePorts(n) {
-  const servers = Array.from({ length: n }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => once(server.close(), "close")));
-  return ports;
 }
 
 // answers says whether a page answers with success, for [Process]'s ready.

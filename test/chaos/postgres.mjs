@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { Process } from "../process.mjs";
-import { ports } from "./ports.mjs";
+import { freePorts } from "../ports.mjs";
 
 const run = promisify(execFile);
 const owner = "natter";
@@ -37,7 +37,7 @@ export class Postgres extends Process {
     const user = process.getuid() === 0 ? await nobody() : undefined;
     const dir = await mkdtemp(join(tmpdir(), "natter-pg-"));
     if (user) await chown(dir, user.uid, user.gid);
-    const [port] = await ports(1);
+    const [port] = await freePorts(1);
     const options = { cwd: dir, ...user, env: { PATH: bin, HOME: dir, LC_ALL: "C" } };
     await run(join(bin, "initdb"), ["-D", join(dir, "data"), "-U", owner, "-E", "UTF8", "--locale=C", "-A", "trust", "--no-sync", "--no-instructions"], options);
     const args = ["-D", join(dir, "data"), "-k", dir, "-h", "127.0.0.1", "-p", String(port)];

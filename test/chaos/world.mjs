@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { Process } from "../process.mjs";
 import { until } from "../wait.mjs";
 import { Door, Link } from "./link.mjs";
-import { ports } from "./ports.mjs";
+import { freePorts } from "../ports.mjs";
 import { Postgres } from "./postgres.mjs";
 import { gateways, nodes } from "./schedule.mjs";
 
@@ -76,7 +76,7 @@ export class World {
   }
 
   async #nats() {
-    const free = await ports(3 * nodes.length);
+    const free = await freePorts(3 * nodes.length);
     this.nats = {};
     const places = nodes.map((name, i) => ({ name, port: free[3 * i], monitor: free[3 * i + 1], cluster: free[3 * i + 2], dir: join(this.dir, name), routes: [] }));
     for (const place of places) {
@@ -98,7 +98,7 @@ export class World {
 
   async #services() {
     const names = [...gateways, ...services];
-    const free = await ports(names.length + gateways.length);
+    const free = await freePorts(names.length + gateways.length);
     for (const name of names) {
       const health = free.shift();
       const args = ["--nats-url", (await this.servers(name)).join(","), "--health-listen", `127.0.0.1:${health}`, "--replicas", "3"];

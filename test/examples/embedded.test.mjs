@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { client, connected, next } from "../harness.mjs";
-import { Process, answers, freePorts } from "../process.mjs";
+import { freePorts } from "../ports.mjs";
+import { Process, answers } from "../process.mjs";
 
 const program = new URL("../../bin/embedded", import.meta.url).pathname;
 

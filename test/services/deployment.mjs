@@ -8,7 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as dialNats } from "@nats-io/transport-node";
 import { client, connected, program, timeout, until } from "../harness.mjs";
-import { Process, answers, freePorts } from "../process.mjs";
+import { freePorts } from "../ports.mjs";
+import { Process, answers } from "../process.mjs";
 
 export const root = new URL("../..", import.meta.url).pathname;
 // bin is the path of a program that test/node.sh or make has built.

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Backend, collect, next, until } from "../harness.mjs";
-import { Process, answers, freePorts } from "../process.mjs";
+import { freePorts } from "../ports.mjs";
+import { Process, answers } from "../process.mjs";
 import { admin, ask, bin, deployment, dial, lease, password, running, signIn } from "./deployment.mjs";
 
 const ids = (list) => list.map((entry) => entry.id).sort();

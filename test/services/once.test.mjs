@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { collect, connected, timeout, until } from "../harness.mjs";
-import { Process, freePorts } from "../process.mjs";
+import { freePorts } from "../ports.mjs";
+import { Process } from "../process.mjs";
 import { proxy } from "./proxy.mjs";
 import { ask, bin, dial, running, stopNats } from "./deployment.mjs";
 import { join } from "node:path";

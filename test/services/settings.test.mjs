@@ -8,7 +8,8 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { client, connected, next, start, until } from "../harness.mjs";
-import { Process, answers, freePorts } from "../process.mjs";
+import { freePorts } from "../ports.mjs";
+import { Process, answers } from "../process.mjs";
 import { admin, ask, bin, folder, password, running, signIn } from "./deployment.mjs";
 
 const programs = {

@@ -6,7 +6,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Process, answers, freePorts } from "../process.mjs";
+import { freePorts } from "../ports.mjs";
+import { Process, answers } from "../process.mjs";
 import { words } from "./checkout.mjs";
 
 export const programs = new URL("../../bin/suites/", import.meta.url).pathname;
