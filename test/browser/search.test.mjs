@@ -128,6 +128,7 @@ describe("search on the chat page", () => {
     // The room's name is in every message; only what was written counts.
     await until(async () => {
       await search(ann, "open");
+      await results(ann).first().waitFor({ timeout: 3000 });
       return (await results(ann).count()) === 1;
     }, "what was said to be found");
     await search(ann, "shed");
